@@ -1,0 +1,5 @@
+/** base: what every layer may use; imports nothing of Weft and nothing of Node. */
+export * from './errors.ts';
+export * from './ip.ts';
+export * from './log.ts';
+export * from './units.ts';

@@ -1,0 +1,67 @@
+/**
+ * errno values, their names and texts, and the error that a failed system call throws.
+ */
+import { constants } from 'node:os';
+import { WeftError } from '../base/errors.ts';
+import { lastErrno, libc } from './libc.ts';
+
+export const {
+  EAGAIN,
+  EBUSY,
+  EEXIST,
+  EINPROGRESS,
+  EINTR,
+  EINVAL,
+  ENOBUFS,
+  ENODEV,
+  ENOENT,
+  EPERM,
+  EACCES,
+  EPIPE,
+  ESRCH,
+} = constants.errno;
+export const {
+  ECONNREFUSED,
+  ECONNRESET,
+  ENOPROTOOPT,
+  EPROTONOSUPPORT,
+  EOPNOTSUPP,
+  EAFNOSUPPORT,
+  ENETUNREACH,
+} = constants.errno;
+export const { EMFILE, ENFILE, ENOTCONN, ETIMEDOUT, EHOSTUNREACH, EADDRNOTAVAIL, ENOSYS } = constants.errno;
+/** <asm-generic/errno.h>: not in Node's table. */
+export const ESTALE = 116;
+
+const names = new Map<number, string>(Object.entries(constants.errno).map(([name, value]) => [value, name]));
+
+/** `EPERM`, or `E<number>` when there is no name. */
+export function errnoName(errno: number): string {
+  return names.get(errno) ?? `E${errno}`;
+}
+
+/** The C library's text: `Operation not permitted`. */
+export function errnoText(errno: number): string {
+  return libc.strerror(errno);
+}
+
+/** A system call failed. `code` is the errno's name, as in Node's own errors. */
+export class SystemError extends WeftError {
+  readonly errno: number;
+  readonly operation: string;
+
+  constructor(operation: string, errno: number, hint?: string) {
+    super(`${operation}: ${errnoText(errno)} (${errnoName(errno)})`, {
+      code: errnoName(errno),
+      ...(hint === undefined ? {} : { hint }),
+    });
+    this.errno = errno;
+    this.operation = operation;
+  }
+}
+
+/** The result of a call that returns -1 on failure; throws SystemError then. `operation` is part of its message. */
+export function check(result: number, operation: string): number {
+  if (result < 0) throw new SystemError(operation, lastErrno());
+  return result;
+}

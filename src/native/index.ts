@@ -1,0 +1,15 @@
+/**
+ * native: system calls, sockets, epoll, TUN/TAP, namespaces. The only layer that imports koffi.
+ * Upper layers import from here; the bare `libc` is for data paths that cannot afford the wrappers.
+ */
+export * from './constants.ts';
+export * from './epoll.ts';
+export * from './epoll-worker.ts';
+export * from './errno.ts';
+export { libc, lastErrno, platformProblem } from './libc.ts';
+export * from './namespace.ts';
+export * from './owned-buffer.ts';
+export { reactor, type ReadyCallback, type Watch } from './reactor.ts';
+export * from './sockaddr.ts';
+export * from './socket.ts';
+export * from './tuntap.ts';
