@@ -1,0 +1,230 @@
+/**
+ * One netlink socket for requests and dumps. A request is synchronous: the kernel has done the work and queued
+ * its answer when `send` returns, so there is nothing to wait for.
+ *
+ * Invariants: an answer belongs to the request whose sequence number it bears, everything else is skipped and
+ * counted; a dump that the kernel marks as interrupted (NLM_F_DUMP_INTR) is begun again, so a returned dump is
+ * a consistent one. Events come through EventSocket (event-socket.ts), never here.
+ *
+ * References: netlink(7); Documentation/userspace-api/netlink/intro.rst ("Dump consistency", "Strict checking").
+ */
+import { WeftError } from '../base/errors.ts';
+import {
+  AF_NETLINK,
+  check,
+  closeFd,
+  EAGAIN,
+  EINTR,
+  ENOBUFS,
+  inNamespace,
+  lastErrno,
+  libc,
+  MSG_TRUNC,
+  openSocket,
+  setSocketOption,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SOCK_RAW,
+  SOL_SOCKET,
+  SystemError,
+  trySetIntOption,
+} from '../native/index.ts';
+import { emitSockaddrNetlink } from '../native/index.ts';
+import { NetlinkError } from './errors.ts';
+import {
+  emitMessage,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_NOOP,
+  parseMessages,
+  parseVerdict,
+  type NetlinkMessage,
+} from './message.ts';
+
+export const NETLINK_ROUTE = 0;
+export const NETLINK_SOCK_DIAG = 4;
+export const NETLINK_GENERIC = 16;
+
+const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+const SO_RCVTIMEO_NEW = 66;
+
+const DEFAULT_RECEIVE_BUFFER_BYTES = 1 << 20;
+/** The kernel sends dumps in pieces of at most 32 KiB, or as large as the last receive buffer it saw. */
+const READ_BYTES = 1 << 16;
+const ANSWER_TIMEOUT_S = 20n;
+/** BOUNDED: how often an interrupted dump is begun again. */
+const MAX_DUMP_TRIES = 64;
+
+export interface NetlinkSocketOptions {
+  /** File of the network namespace in which to open the socket; default is this thread's own. */
+  readonly netns?: string;
+  /** Asked for with SO_RCVBUFFORCE, and with SO_RCVBUF where that is not allowed. */
+  readonly receiveBufferBytes?: number;
+}
+
+/** Opens and binds a netlink socket with extended ACKs, strict checking and the wanted receive buffer. */
+export function openNetlinkSocket(protocol: number, options: NetlinkSocketOptions, typeFlags = 0): number {
+  const open = () => openSocket(AF_NETLINK, SOCK_RAW | typeFlags, protocol);
+  const fd = options.netns === undefined ? open() : inNamespace(options.netns, open);
+  try {
+    const bufferBytes = options.receiveBufferBytes ?? DEFAULT_RECEIVE_BUFFER_BYTES;
+    if (!trySetIntOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes)) {
+      trySetIntOption(fd, SOL_SOCKET, SO_RCVBUF, bufferBytes);
+    }
+    // Older kernels know neither; answers then come without text and with lenient checks.
+    trySetIntOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+    trySetIntOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+    const local = emitSockaddrNetlink(0, 0);
+    check(libc.bind(fd, local, local.length), 'bind netlink socket');
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** Joins a multicast group. Errors: EPERM for groups that need CAP_NET_ADMIN. */
+export function joinGroup(fd: number, group: number, name: string): void {
+  const value = new Uint8Array(4);
+  new DataView(value.buffer).setUint32(0, group, true);
+  const result = libc.setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, value, 4);
+  check(result, `join netlink group "${name}"`);
+}
+
+interface Answer {
+  readonly messages: NetlinkMessage[];
+  readonly interrupted: boolean;
+}
+
+export class NetlinkConnection {
+  readonly #fd: number;
+  readonly #buffer = new Uint8Array(new ArrayBuffer(READ_BYTES));
+  #sequence = 0;
+  #closed = false;
+  /** Messages that belonged to no request of ours. */
+  strayMessages = 0;
+  /** Dumps that were begun again because the kernel's tables changed meanwhile. */
+  restartedDumps = 0;
+
+  constructor(protocol: number, options: NetlinkSocketOptions = {}) {
+    this.#fd = openNetlinkSocket(protocol, options);
+    // A kernel that does not answer would otherwise hang the program.
+    const timeout = new Uint8Array(16);
+    new DataView(timeout.buffer).setBigInt64(0, ANSWER_TIMEOUT_S, true);
+    setSocketOption(this.#fd, SOL_SOCKET, SO_RCVTIMEO_NEW, timeout);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    closeFd(this.#fd);
+  }
+
+  #nextSequence(): number {
+    this.#sequence = (this.#sequence % 0x7fffffff) + 1;
+    return this.#sequence;
+  }
+
+  #send(bytes: Uint8Array, operation: string): void {
+    if (this.#closed)
+      throw new WeftError(`${operation}: the netlink connection is closed`, { code: 'CLOSED' });
+    for (;;) {
+      if (libc.send(this.#fd, bytes, bytes.length, 0) >= 0) return;
+      const errno = lastErrno();
+      if (errno !== EINTR) throw new SystemError(operation, errno);
+    }
+  }
+
+  /** The messages of the next datagram, in memory of their own. */
+  #receive(operation: string): NetlinkMessage[] {
+    for (;;) {
+      const length = libc.recv(this.#fd, this.#buffer, this.#buffer.length, MSG_TRUNC);
+      if (length > this.#buffer.length) {
+        throw new WeftError(`${operation}: the kernel's answer of ${length} bytes is larger than expected`, {
+          code: 'TRUNCATED',
+        });
+      }
+      if (length >= 0) return parseMessages(this.#buffer.slice(0, length));
+      const errno = lastErrno();
+      if (errno === EAGAIN) {
+        throw new WeftError(`${operation}: the kernel did not answer in ${ANSWER_TIMEOUT_S} s`, {
+          code: 'ETIMEDOUT',
+        });
+      }
+      if (errno !== EINTR) throw new SystemError(operation, errno);
+    }
+  }
+
+  /** Collects what answers `sequence`, up to its end; throws when that end is a refusal. */
+  #collect(sequence: number, operation: string, ends: 'ack' | 'first' | 'done'): Answer {
+    const messages: NetlinkMessage[] = [];
+    let interrupted = false;
+    for (;;) {
+      for (const message of this.#receive(operation)) {
+        if (message.sequence !== sequence) {
+          this.strayMessages++;
+          continue;
+        }
+        interrupted ||= (message.flags & NLM_F_DUMP_INTR) !== 0;
+        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+          const verdict = parseVerdict(message);
+          const inDump = message.type === NLMSG_DONE;
+          if (verdict.errno !== 0) throw new NetlinkError(operation, verdict, { inDump });
+          return { messages, interrupted };
+        }
+        if (message.type === NLMSG_NOOP) continue;
+        messages.push(message);
+        if (ends === 'first') return { messages, interrupted };
+      }
+    }
+  }
+
+  /**
+   * Sends one request and waits for its acknowledgement.
+   * @param operation what the request does, for the message of an error
+   * @returns the messages that came before the acknowledgement
+   * @throws NetlinkError when the kernel refuses
+   */
+  request(type: number, flags: number, payload: Uint8Array, operation: string): NetlinkMessage[] {
+    const sequence = this.#nextSequence();
+    this.#send(emitMessage(type, flags | NLM_F_REQUEST | NLM_F_ACK, sequence, payload), operation);
+    return this.#collect(sequence, operation, 'ack').messages;
+  }
+
+  /** Sends a request whose answer is one message, without asking for an acknowledgement. */
+  get(type: number, flags: number, payload: Uint8Array, operation: string): NetlinkMessage {
+    const sequence = this.#nextSequence();
+    this.#send(emitMessage(type, flags | NLM_F_REQUEST, sequence, payload), operation);
+    const [message] = this.#collect(sequence, operation, 'first').messages;
+    if (message === undefined)
+      throw new WeftError(`${operation}: the kernel sent an empty answer`, { code: 'EMPTY' });
+    return message;
+  }
+
+  /** Reads a whole table. UNBOUNDED: as long as the kernel's table, which the kernel bounds. */
+  dump(type: number, payload: Uint8Array, operation: string): NetlinkMessage[] {
+    for (let tries = 0; tries < MAX_DUMP_TRIES; tries++) {
+      const sequence = this.#nextSequence();
+      this.#send(emitMessage(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload), operation);
+      try {
+        const answer = this.#collect(sequence, operation, 'done');
+        if (!answer.interrupted) return answer.messages;
+      } catch (error) {
+        // The dump did not fit the receive buffer; what is left of it bears an old sequence number.
+        if (!(error instanceof SystemError && error.errno === ENOBUFS)) throw error;
+      }
+      this.restartedDumps++;
+    }
+    throw new WeftError(`${operation}: the table changed during each of ${MAX_DUMP_TRIES} readings`, {
+      code: 'DUMP_INTERRUPTED',
+      hint: 'something changes it all the time; try again when that has ended',
+    });
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * A netlink socket that only listens: multicast groups, read on the main thread through the reactor. When the
+ * kernel had to drop messages (ENOBUFS) the owner is told, so that it reads everything anew.
+ */
+import {
+  closeFd,
+  EAGAIN,
+  EINTR,
+  ENOBUFS,
+  EPOLLIN,
+  lastErrno,
+  libc,
+  MSG_TRUNC,
+  reactor,
+  SOCK_NONBLOCK,
+  SystemError,
+  type Watch,
+} from '../native/index.ts';
+import { joinGroup, openNetlinkSocket, type NetlinkSocketOptions } from './connection.ts';
+import { parseMessages, type NetlinkMessage } from './message.ts';
+
+export interface EventHandlers {
+  readonly onMessage: (message: NetlinkMessage) => void;
+  /** Messages were lost; what is known is stale. */
+  readonly onOverrun: () => void;
+  /** All messages that were waiting have been given; a good moment to write output. */
+  readonly onDrained?: () => void;
+}
+
+/** Events must survive a busy moment of this process: thousands of them fit. */
+const EVENT_BUFFER_BYTES = 8 << 20;
+const READ_BYTES = 1 << 16;
+/** BOUNDED: datagrams read in one turn, so that other descriptors get theirs. */
+const DATAGRAMS_PER_TURN = 256;
+
+export interface Group {
+  readonly id: number;
+  readonly name: string;
+}
+
+export class EventSocket {
+  readonly #fd: number;
+  readonly #handlers: EventHandlers;
+  readonly #buffer = new Uint8Array(new ArrayBuffer(READ_BYTES));
+  #watch: Watch | undefined;
+  /** How often the kernel dropped messages. */
+  overruns = 0;
+
+  constructor(
+    protocol: number,
+    groups: readonly Group[],
+    handlers: EventHandlers,
+    options: NetlinkSocketOptions = {},
+  ) {
+    this.#handlers = handlers;
+    this.#fd = openNetlinkSocket(
+      protocol,
+      { receiveBufferBytes: EVENT_BUFFER_BYTES, ...options },
+      SOCK_NONBLOCK,
+    );
+    try {
+      for (const group of groups) joinGroup(this.#fd, group.id, group.name);
+      this.#watch = reactor.watch(this.#fd, EPOLLIN, () => this.#runReads());
+    } catch (error) {
+      closeFd(this.#fd);
+      throw error;
+    }
+  }
+
+  #runReads(): void {
+    for (let i = 0; i < DATAGRAMS_PER_TURN && this.#watch !== undefined; i++) {
+      const length = libc.recv(this.#fd, this.#buffer, this.#buffer.length, MSG_TRUNC);
+      if (length < 0) {
+        const errno = lastErrno();
+        if (errno === EINTR) continue;
+        if (errno === EAGAIN) break;
+        if (errno !== ENOBUFS) throw new SystemError('receive netlink events', errno);
+        this.overruns++;
+        this.#handlers.onOverrun();
+        continue;
+      }
+      if (length > this.#buffer.length) {
+        this.overruns++;
+        this.#handlers.onOverrun();
+        continue;
+      }
+      for (const message of parseMessages(this.#buffer.slice(0, length))) this.#handlers.onMessage(message);
+    }
+    this.#handlers.onDrained?.();
+  }
+
+  close(): void {
+    if (this.#watch === undefined) return;
+    this.#watch.close();
+    this.#watch = undefined;
+    closeFd(this.#fd);
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * netlink: attribute and message codecs, connections, generic families, rtnetlink and socket diagnostics.
+ * Codecs are pure; RouteNetlink, SocketDiag and the watchers do the I/O through native.
+ */
+export type { AddressSpec } from './address.ts';
+export { Attributes, parseAttributes, PayloadWriter } from './attributes.ts';
+export { NETLINK_GENERIC, NetlinkConnection, type NetlinkSocketOptions } from './connection.ts';
+export { NetlinkError } from './errors.ts';
+export { EventSocket, type EventHandlers, type Group } from './event-socket.ts';
+export { findFamily, GENL_HEADER_BYTES, genericPayload, type GenericFamily } from './generic.ts';
+export type { LinkChange, LinkSpec } from './link.ts';
+export * from './message.ts';
+export type { TokenBucket } from './qdisc.ts';
+export { formatRoute, RouteNetlink, watchRoutes } from './route-netlink.ts';
+export type { RouteQuery, RouteSpec } from './route.ts';
+export * from './route-types.ts';
+export type { RuleSpec } from './rule.ts';

@@ -1,0 +1,102 @@
+/**
+ * Netlink messages (pure).
+ *
+ *   0  length   u32 host, header included
+ *   4  type     u16
+ *   6  flags    u16
+ *   8  sequence u32
+ *  12  port id  u32
+ *  16  payload, padded to a multiple of 4
+ *
+ * References: netlink(7), <linux/netlink.h>.
+ */
+import { align4, parseAttributes } from './attributes.ts';
+
+export const NLMSG_NOOP = 1;
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+export const NLMSG_OVERRUN = 4;
+
+export const NLM_F_REQUEST = 0x01;
+export const NLM_F_MULTI = 0x02;
+export const NLM_F_ACK = 0x04;
+export const NLM_F_DUMP_INTR = 0x10;
+export const NLM_F_DUMP = 0x300;
+export const NLM_F_REPLACE = 0x100;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+export const NLM_F_APPEND = 0x800;
+/** In an answer: the request was not echoed back; attributes follow the error code. */
+const NLM_F_CAPPED = 0x100;
+const NLM_F_ACK_TLVS = 0x200;
+
+const NLMSGERR_ATTR_MSG = 1;
+const NLMSGERR_ATTR_OFFS = 2;
+
+export const HEADER_BYTES = 16;
+
+export interface NetlinkMessage {
+  readonly type: number;
+  readonly flags: number;
+  readonly sequence: number;
+  readonly portId: number;
+  readonly payload: Uint8Array;
+}
+
+export function emitMessage(type: number, flags: number, sequence: number, payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(align4(HEADER_BYTES + payload.length));
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, HEADER_BYTES + payload.length, true);
+  view.setUint16(4, type, true);
+  view.setUint16(6, flags, true);
+  view.setUint32(8, sequence, true);
+  bytes.set(payload, HEADER_BYTES);
+  return bytes;
+}
+
+/** All whole messages of one datagram; what is malformed ends the list. Payloads are views of `bytes`. */
+export function parseMessages(bytes: Uint8Array): NetlinkMessage[] {
+  const messages: NetlinkMessage[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let at = 0;
+  while (at + HEADER_BYTES <= bytes.length) {
+    const length = view.getUint32(at, true);
+    if (length < HEADER_BYTES || at + length > bytes.length) break;
+    messages.push({
+      type: view.getUint16(at + 4, true),
+      flags: view.getUint16(at + 6, true),
+      sequence: view.getUint32(at + 8, true),
+      portId: view.getUint32(at + 12, true),
+      payload: bytes.subarray(at + HEADER_BYTES, at + length),
+    });
+    at += align4(length);
+  }
+  return messages;
+}
+
+/** The verdict that NLMSG_ERROR and NLMSG_DONE carry. */
+export interface Verdict {
+  /** 0: success. */
+  readonly errno: number;
+  /** The kernel's own explanation (extended ACK). */
+  readonly text?: string;
+  /** Where in the request the offending attribute begins, in bytes from its header. */
+  readonly offset?: number;
+}
+
+export function parseVerdict(message: NetlinkMessage): Verdict {
+  const { payload, flags, type } = message;
+  if (payload.length < 4) return { errno: 0 };
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  const errno = Math.abs(view.getInt32(0, true));
+  if ((flags & NLM_F_ACK_TLVS) === 0) return { errno };
+  let at = 4;
+  if (type === NLMSG_ERROR) {
+    if (payload.length < 4 + HEADER_BYTES) return { errno };
+    at += (flags & NLM_F_CAPPED) === 0 ? align4(view.getUint32(4, true)) : HEADER_BYTES;
+  }
+  const attributes = parseAttributes(payload, at);
+  const text = attributes.text(NLMSGERR_ATTR_MSG);
+  const offset = attributes.u32(NLMSGERR_ATTR_OFFS);
+  return { errno, ...(text === undefined ? {} : { text }), ...(offset === undefined ? {} : { offset }) };
+}
