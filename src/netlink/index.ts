@@ -14,4 +14,5 @@ export type { TokenBucket } from './qdisc.ts';
 export { formatRoute, RouteNetlink, watchRoutes } from './route-netlink.ts';
 export type { RouteQuery, RouteSpec } from './route.ts';
 export * from './route-types.ts';
+export * from './sock-diag.ts';
 export type { RuleSpec } from './rule.ts';
