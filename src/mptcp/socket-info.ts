@@ -214,6 +214,8 @@ export interface ConnectionInfo {
   readonly subflows: SubflowInfo[];
 }
 
+const roomFor = (array: Uint8Array, stride: number) => (stride === 0 ? 0 : Math.floor(array.length / stride));
+
 /**
  * The answer to MPTCP_FULL_INFO: what the kernel wrote over the request, and the two arrays; `undefined` when the
  * first is shorter than its fixed part.
@@ -230,12 +232,16 @@ export function parseFullInfo(
   const infoStride = view.getUint32(12, true);
   const infoUsed = Math.min(view.getUint32(8, true), infoStride);
   const subflowCount = view.getUint32(16, true);
-  const filled = Math.min(subflowCount, view.getUint32(20, true));
+  const capacity = Math.min(
+    view.getUint32(20, true),
+    roomFor(subflowInfos, infoStride),
+    roomFor(tcpInfos, tcpStride),
+  );
+  const filled = Math.min(subflowCount, capacity);
   const subflows: SubflowInfo[] = [];
   for (let i = 0; i < filled; i++) {
     const info = subflowInfos.subarray(i * infoStride, i * infoStride + infoUsed);
     const tcp = tcpInfos.subarray(i * tcpStride, i * tcpStride + tcpUsed);
-    if (info.length < infoUsed || tcp.length < tcpUsed) break;
     subflows.push({
       id: info.length < 4 ? undefined : viewOf(info).getUint32(0, true),
       ...parseSubflowAddresses(info.subarray(SUBFLOW_INFO_ADDRESSES)),
