@@ -79,7 +79,7 @@ function scopeIdOf(zone: string): number | undefined {
 }
 
 /** An address in text, perhaps with a zone, as native takes it. */
-function socketAddress(text: string, port: number): SocketAddress {
+export function socketAddress(text: string, port: number): SocketAddress {
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new WeftError(`"${port}" is not a port`, { code: 'BAD_PORT', hint: 'ports are 0 to 65535' });
   }

@@ -5,6 +5,8 @@
  *
  * References: TCP_IS_MPTCP in <linux/tcp.h> (Linux 5.16), net/mptcp/sockopt.c, RFC 8684 section 3.7.
  */
+import type { Socket } from 'node:net';
+import { WeftError } from '../base/errors.ts';
 import {
   ENOPROTOOPT,
   EOPNOTSUPP,
@@ -28,6 +30,26 @@ export interface SocketDescription {
 
 export const PEER_FALLBACK = 'the other end, or something on the path to it, does not speak MPTCP';
 
+/** A descriptor, or a Node socket of any kind that has one (net, tls, the socket of an http message). */
+export type SocketOrFd = number | Socket;
+
+/**
+ * The descriptor of a socket.
+ *
+ * @throws WeftError SOCKET_CLOSED when it has none (any more)
+ */
+export function fdOf(socket: SocketOrFd): number {
+  if (typeof socket === 'number') return socket;
+  // Node has no public way to a socket's descriptor; this one is as old as the handle itself.
+  const fd = (socket as { _handle?: { fd?: number } | null })._handle?.fd;
+  if (fd === undefined || fd < 0) {
+    throw new WeftError('the socket has no descriptor: it is not connected, or closed', {
+      code: 'SOCKET_CLOSED',
+    });
+  }
+  return fd;
+}
+
 /** TCP_IS_MPTCP answers 1 for MPTCP, 0 for TCP, and with an error for TCP before Linux 5.16. */
 function speaksMptcp(fd: number): boolean {
   try {
@@ -41,11 +63,12 @@ function speaksMptcp(fd: number): boolean {
 }
 
 /**
- * What the stream socket `fd` speaks. One or two system calls.
+ * What a stream socket speaks now. One or two system calls.
  *
- * @throws SystemError when `fd` is not a socket (ENOTSOCK, EBADF)
+ * @throws SystemError when the descriptor is not a socket's (ENOTSOCK, EBADF); WeftError SOCKET_CLOSED
  */
-export function describeSocket(fd: number): SocketDescription {
+export function describeSocket(socket: SocketOrFd): SocketDescription {
+  const fd = fdOf(socket);
   if (speaksMptcp(fd)) return { protocol: 'mptcp', descriptorProtocol: 'mptcp' };
   if (getIntOption(fd, SOL_SOCKET, SO_PROTOCOL) !== IPPROTO_MPTCP) {
     return { protocol: 'tcp', descriptorProtocol: 'tcp' };

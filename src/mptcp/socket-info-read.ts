@@ -3,7 +3,7 @@
  * other processes are seen through sock_diag instead. Structures are read in socket-info.ts.
  *
  * Every function answers `undefined` for a socket that does not speak MPTCP (plain TCP, or fallen back), and
- * throws SystemError when `fd` is not an open socket. MPTCP_INFO needs Linux 5.16.
+ * throws SystemError when the descriptor is not an open socket. MPTCP_INFO needs Linux 5.16.
  */
 import {
   ENOPROTOOPT,
@@ -35,6 +35,7 @@ import {
   type MptcpInfo,
   type SubflowInfo,
 } from './socket-info.ts';
+import { fdOf, type SocketOrFd } from './socket-info-describe.ts';
 import { parseTcpInfo, TCP_INFO_BYTES, type TcpInfo } from './tcp-info.ts';
 
 /** Subflows there is room for at first; asked again with more when there are more. */
@@ -55,16 +56,16 @@ function readOption(fd: number, name: number, value: Uint8Array): number | undef
 }
 
 /** The connection's own numbers. */
-export function readMptcpInfo(fd: number): MptcpInfo | undefined {
+export function readMptcpInfo(socket: SocketOrFd): MptcpInfo | undefined {
   const value = new Uint8Array(MPTCP_INFO_BYTES);
-  const length = readOption(fd, MPTCP_INFO, value);
+  const length = readOption(fdOf(socket), MPTCP_INFO, value);
   return length === undefined ? undefined : parseMptcpInfo(value.subarray(0, length));
 }
 
 /** TCP's numbers of a TCP socket, or of the first subflow of an MPTCP socket. */
-export function readTcpInfo(fd: number): TcpInfo {
+export function readTcpInfo(socket: SocketOrFd): TcpInfo {
   const value = new Uint8Array(TCP_INFO_BYTES);
-  const length = getSocketOption(fd, IPPROTO_TCP, TCP_INFO, value);
+  const length = getSocketOption(fdOf(socket), IPPROTO_TCP, TCP_INFO, value);
   return parseTcpInfo(value.subarray(0, length));
 }
 
@@ -83,13 +84,15 @@ function readArray(fd: number, name: number, elementBytes: number): Uint8Array[]
 }
 
 /** TCP's numbers of every subflow (MPTCP_TCPINFO). */
-export function readSubflowTcpInfos(fd: number): TcpInfo[] | undefined {
-  return readArray(fd, MPTCP_TCPINFO, TCP_INFO_BYTES)?.map((element) => parseTcpInfo(element));
+export function readSubflowTcpInfos(socket: SocketOrFd): TcpInfo[] | undefined {
+  return readArray(fdOf(socket), MPTCP_TCPINFO, TCP_INFO_BYTES)?.map((element) => parseTcpInfo(element));
 }
 
 /** Both ends of every subflow (MPTCP_SUBFLOW_ADDRS), in the order of readSubflowTcpInfos. */
-export function readSubflowAddresses(fd: number): Pick<SubflowInfo, 'local' | 'remote'>[] | undefined {
-  return readArray(fd, MPTCP_SUBFLOW_ADDRS, SUBFLOW_ADDRS_BYTES)?.map((element) =>
+export function readSubflowAddresses(
+  socket: SocketOrFd,
+): Pick<SubflowInfo, 'local' | 'remote'>[] | undefined {
+  return readArray(fdOf(socket), MPTCP_SUBFLOW_ADDRS, SUBFLOW_ADDRS_BYTES)?.map((element) =>
     parseSubflowAddresses(element),
   );
 }
@@ -161,6 +164,7 @@ function readPieces(fd: number): ConnectionInfo | undefined {
 }
 
 /** The connection with all its subflows: MPTCP_FULL_INFO, or the older options where the kernel lacks it. */
-export function readConnectionInfo(fd: number): ConnectionInfo | undefined {
+export function readConnectionInfo(socket: SocketOrFd): ConnectionInfo | undefined {
+  const fd = fdOf(socket);
   return readFullInfo(fd) ?? readPieces(fd);
 }
