@@ -112,6 +112,9 @@ export function emitRouteDump(): Uint8Array {
   return new PayloadWriter().struct(new Uint8Array(RTMSG_BYTES)).finish();
 }
 
+/** In a look-up: tell the table that the route stands in, not the one asked. */
+const RTM_F_LOOKUP_TABLE = 0x1000;
+
 /** A question to the routing tables. */
 export interface RouteQuery {
   readonly destination: string;
@@ -126,6 +129,7 @@ export function emitRouteLookup(query: RouteQuery): Uint8Array {
   header[0] = familyOf(query.destination);
   header[1] = bits;
   header[2] = query.source === undefined ? 0 : bits;
+  new DataView(header.buffer).setUint32(8, RTM_F_LOOKUP_TABLE, true);
   const writer = new PayloadWriter().struct(header).bytes(RTA_DST, destination);
   if (query.source !== undefined) writer.bytes(RTA_SRC, requireIp(query.source));
   if (query.outputLinkIndex !== undefined) writer.u32(RTA_OIF, query.outputLinkIndex);

@@ -1,0 +1,109 @@
+/**
+ * The house's own rules, held against the source: imports point down, one layer imports koffi, nothing goes through
+ * a shell, pure files stay pure.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+
+const src = join(dirname(dirname(fileURLToPath(import.meta.url))), 'src');
+
+/** From the top down; layers on one line never import one another. */
+const LAYERS: readonly (readonly string[])[] = [
+  ['cli'],
+  ['lab'],
+  ['web'],
+  ['service'],
+  ['pathmanager', 'routing', 'proxy', 'tunnel', 'appliance'],
+  ['mptcp'],
+  ['netlink'],
+  ['native'],
+  ['base'],
+];
+
+const heightOf = (layer: string) => LAYERS.length - LAYERS.findIndex((names) => names.includes(layer));
+
+interface SourceFile {
+  readonly path: string;
+  readonly layer: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+function readSources(): SourceFile[] {
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' });
+  return files
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts'))
+    .map((path) => {
+      const text = readFileSync(join(src, path), 'utf8');
+      const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!);
+      return { path, layer: path.split('/')[0]!, text, imports };
+    });
+}
+
+const sources = readSources();
+
+it('sees the whole source tree', () => {
+  expect(sources.length).toBeGreaterThan(60);
+  const layers = new Set(sources.map((file) => file.layer));
+  for (const layer of [
+    'base',
+    'native',
+    'netlink',
+    'mptcp',
+    'routing',
+    'pathmanager',
+    'proxy',
+    'service',
+    'cli',
+    'lab',
+  ]) {
+    expect(layers).toContain(layer);
+  }
+  for (const layer of layers) expect(LAYERS.flat(), `layer ${layer}`).toContain(layer);
+});
+
+it('imports point down, and layers of one height do not import one another', () => {
+  const wrong: string[] = [];
+  for (const file of sources) {
+    for (const target of file.imports.filter((name) => name.startsWith('.'))) {
+      const layer = relative(src, join(src, dirname(file.path), target)).split('/')[0]!;
+      if (layer === file.layer) continue;
+      if (heightOf(layer) >= heightOf(file.layer)) wrong.push(`${file.path} imports ${target}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+it('nothing below cli imports the lab', () => {
+  const wrong = sources.filter(
+    (file) => !['cli', 'lab'].includes(file.layer) && file.imports.some((i) => i.includes('/lab/')),
+  );
+  expect(wrong.map((file) => file.path)).toEqual([]);
+});
+
+it('only native/libc.ts imports koffi', () => {
+  const users = sources.filter((file) => /['"]koffi['"]/.test(file.text)).map((file) => file.path);
+  expect(users).toEqual(['native/libc.ts']);
+});
+
+it('nothing below service knows the logger, the HTTP framework or the command line parser', () => {
+  const upper = new Set(['service', 'web', 'cli', 'lab']);
+  const wrong = sources.filter(
+    (file) =>
+      !upper.has(file.layer) &&
+      file.imports.some((name) => /^(pino|fastify|commander|prom-client)/.test(name)),
+  );
+  expect(wrong.map((file) => file.path)).toEqual([]);
+});
+
+it('nothing is run through a shell', () => {
+  const wrong = sources.filter((file) => /shell:\s*true|\bexecSync\(|\bexec\(\s*[`'"]/.test(file.text));
+  expect(wrong.map((file) => file.path)).toEqual([]);
+});
+
+it('every file says at its head what it is', () => {
+  const wrong = sources.filter((file) => !/^(#!.*\n)?\/\*\*/.test(file.text));
+  expect(wrong.map((file) => file.path)).toEqual([]);
+});
