@@ -70,3 +70,12 @@ export function setUp() {
   installIfNeeded();
   buildIfNeeded();
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    setUp();
+  } catch (error) {
+    console.error(`weft: ${error.message}`);
+    process.exit(1);
+  }
+}
