@@ -57,6 +57,12 @@ function reserve(agent: HttpAgent, name: string, placeholder: Socket): () => voi
   };
 }
 
+/** Stands for a connection that could not be made: takes a request's bytes, sends none, and is destroyed soon. */
+class DeadSocket extends Socket {
+  override _write(): void {}
+  override _writev(): void {}
+}
+
 async function connectFor(
   options: ConnectionArgs,
   settings: MultipathOptions,
@@ -112,7 +118,7 @@ function createFor(
       },
       (error: Error) => {
         release();
-        const dead = new Socket();
+        const dead = new DeadSocket();
         created(null, dead);
         // Node attaches the request's listeners within this turn of the event loop.
         setImmediate(() => dead.destroy(error));
