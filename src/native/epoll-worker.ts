@@ -40,7 +40,11 @@ export class EpollWorker<Options, ToWorker, FromWorker> {
   readonly #worker: Worker;
   readonly #wakeFd = new WakeFd();
   readonly #ended: Promise<void>;
-  readonly #onExit = () => this.#wakeFd.wake();
+  /** Terminated first, then woken: a thread that woke earlier would find nothing and wait for ever again. */
+  readonly #onExit = () => {
+    void this.#worker.terminate();
+    this.#wakeFd.wake();
+  };
 
   /**
    * @param name the program in src/LAYER/NAME-worker.ts
