@@ -117,6 +117,7 @@ describe('findPaths', () => {
   it('takes a temporary or unique-local address where the link has nothing better, and a secondary IPv4 one', () => {
     let view = withUplink(NO_HOST, 2, 'c1', 'fd01::2/64', 'fd01::1');
     view = withUplink(view, 3, 'c2', '10.2.0.2/24', '10.2.0.1');
+    view = withUplink(view, 3, 'c2', '2001:db8:2::2/64', 'fe80::1', 900);
     const more = [
       address(2, 'fd01::abcd/64', { flags: IFA_F_TEMPORARY }),
       // The same bit says "secondary" here.
@@ -125,6 +126,7 @@ describe('findPaths', () => {
     expect(usable({ ...view, addresses: [...view.addresses, ...more] })).toEqual([
       'fd01::2',
       '10.2.0.2',
+      '2001:db8:2::2',
       '10.2.0.3',
     ]);
   });

@@ -1,0 +1,273 @@
+/**
+ * The driver: owner of the endpoints that Weft makes and of the limits that it raises, in one network namespace.
+ * The decisions are in endpoint-plan.ts and limits-plan.ts.
+ *
+ * Invariants: the record is saved before an endpoint or limit is made, and again when it is gone; nothing that the
+ * record does not name is changed; every call leaves the kernel in a state that a later call can go on from,
+ * whatever failed.
+ */
+import { errorText, type Logger } from '../base/index.ts';
+import type { Endpoint, Limits, PathManager } from '../mptcp/index.ts';
+import { EBUSY, EEXIST, EINVAL } from '../native/index.ts';
+import { NetlinkError } from '../netlink/index.ts';
+import {
+  additionSpec,
+  planEndpoints,
+  stillThere,
+  type EndpointAddition,
+  type EndpointPlan,
+  type EndpointUse,
+  type OwnedEndpoint,
+  type WantedEndpoint,
+} from './endpoint-plan.ts';
+import { LIMIT_NAMES, planLimits, planRestore, type LimitName, type RaisedLimits } from './limits-plan.ts';
+import type { OwnershipJournal } from './ownership.ts';
+
+/** <asm-generic/errno-base.h>; how the kernel says that its table is full. */
+const ERANGE = 34;
+/** BOUNDED: an id or a place that another program takes between reading and adding is looked for again. */
+const MAX_TRIES = 4;
+
+type Kernel = Pick<PathManager, 'addEndpoint' | 'deleteEndpoint' | 'endpoints' | 'limits' | 'setLimits'>;
+
+export interface EndpointReport {
+  readonly uses: readonly EndpointUse[];
+  /** Of all programs. */
+  readonly endpoints: readonly Endpoint[];
+  readonly ownIds: ReadonlySet<number>;
+  /** What failed, for the user. */
+  readonly failures: readonly string[];
+}
+
+export interface LimitsReport {
+  readonly limits: Limits;
+  /** What the kernel takes at most, once it refused more. */
+  readonly maximum?: number;
+  readonly failures: readonly string[];
+}
+
+export interface EndpointOwnerCounters {
+  readonly endpointsAdded: number;
+  readonly endpointsDeleted: number;
+  readonly limitsRaised: number;
+}
+
+const isErrno = (error: unknown, errno: number): error is NetlinkError =>
+  error instanceof NetlinkError && error.errno === errno;
+
+export class EndpointOwner {
+  readonly #kernel: Kernel;
+  readonly #journal: OwnershipJournal;
+  readonly #logger: Logger;
+  #owned: readonly OwnedEndpoint[];
+  #raised: RaisedLimits;
+  readonly #handsOff = new Set<LimitName>();
+  #lastId = 0;
+  #capacity: number | undefined;
+  #maximum: number | undefined;
+  #added = 0;
+  #deleted = 0;
+  #limitsRaised = 0;
+
+  /** @param kernel stays its owner's to close */
+  constructor(kernel: Kernel, journal: OwnershipJournal, logger: Logger) {
+    this.#kernel = kernel;
+    this.#journal = journal;
+    this.#logger = logger;
+    // What an earlier process left is taken over; the first plan keeps or removes it.
+    const { endpoints, limits } = journal.load();
+    this.#owned = endpoints;
+    this.#raised = limits;
+  }
+
+  get counters(): EndpointOwnerCounters {
+    return {
+      endpointsAdded: this.#added,
+      endpointsDeleted: this.#deleted,
+      limitsRaised: this.#limitsRaised,
+    };
+  }
+
+  #save(): void {
+    this.#journal.save({ endpoints: this.#owned, limits: this.#raised });
+  }
+
+  #plan(wanted: readonly WantedEndpoint[], present: readonly Endpoint[]): EndpointPlan {
+    return planEndpoints(wanted, {
+      present,
+      owned: this.#owned,
+      lastId: this.#lastId,
+      ...(this.#capacity === undefined ? {} : { capacity: this.#capacity }),
+    });
+  }
+
+  /** Drops from the record what is no longer there: another program removed it, and what it makes is its own. */
+  #forgetVanished(present: readonly Endpoint[]): void {
+    const there = stillThere({ owned: this.#owned, present });
+    if (there.length === this.#owned.length) return;
+    this.#owned = there;
+    this.#save();
+  }
+
+  /**
+   * Removes own endpoints that are not wanted, which closes their subflows and tells the peers. Comes before the
+   * change of routing: what the kernel sends then must still find its way.
+   */
+  retire(wanted: readonly WantedEndpoint[]): string[] {
+    const present = this.#kernel.endpoints();
+    this.#forgetVanished(present);
+    return this.#delete(this.#plan(wanted, present).deletions);
+  }
+
+  #delete(deletions: readonly OwnedEndpoint[]): string[] {
+    const failures: string[] = [];
+    const gone = new Set<OwnedEndpoint>();
+    for (const record of deletions) {
+      try {
+        this.#kernel.deleteEndpoint({ id: record.id, address: record.address });
+        gone.add(record);
+        this.#deleted++;
+      } catch (error) {
+        // Somebody else was faster when it is not found, and the next reading shows it.
+        if (isErrno(error, EINVAL)) gone.add(record);
+        else failures.push(errorText(error));
+      }
+    }
+    if (gone.size > 0) {
+      this.#owned = this.#owned.filter((record) => !gone.has(record));
+      this.#save();
+    }
+    return failures;
+  }
+
+  /** Makes what is missing. Comes after the change of routing: the kernel starts subflows at once. */
+  provide(wanted: readonly WantedEndpoint[]): EndpointReport {
+    const failures: string[] = [];
+    let present = this.#kernel.endpoints();
+    this.#lastId = Math.max(this.#lastId, ...present.map((endpoint) => endpoint.id));
+    let plan = this.#plan(wanted, present);
+    for (let tries = 0; tries < MAX_TRIES && plan.additions.length > 0; tries++) {
+      const outcome = this.#add(plan.additions);
+      present = this.#kernel.endpoints();
+      if (outcome === 'full') this.#learnCapacity(present.length);
+      plan = this.#plan(wanted, present);
+      if (outcome === 'full' || outcome === 'raced') continue;
+      failures.push(...outcome);
+      break;
+    }
+    const ownIds = new Set(stillThere({ owned: this.#owned, present }).map((record) => record.id));
+    return { uses: plan.uses, endpoints: present, ownIds, failures };
+  }
+
+  /** `full` and `raced`: read and plan again. Otherwise what failed for good. */
+  #add(additions: readonly EndpointAddition[]): 'full' | 'raced' | string[] {
+    const before = this.#owned;
+    this.#owned = [...before, ...additions.map(recordOf)];
+    this.#save();
+    const failures: string[] = [];
+    let verdict: 'full' | 'raced' | undefined;
+    const made = new Set<EndpointAddition>();
+    for (const addition of additions) {
+      try {
+        this.#kernel.addEndpoint(additionSpec(addition));
+        made.add(addition);
+        this.#added++;
+        this.#lastId = addition.replacesImplicit ? this.#lastId : addition.id;
+      } catch (error) {
+        if (isErrno(error, ERANGE)) verdict = 'full';
+        else if (isErrno(error, EEXIST) || isErrno(error, EBUSY)) verdict = 'raced';
+        else failures.push(errorText(error));
+        if (verdict !== undefined) break;
+      }
+    }
+    if (made.size < additions.length) {
+      this.#owned = [...before, ...additions.filter((addition) => made.has(addition)).map(recordOf)];
+      this.#save();
+    }
+    return verdict ?? failures;
+  }
+
+  #learnCapacity(capacity: number): void {
+    if (capacity === this.#capacity) return;
+    this.#capacity = capacity;
+    this.#logger.warn(
+      { capacity },
+      `this kernel takes ${capacity} MPTCP endpoints; the addresses beyond them wait until one is free`,
+    );
+  }
+
+  /** Raises the limits to what so many endpoints of one family need, as far as the kernel allows. */
+  raiseLimits(needed: Limits): LimitsReport {
+    const failures: string[] = [];
+    for (;;) {
+      const present = this.#kernel.limits();
+      const plan = planLimits(needed, {
+        present,
+        raised: this.#raised,
+        handsOff: this.#handsOff,
+        ...(this.#maximum === undefined ? {} : { maximum: this.#maximum }),
+      });
+      for (const name of plan.lost) this.#leaveAlone(name, present[name]);
+      if (Object.keys(plan.set).length === 0) {
+        this.#remember(plan.raised);
+        return this.#limitsReport(present, failures);
+      }
+      const former = this.#raised;
+      this.#remember(plan.raised);
+      try {
+        this.#kernel.setLimits(plan.set);
+        this.#limitsRaised++;
+      } catch (error) {
+        this.#remember(former);
+        const largest = Math.max(...Object.values(plan.set));
+        if (!isErrno(error, EINVAL) || largest === 0) {
+          failures.push(errorText(error));
+          return this.#limitsReport(present, failures);
+        }
+        // Downwards, because a refusal changes nothing and needs no undoing. BOUNDED: by the first wish.
+        this.#maximum = largest - 1;
+      }
+    }
+  }
+
+  #limitsReport(limits: Limits, failures: readonly string[]): LimitsReport {
+    return { limits, failures, ...(this.#maximum === undefined ? {} : { maximum: this.#maximum }) };
+  }
+
+  #remember(raised: RaisedLimits): void {
+    const same = LIMIT_NAMES.every(
+      (name) =>
+        raised[name]?.set === this.#raised[name]?.set && raised[name]?.former === this.#raised[name]?.former,
+    );
+    if (same) return;
+    this.#raised = raised;
+    this.#save();
+  }
+
+  #leaveAlone(name: LimitName, present: number): void {
+    this.#handsOff.add(name);
+    this.#logger.warn(
+      { limit: name, present },
+      `another program set the MPTCP limit "${name}" to ${present}; Weft leaves it at that`,
+    );
+  }
+
+  /** Removes the own endpoints and puts the limits back. The rest of the host's endpoints and limits stay. */
+  removeAll(): string[] {
+    const failures = this.retire([]);
+    const restored = planRestore({ present: this.#kernel.limits(), raised: this.#raised });
+    try {
+      if (Object.keys(restored).length > 0) this.#kernel.setLimits(restored);
+      this.#raised = {};
+    } catch (error) {
+      failures.push(errorText(error));
+    }
+    if (failures.length === 0) this.#owned = [];
+    this.#save();
+    return failures;
+  }
+}
+
+function recordOf({ address, flags, id, linkIndex }: EndpointAddition): OwnedEndpoint {
+  return { address, flags, id, linkIndex };
+}
