@@ -107,6 +107,16 @@ export function shutdownSocket(fd: number, how: number): void {
   libc.shutdown(fd, how);
 }
 
+const UNCONNECTED = new Uint8Array(16); // sockaddr with family AF_UNSPEC
+
+/**
+ * Ends a connection at once and without lingering: RST for TCP, MP_FASTCLOSE for MPTCP. Bytes not yet sent are
+ * dropped. Works where SO_LINGER of 0 does not (MPTCP); connect(2), "dissolve the association". Never fails.
+ */
+export function abortConnection(fd: number): void {
+  libc.connect(fd, UNCONNECTED, UNCONNECTED.length);
+}
+
 /** A second descriptor of the same open file, close-on-exec. */
 export function duplicateFd(fd: number): number {
   return check(libc.fcntl(fd, C.F_DUPFD_CLOEXEC, 0), 'duplicate descriptor');

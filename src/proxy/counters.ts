@@ -1,0 +1,106 @@
+/**
+ * What the proxy counts, and what it tells of one connection. Plain data; only `service` gives it to others.
+ */
+
+/** Why a request was answered by the proxy itself. */
+export type Refusal =
+  | 'malformed'
+  | 'header-too-large'
+  | 'header-timeout'
+  | 'not-allowed'
+  | 'bad-target'
+  | 'not-implemented'
+  | 'loop'
+  | 'too-many-tunnels'
+  | 'too-many-connections';
+
+/** All counted since the start. */
+export interface ProxyCounters {
+  readonly clientConnections: number;
+  /** Plain requests, CONNECT not counted. */
+  readonly requests: number;
+  /** Requests that failed after their upstream connection was there. */
+  readonly exchangesFailed: number;
+  /** Requests sent again because a kept upstream connection turned out to be dead. */
+  readonly requestsRetried: number;
+  readonly tunnelsOpened: number;
+  readonly tunnelsOpen: number;
+  readonly tunnelsClosed: number;
+  readonly tunnelsClosedByReason: Readonly<Record<string, number>>;
+  /** Upstream connections that could not be made. */
+  readonly dialsFailed: number;
+  readonly dialsFailedByReason: Readonly<Record<string, number>>;
+  readonly upstreamsMptcp: number;
+  readonly upstreamsTcp: number;
+  readonly fallbacksByReason: Readonly<Record<string, number>>;
+  readonly refused: number;
+  readonly refusedByReason: Readonly<Record<string, number>>;
+  /** From clients, bodies and tunnelled bytes of all connections, also those still open. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+/** One connection through the proxy, as long as its upstream connection is open. */
+export interface ProxyConnection {
+  readonly id: number;
+  readonly kind: 'connect' | 'http';
+  /** `address:port` of the client; for a kept http connection that of its latest one. */
+  readonly client: string;
+  /** `host:port` as asked for. */
+  readonly target: string;
+  /** `address:port` it leads to. */
+  readonly remote: string;
+  readonly protocol: 'mptcp' | 'tcp';
+  readonly fallbackReason?: string;
+  /** MPTCP's local token, as sock_diag and events have it. */
+  readonly token?: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  /** Date.now() when the upstream connection was there. */
+  readonly openedAtMs: number;
+}
+
+/** BOUNDED: the kinds are a few fixed texts; beyond this many they are counted together. */
+const MAX_KINDS = 32;
+
+/** Counts by kind. */
+export class Tally {
+  readonly #counts = new Map<string, number>();
+  total = 0;
+
+  add(kind: string): void {
+    this.total++;
+    const key = this.#counts.has(kind) || this.#counts.size < MAX_KINDS ? kind : 'other';
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
+  }
+
+  byKind(): Record<string, number> {
+    return Object.fromEntries(this.#counts);
+  }
+}
+
+/** The counters while they count. */
+export class ProxyTallies {
+  clientConnections = 0;
+  requests = 0;
+  exchangesFailed = 0;
+  requestsRetried = 0;
+  tunnelsOpened = 0;
+  upstreamsMptcp = 0;
+  upstreamsTcp = 0;
+  /** Of connections that have ended. */
+  bytesUp = 0;
+  bytesDown = 0;
+  /** Kinds: those of TunnelEnd, DialFailure, the texts that mptcp gives, Refusal. */
+  readonly tunnelEnds = new Tally();
+  readonly dialFailures = new Tally();
+  readonly fallbacks = new Tally();
+  readonly refusals = new Tally();
+
+  /** An upstream connection was made. */
+  addUpstream(protocol: 'mptcp' | 'tcp', fallbackReason: string | undefined): void {
+    if (protocol === 'mptcp') this.upstreamsMptcp++;
+    else this.upstreamsTcp++;
+    if (fallbackReason !== undefined) this.fallbacks.add(fallbackReason);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Why an upstream could not be reached, in words for a person and in a few kinds for counters. No I/O.
+ *
+ * Wording: `could not reach example.org port 443: connection refused on all 2 addresses (ECONNREFUSED)`.
+ */
+import { errorText, WeftError } from '../../base/index.ts';
+
+export type DialFailure =
+  | 'not-found'
+  | 'resolver-failed'
+  | 'refused'
+  | 'unreachable'
+  | 'timeout'
+  | 'reset'
+  | 'loop'
+  | 'forbidden'
+  | 'no-resources'
+  | 'aborted'
+  | 'other';
+
+/** HTTP status codes that answer each kind (RFC 9110 section 15; 508 is RFC 5842). */
+const STATUS: Readonly<Record<DialFailure, number>> = {
+  'not-found': 502,
+  'resolver-failed': 502,
+  refused: 502,
+  unreachable: 502,
+  timeout: 504,
+  reset: 502,
+  loop: 508,
+  forbidden: 403,
+  'no-resources': 503,
+  aborted: 502,
+  other: 502,
+};
+
+interface Meaning {
+  readonly kind: DialFailure;
+  readonly text: string;
+}
+
+const MEANINGS: Readonly<Record<string, Meaning>> = {
+  ENOTFOUND: { kind: 'not-found', text: 'there is no such name' },
+  ENODATA: { kind: 'not-found', text: 'the name has no address' },
+  EAI_NODATA: { kind: 'not-found', text: 'the name has no address' },
+  EAI_AGAIN: { kind: 'resolver-failed', text: 'the name servers do not answer' },
+  EAI_FAIL: { kind: 'resolver-failed', text: 'the name servers failed' },
+  ECONNREFUSED: { kind: 'refused', text: 'connection refused' },
+  ECONNRESET: { kind: 'reset', text: 'connection reset' },
+  ENETUNREACH: { kind: 'unreachable', text: 'no route to that network' },
+  EHOSTUNREACH: { kind: 'unreachable', text: 'no route to that host' },
+  EADDRNOTAVAIL: { kind: 'unreachable', text: 'no local address to connect from' },
+  EAFNOSUPPORT: { kind: 'unreachable', text: 'this host has no such address family' },
+  EACCES: { kind: 'forbidden', text: 'a local firewall or policy forbids it' },
+  EPERM: { kind: 'forbidden', text: 'a local firewall or policy forbids it' },
+  ETIMEDOUT: { kind: 'timeout', text: 'no answer in time' },
+  EMFILE: { kind: 'no-resources', text: 'the proxy has no file descriptors left' },
+  ENFILE: { kind: 'no-resources', text: 'this host has no file descriptors left' },
+  ENOBUFS: { kind: 'no-resources', text: 'this host has no memory for sockets left' },
+  ENOMEM: { kind: 'no-resources', text: 'this host has no memory left' },
+  ABORT_ERR: { kind: 'aborted', text: 'given up' },
+};
+
+/** Which failure of several attempts tells most; the first of these that occurred is reported. */
+const MOST_TELLING: readonly DialFailure[] = [
+  'no-resources',
+  'refused',
+  'reset',
+  'timeout',
+  'forbidden',
+  'unreachable',
+  'other',
+];
+
+function codeOf(thrown: unknown): string {
+  const code = (thrown as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : '';
+}
+
+function meaningOf(thrown: unknown): Meaning {
+  return MEANINGS[codeOf(thrown)] ?? { kind: 'other', text: errorText(thrown) };
+}
+
+export class DialError extends WeftError {
+  readonly failure: DialFailure;
+  /** What a client is answered with. */
+  readonly status: number;
+
+  constructor(message: string, failure: DialFailure, cause?: unknown) {
+    super(message, { code: `DIAL_${failure.toUpperCase().replaceAll('-', '_')}`, cause });
+    this.failure = failure;
+    this.status = STATUS[failure];
+  }
+}
+
+const at = (host: string, port: number) => `could not reach ${host} port ${port}`;
+
+export function resolveFailed(host: string, port: number, thrown: unknown): DialError {
+  const { kind, text } = meaningOf(thrown);
+  const code = codeOf(thrown);
+  return new DialError(`${at(host, port)}: ${text}${code === '' ? '' : ` (${code})`}`, kind, thrown);
+}
+
+/** From the failures of every address that was tried, in the order in which they came. */
+export function connectFailed(host: string, port: number, failures: readonly unknown[]): DialError {
+  const meanings = failures.map((thrown) => ({ thrown, ...meaningOf(thrown) }));
+  const kind = MOST_TELLING.find((candidate) => meanings.some((meaning) => meaning.kind === candidate));
+  const chosen = meanings.find((meaning) => meaning.kind === kind) ?? meanings[0];
+  if (chosen === undefined) return new DialError(`${at(host, port)}: the name has no address`, 'not-found');
+  const same = meanings.filter((meaning) => meaning.text === chosen.text).length;
+  const count = meanings.length;
+  const where =
+    count === 1 ? '' : same === count ? ` on all ${count} addresses` : ` on ${same} of ${count} addresses`;
+  const code = codeOf(chosen.thrown);
+  return new DialError(
+    `${at(host, port)}: ${chosen.text}${where}${code === '' ? '' : ` (${code})`}`,
+    chosen.kind,
+    chosen.thrown,
+  );
+}
+
+export function dialTimedOut(host: string, port: number, timeoutMs: number, resolving: boolean): DialError {
+  const what = resolving ? 'the name servers did not answer' : 'no answer';
+  return new DialError(`${at(host, port)}: ${what} within ${timeoutMs / 1000} s (ETIMEDOUT)`, 'timeout');
+}
+
+export function dialAborted(host: string, port: number): DialError {
+  return new DialError(`${at(host, port)}: the client went away`, 'aborted');
+}
+
+export function dialForbidden(host: string, port: number, why: string): DialError {
+  return new DialError(`${at(host, port)}: ${why}`, 'forbidden');
+}
+
+export function dialLoop(host: string, port: number): DialError {
+  return new DialError(`${at(host, port)}: that is this proxy itself`, 'loop');
+}

@@ -1,0 +1,195 @@
+/**
+ * Reaches a host and port: name → addresses → the first that connects (RFC 8305), MPTCP where it can be had. The
+ * order of attempts is happy-eyeballs.ts's; this is its driver.
+ *
+ * Invariant: a dial ends with one connected descriptor, which is then the caller's, or with a DialError; every
+ * other attempt is aborted and its descriptor closed, whichever of success, failure, timeout and abort is first.
+ */
+import { networkInterfaces } from 'node:os';
+import { canonicalIp, isLinkLocal, isLoopback, unmapV4 } from '../../base/index.ts';
+import { connectFd, type ConnectedSocket } from '../../mptcp/index.ts';
+import { closeFd } from '../../native/index.ts';
+import {
+  connectFailed,
+  dialAborted,
+  dialForbidden,
+  dialLoop,
+  dialTimedOut,
+  resolveFailed,
+} from './dial-error.ts';
+import { HappyEyeballs, interleaveFamilies } from './happy-eyeballs.ts';
+import { Resolver } from './resolve.ts';
+
+export interface DialRequest {
+  readonly host: string;
+  readonly port: number;
+  /** Gives the dial up. */
+  readonly signal?: AbortSignal | undefined;
+  /** The client is not of this host: it may not reach what only this host can. */
+  readonly forRemoteClient: boolean;
+}
+
+/** A connected socket and where it leads to. */
+export interface Upstream extends ConnectedSocket {
+  readonly address: string;
+}
+
+export interface DialerOptions {
+  readonly multipath: boolean;
+  /** For the whole of it, name resolution included. */
+  readonly timeoutMs: number;
+  readonly attemptDelayMs: number;
+  /** Where the proxy itself listens; a dial that leads there is refused. */
+  readonly isOwnPort: (port: number) => readonly string[];
+}
+
+/** Addresses that nobody but this host itself should reach through it. */
+function isPrivateToHost(address: string): boolean {
+  const plain = unmapV4(address);
+  return isLoopback(plain) || isLinkLocal(plain) || plain === '::' || plain.startsWith('0.');
+}
+
+/** An address of this host, as a connection to it would find. */
+function isOfThisHost(address: string): boolean {
+  const plain = unmapV4(address);
+  if (isLoopback(plain) || plain === '::' || plain === '0.0.0.0') return true;
+  return Object.values(networkInterfaces()).some((list) =>
+    list?.some((own) => canonicalIp(own.address) === plain),
+  );
+}
+
+export class Dialer {
+  readonly #options: DialerOptions;
+  readonly #resolver = new Resolver();
+
+  constructor(options: DialerOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with DialError, and with nothing else. */
+  async dial(request: DialRequest): Promise<Upstream> {
+    const { host, port, signal } = request;
+    const { timeoutMs } = this.#options;
+    const stop = new AbortController();
+    let resolving = true;
+    let timedOut = false;
+    const onAbort = () => stop.abort();
+    const timer = setTimeout(() => {
+      timedOut = true;
+      stop.abort();
+    }, timeoutMs);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
+    try {
+      const addresses = await this.#resolve(host, port, stop.signal);
+      resolving = false;
+      this.#checkAllowed(request, addresses);
+      return await this.#connect(host, port, interleaveFamilies(addresses), stop.signal);
+    } catch (error) {
+      if (timedOut) throw dialTimedOut(host, port, timeoutMs, resolving);
+      if (stop.signal.aborted) throw dialAborted(host, port);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async #resolve(host: string, port: number, signal: AbortSignal): Promise<readonly string[]> {
+    const literal = canonicalIp(host);
+    if (literal !== undefined) return [literal];
+    try {
+      return await orAborted(this.#resolver.resolve(host), signal);
+    } catch (error) {
+      throw resolveFailed(host, port, error);
+    }
+  }
+
+  #checkAllowed(request: DialRequest, addresses: readonly string[]): void {
+    const { host, port, forRemoteClient } = request;
+    if (forRemoteClient && addresses.some((address) => isPrivateToHost(address))) {
+      throw dialForbidden(host, port, 'clients of other hosts may not reach addresses private to this one');
+    }
+    const own = this.#options.isOwnPort(port);
+    if (own.length === 0) return;
+    const everywhere = own.some((address) => address === '0.0.0.0' || address === '::');
+    for (const address of addresses) {
+      // A connection to 0.0.0.0 or :: reaches the loopback address.
+      const plain = unmapV4(address);
+      const target = plain === '0.0.0.0' ? '127.0.0.1' : plain === '::' ? '::1' : plain;
+      if (own.includes(target) || (everywhere && isOfThisHost(target))) throw dialLoop(host, port);
+    }
+  }
+
+  /** The common case of one address needs no race. */
+  #connect(host: string, port: number, addresses: readonly string[], signal: AbortSignal): Promise<Upstream> {
+    const { multipath } = this.#options;
+    return new Promise((resolve, reject) => {
+      const race = new HappyEyeballs(addresses.length, this.#options.attemptDelayMs);
+      const aborts = new Map<number, AbortController>();
+      const failures: unknown[] = [];
+      let timer: NodeJS.Timeout | undefined;
+      let settled = false;
+
+      const settle = (): void => {
+        settled = true;
+        clearTimeout(timer);
+        signal.removeEventListener('abort', giveUp);
+        for (const abort of aborts.values()) abort.abort();
+      };
+      const giveUp = (): void => {
+        settle();
+        reject(dialAborted(host, port));
+      };
+      const run = (): void => {
+        clearTimeout(timer);
+        const nowMs = performance.now();
+        for (let index = race.poll(nowMs); index !== undefined; index = race.poll(nowMs)) start(index);
+        if (race.exhausted) {
+          settle();
+          reject(connectFailed(host, port, failures));
+          return;
+        }
+        const deadlineMs = race.pollDeadlineMs();
+        if (deadlineMs !== undefined) timer = setTimeout(run, Math.max(0, deadlineMs - nowMs));
+      };
+      const start = (index: number): void => {
+        const address = addresses[index]!;
+        const abort = new AbortController();
+        aborts.set(index, abort);
+        connectFd({ address, port, multipath, signal: abort.signal }).then(
+          (socket) => {
+            aborts.delete(index);
+            if (settled || race.handleConnected(index) === undefined) {
+              closeFd(socket.fd);
+              return;
+            }
+            settle();
+            resolve({ ...socket, address });
+          },
+          (error: unknown) => {
+            aborts.delete(index);
+            if (settled) return;
+            failures.push(error);
+            race.handleFailed(index);
+            run();
+          },
+        );
+      };
+
+      signal.addEventListener('abort', giveUp, { once: true });
+      if (signal.aborted) giveUp();
+      else run();
+    });
+  }
+}
+
+/** Rejects as soon as the signal aborts, for work that cannot be stopped itself. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(new Error('aborted'));
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

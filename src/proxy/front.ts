@@ -1,0 +1,161 @@
+/**
+ * The listening side: one http.Server for each address, whose strict parser (llhttp) reads what clients send.
+ * What the parser lets through and a proxy must not is refused in http/fields.ts and tunnels.ts.
+ *
+ * Invariant: every client socket that Node owns is in `#sockets`.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { formatSocketAddress, WeftError } from '../base/index.ts';
+import { clientOf } from './client.ts';
+import type { ProxyTallies } from './counters.ts';
+import type { ListenAddress, ProxyLimits } from './options.ts';
+import { answerAndClose } from './tunnels.ts';
+
+export interface FrontHandlers {
+  readonly request: (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => void;
+  readonly connect: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+}
+
+export interface FrontOptions {
+  readonly allowRemote: boolean;
+  readonly limits: ProxyLimits;
+  readonly tallies: ProxyTallies;
+  readonly handlers: FrontHandlers;
+}
+
+/** Slow headers are looked for this often at least. */
+const MAX_CHECK_INTERVAL_MS = 2000;
+
+export class Front {
+  readonly #options: FrontOptions;
+  readonly #servers: Server[] = [];
+  /** BOUNDED by `maxClientConnections` and, for those that become tunnels, `maxTunnels`. */
+  readonly #sockets = new Set<Socket>();
+
+  constructor(options: FrontOptions) {
+    this.#options = options;
+  }
+
+  get addresses(): ListenAddress[] {
+    return this.#servers.map((server) => {
+      const { address, port } = server.address() as AddressInfo;
+      return { address, port };
+    });
+  }
+
+  /** @throws WeftError EADDRINUSE, EACCES, EADDRNOTAVAIL …, naming address and port */
+  async listen({ address, port }: ListenAddress): Promise<void> {
+    const server = this.#makeServer();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ host: address, port, ipv6Only: true, backlog: 1024 }, () => {
+          server.off('error', reject);
+          resolve();
+        });
+      });
+    } catch (error) {
+      throw listenError(address, port, error as NodeJS.ErrnoException);
+    }
+    this.#servers.push(server);
+  }
+
+  #makeServer(): Server {
+    const { limits, tallies, handlers } = this.#options;
+    const server = createServer({
+      insecureHTTPParser: false,
+      // Checked by us, with a reason in the answer.
+      requireHostHeader: false,
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      // Bodies may take as long as they move; exchanges have their own time limit.
+      requestTimeout: 0,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: Math.min(MAX_CHECK_INTERVAL_MS, Math.ceil(limits.headersTimeoutMs / 4)),
+      noDelay: true,
+    });
+    // 0: all fields are seen. Their bytes are bounded by maxHeaderBytes; a dropped one could change the meaning.
+    server.maxHeadersCount = 0;
+    server.maxConnections = limits.maxClientConnections + limits.maxTunnels;
+    server.on('connection', (socket) => this.#handleConnection(socket));
+    server.on('drop', () => tallies.refusals.add('too-many-connections'));
+    server.on('request', (request, response) => handlers.request(request, response, false));
+    server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
+      handlers.request(request, response, true),
+    );
+    server.on('connect', handlers.connect);
+    server.on('clientError', (error, socket) => this.#handleClientError(error, socket));
+    return server;
+  }
+
+  #handleConnection(socket: Socket): void {
+    const { allowRemote, limits, tallies } = this.#options;
+    tallies.clientConnections++;
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    if (!allowRemote && clientOf(socket).remote) {
+      tallies.refusals.add('not-allowed');
+      answerAndClose(socket, 403, 'only programs on this host may use this proxy');
+    } else if (this.#sockets.size > limits.maxClientConnections) {
+      tallies.refusals.add('too-many-connections');
+      socket.destroy();
+    }
+  }
+
+  #handleClientError(error: NodeJS.ErrnoException & { reason?: string }, socket: Duplex): void {
+    if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed) {
+      socket.destroy();
+      return;
+    }
+    const { tallies, limits } = this.#options;
+    switch (error.code) {
+      case 'HPE_HEADER_OVERFLOW':
+        tallies.refusals.add('header-too-large');
+        answerAndClose(socket, 431, `the request's header is larger than ${limits.maxHeaderBytes} bytes`);
+        break;
+      case 'ERR_HTTP_REQUEST_TIMEOUT':
+        tallies.refusals.add('header-timeout');
+        answerAndClose(socket, 408, `no whole request came within ${limits.headersTimeoutMs / 1000} s`);
+        break;
+      default:
+        tallies.refusals.add('malformed');
+        answerAndClose(
+          socket,
+          400,
+          `this is not a proper HTTP/1.1 request: ${error.reason ?? error.message}`,
+        );
+    }
+  }
+
+  /** Stops listening and destroys every client socket; resolves when all are closed. */
+  async close(): Promise<void> {
+    const closed = this.#servers.map(
+      (server) =>
+        new Promise<void>((resolve) => {
+          server.close(() => resolve());
+        }),
+    );
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all(closed);
+    this.#servers.length = 0;
+  }
+}
+
+function listenError(address: string, port: number, cause: NodeJS.ErrnoException): WeftError {
+  const code = cause.code ?? 'LISTEN';
+  const [why, hint] = LISTEN_PROBLEMS[code] ?? [cause.message, undefined];
+  return new WeftError(`listen on ${formatSocketAddress(address, port)}: ${why} (${code})`, {
+    code,
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+const LISTEN_PROBLEMS: Readonly<Record<string, readonly [why: string, hint: string | undefined]>> = {
+  EADDRINUSE: ['another program listens there', 'stop it, or choose another port'],
+  EADDRNOTAVAIL: ['this host has no such address', undefined],
+  EAFNOSUPPORT: ['this host has no such address family', undefined],
+  EACCES: ['not permitted', 'choose a port from 1024 on'],
+};

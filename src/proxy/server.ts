@@ -1,0 +1,129 @@
+/**
+ * The proxy as one object: a listening front, plain forwarding, tunnels, and the numbers of all of them.
+ *
+ * Invariant: after `stop` nothing of it is left: no socket, no thread, no timer.
+ */
+import { type WeftError } from '../base/index.ts';
+import { ProxyTallies, type ProxyConnection, type ProxyCounters } from './counters.ts';
+import { Dialer } from './dialer/dialer.ts';
+import { Front } from './front.ts';
+import { Forwarder } from './http/forwarder.ts';
+import { DEFAULT_LIMITS, type ListenAddress, type ProxyOptions } from './options.ts';
+import { Tunnels } from './tunnels.ts';
+import { UpstreamAgent } from './upstream-agent.ts';
+
+/** Reasons to leave an address out while another one works. */
+const ABSENT_ADDRESS: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']);
+
+export class ProxyServer {
+  readonly #options: ProxyOptions;
+  readonly #tallies = new ProxyTallies();
+  readonly #front: Front;
+  readonly #agent: UpstreamAgent;
+  readonly #tunnels: Tunnels;
+  #lastId = 0;
+  #state: 'new' | 'started' | 'stopped' = 'new';
+  #ownPorts: readonly ListenAddress[] = [];
+
+  constructor(options: ProxyOptions) {
+    this.#options = options;
+    const { logger, allowRemote = false, multipath = true } = options;
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const tallies = this.#tallies;
+    const nextId = () => ++this.#lastId;
+    const dialer = new Dialer({
+      multipath,
+      timeoutMs: limits.connectTimeoutMs,
+      attemptDelayMs: limits.attemptDelayMs,
+      isOwnPort: (port) => this.#ownPorts.filter((own) => own.port === port).map((own) => own.address),
+    });
+    this.#agent = new UpstreamAgent({
+      dialer,
+      tallies,
+      nextId,
+      maxIdle: limits.maxIdleUpstreams,
+      idleTimeoutMs: limits.upstreamIdleTimeoutMs,
+    });
+    this.#tunnels = new Tunnels({ dialer, tallies, limits, logger, nextId });
+    const forwarder = new Forwarder({ agent: this.#agent, tallies, limits });
+    this.#front = new Front({
+      allowRemote,
+      limits,
+      tallies,
+      handlers: {
+        request: (request, response, expects) => forwarder.handleRequest(request, response, expects),
+        connect: (request, socket, head) => this.#tunnels.handleConnect(request, socket, head),
+      },
+    });
+  }
+
+  /** Where it listens, with real port numbers. */
+  get addresses(): readonly ListenAddress[] {
+    return this.#front.addresses;
+  }
+
+  /**
+   * Listens on every address, or on those of the list that this host has.
+   *
+   * @throws WeftError EADDRINUSE, EACCES … naming address and port; NO_WORKER when the package was not built.
+   * Nothing is left open then.
+   */
+  async start(): Promise<void> {
+    if (this.#state !== 'new') throw new Error(`a proxy starts once; this one is ${this.#state}`);
+    this.#state = 'started';
+    let absent: WeftError | undefined;
+    try {
+      this.#tunnels.start();
+      for (const address of this.#options.listen) {
+        try {
+          await this.#front.listen(address);
+        } catch (error) {
+          if (!ABSENT_ADDRESS.has((error as WeftError).code)) throw error;
+          absent ??= error as WeftError;
+          this.#options.logger.debug({ ...address }, (error as WeftError).message);
+        }
+      }
+      if (this.addresses.length === 0 && absent !== undefined) throw absent;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    this.#ownPorts = this.addresses;
+  }
+
+  /** Stops listening, breaks off everything under way, and resolves when all is closed. */
+  async stop(): Promise<void> {
+    if (this.#state === 'stopped') return;
+    this.#state = 'stopped';
+    await Promise.all([this.#front.close(), this.#tunnels.stop(), this.#agent.close()]);
+  }
+
+  counters(): ProxyCounters {
+    const tallies = this.#tallies;
+    const open = this.connections();
+    return {
+      clientConnections: tallies.clientConnections,
+      requests: tallies.requests,
+      exchangesFailed: tallies.exchangesFailed,
+      requestsRetried: tallies.requestsRetried,
+      tunnelsOpened: tallies.tunnelsOpened,
+      tunnelsOpen: this.#tunnels.openCount,
+      tunnelsClosed: tallies.tunnelEnds.total,
+      tunnelsClosedByReason: tallies.tunnelEnds.byKind(),
+      dialsFailed: tallies.dialFailures.total,
+      dialsFailedByReason: tallies.dialFailures.byKind(),
+      upstreamsMptcp: tallies.upstreamsMptcp,
+      upstreamsTcp: tallies.upstreamsTcp,
+      fallbacksByReason: tallies.fallbacks.byKind(),
+      refused: tallies.refusals.total,
+      refusedByReason: tallies.refusals.byKind(),
+      bytesUp: open.reduce((sum, { bytesUp }) => sum + bytesUp, tallies.bytesUp),
+      bytesDown: open.reduce((sum, { bytesDown }) => sum + bytesDown, tallies.bytesDown),
+    };
+  }
+
+  /** Every connection whose upstream is open, kept idle ones included. */
+  connections(): ProxyConnection[] {
+    return [...this.#tunnels.connections(), ...this.#agent.connections()];
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * Upstream connections of plain requests: Node's http.Agent keeps and reuses them, the dialer makes them.
+ *
+ * Invariant: `#open` holds each upstream socket from the moment it exists until its 'close'. A connection made
+ * for a client of this host is not given to one of another host, which may reach less (dialer.ts).
+ */
+import { Agent, type ClientRequestArgs } from 'node:http';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { formatSocketAddress } from '../base/index.ts';
+import { readMptcpInfo } from '../mptcp/socket-info-read.ts';
+import { closeFd, IPPROTO_TCP, TCP_NODELAY, trySetIntOption } from '../native/index.ts';
+import type { ProxyConnection, ProxyTallies } from './counters.ts';
+import type { Dialer, Upstream } from './dialer/dialer.ts';
+
+/** What a request tells of itself, beside what Node knows. */
+export interface DialContext {
+  readonly client: string;
+  readonly forRemoteClient: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** http.request's options, with the context that Node hands through untouched. */
+export interface UpstreamRequestOptions extends ClientRequestArgs {
+  readonly host: string;
+  readonly port: number;
+  readonly dialContext: DialContext;
+}
+
+type Created = (error: Error | null, stream: Duplex) => void;
+
+interface OpenUpstream {
+  readonly id: number;
+  readonly target: string;
+  readonly upstream: Upstream;
+  readonly token?: number;
+  readonly openedAtMs: number;
+  client: string;
+}
+
+export interface UpstreamAgentOptions {
+  readonly dialer: Dialer;
+  readonly tallies: ProxyTallies;
+  readonly nextId: () => number;
+  readonly maxIdle: number;
+  readonly idleTimeoutMs: number;
+}
+
+export class UpstreamAgent extends Agent {
+  readonly #settings: UpstreamAgentOptions;
+  /** BOUNDED: one for each client request under way, and `maxIdle` idle ones. */
+  readonly #open = new Map<Duplex, OpenUpstream>();
+  readonly #idle = new Set<Duplex>();
+
+  constructor(settings: UpstreamAgentOptions) {
+    super({
+      keepAlive: true,
+      scheduling: 'lifo',
+      maxFreeSockets: settings.maxIdle,
+      timeout: settings.idleTimeoutMs,
+    });
+    this.#settings = settings;
+  }
+
+  override getName(options?: ClientRequestArgs): string {
+    const context = (options as UpstreamRequestOptions | undefined)?.dialContext;
+    return `${context?.forRemoteClient === true ? 'remote' : 'local'}|${super.getName(options)}`;
+  }
+
+  override createConnection(options: ClientRequestArgs, created?: Created): undefined {
+    this.connectFor(options as UpstreamRequestOptions, created ?? (() => {}));
+    return undefined;
+  }
+
+  /** Makes one connection; also used without the pool, for a request that must not get a kept one. */
+  connectFor(options: UpstreamRequestOptions, created: Created): void {
+    const { host, port, dialContext } = options;
+    const { client, forRemoteClient, signal } = dialContext;
+    const { dialer, tallies } = this.#settings;
+    dialer.dial({ host, port, signal, forRemoteClient }).then(
+      (upstream) => {
+        let socket: Socket;
+        try {
+          socket = this.#adopt(upstream, formatSocketAddress(host, port), client);
+        } catch (error) {
+          closeFd(upstream.fd);
+          created(error as Error, null as never);
+          return;
+        }
+        tallies.addUpstream(upstream.protocol, upstream.fallbackReason);
+        created(null, socket);
+      },
+      (error: Error) => created(error, null as never),
+    );
+  }
+
+  #adopt(upstream: Upstream, target: string, client: string): Socket {
+    trySetIntOption(upstream.fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    const token = upstream.protocol === 'mptcp' ? readMptcpInfo(upstream.fd)?.token : undefined;
+    const socket = new Socket({ fd: upstream.fd, readable: true, writable: true });
+    this.#open.set(socket, {
+      id: this.#settings.nextId(),
+      target,
+      upstream,
+      ...(token === undefined ? {} : { token }),
+      openedAtMs: Date.now(),
+      client,
+    });
+    socket.once('close', () => {
+      this.#open.delete(socket);
+      this.#idle.delete(socket);
+      this.#settings.tallies.bytesUp += socket.bytesWritten;
+      this.#settings.tallies.bytesDown += socket.bytesRead;
+    });
+    return socket;
+  }
+
+  /** Node asks here whether to keep a connection whose exchange has ended. */
+  override keepSocketAlive(stream: Duplex): boolean {
+    if (this.#idle.size >= this.#settings.maxIdle) return false;
+    // Declared void by @types/node; the documentation and the code say boolean.
+    const kept = super.keepSocketAlive(stream) as unknown as boolean;
+    if (kept) this.#idle.add(stream);
+    return kept;
+  }
+
+  override reuseSocket(stream: Duplex, request: Parameters<Agent['reuseSocket']>[1]): void {
+    this.#idle.delete(stream);
+    super.reuseSocket(stream, request);
+  }
+
+  /** A request of that client has got this connection. */
+  noteClient(stream: Duplex, client: string): void {
+    const entry = this.#open.get(stream);
+    if (entry !== undefined) entry.client = client;
+  }
+
+  connections(): ProxyConnection[] {
+    const list: ProxyConnection[] = [];
+    for (const [stream, { upstream, ...entry }] of this.#open) {
+      const socket = stream as Socket;
+      list.push({
+        ...entry,
+        kind: 'http',
+        remote: formatSocketAddress(upstream.address, socket.remotePort ?? 0),
+        protocol: upstream.protocol,
+        ...(upstream.fallbackReason === undefined ? {} : { fallbackReason: upstream.fallbackReason }),
+        bytesUp: socket.bytesWritten,
+        bytesDown: socket.bytesRead,
+      });
+    }
+    return list;
+  }
+
+  /** Closes every connection and resolves when all are closed. */
+  async close(): Promise<void> {
+    const closed = [...this.#open.keys()].map(
+      (stream) => new Promise<void>((resolve) => stream.once('close', () => resolve())),
+    );
+    for (const stream of this.#open.keys()) stream.destroy();
+    this.destroy();
+    await Promise.all(closed);
+  }
+}
