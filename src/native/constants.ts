@@ -30,6 +30,8 @@ export const SO_RCVBUFFORCE = 33;
 export const SO_MARK = 36;
 export const SO_PROTOCOL = 38;
 
+export const SO_NETNS_COOKIE = 71;
+
 export const IPV6_V6ONLY = 26;
 
 export const TCP_NODELAY = 1;
@@ -64,6 +66,9 @@ export const O_CLOEXEC = 0o2000000;
 
 export const F_DUPFD_CLOEXEC = 1030;
 export const F_SETPIPE_SZ = 1031;
+
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
 
 export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;

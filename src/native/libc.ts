@@ -38,6 +38,7 @@ export interface Libc {
   readonly epoll_wait: NativeFunction<[number, Bytes, number, number], number>;
   readonly eventfd: NativeFunction<[number, number], number>;
   readonly fcntl: NativeFunction<[number, number, number], number>;
+  readonly flock: NativeFunction<[number, number], number>;
   readonly getpeername: NativeFunction<[number, Bytes, Bytes], number>;
   readonly getsockname: NativeFunction<[number, Bytes, Bytes], number>;
   readonly getsockopt: NativeFunction<[number, number, number, Bytes, Bytes], number>;
@@ -75,6 +76,7 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   epoll_wait: 'int epoll_wait(int, void *, int, int)',
   eventfd: 'int eventfd(uint32_t, int)',
   fcntl: 'int fcntl(int, int, long)',
+  flock: 'int flock(int, int)',
   getpeername: 'int getpeername(int, void *, void *)',
   getsockname: 'int getsockname(int, void *, void *)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
