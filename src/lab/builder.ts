@@ -8,7 +8,6 @@
  * The delay is always the user-space link's, also where the kernel has netem: netem would hold the frames against
  * the send buffer of the worker's socket, and the worker is needed anyway, to cut and to count.
  */
-import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AF_INET6, familyOf, isIpv6 } from '../base/ip.ts';
 import { WeftError } from '../base/errors.ts';
@@ -42,6 +41,9 @@ export interface BuiltUserSpaceLink {
   readonly control: LinkControl;
   readonly airLinks: readonly [number, number];
 }
+
+/** Name of the second end of a veth while it is not in its node yet. */
+const MOVING = 'weft-moving';
 
 /** One burst is what the rate sends in this time: coarse enough to pass super-frames, fine enough to be smooth. */
 const BURST_MS = 4;
@@ -182,17 +184,25 @@ export class BuiltTopology {
     node.setSysctl('ipv6/conf/all/forwarding', 1);
   }
 
-  /** Both ends up, each in its node. */
+  /**
+   * Both ends up, each in its node. The second is made beside the first and then moved, so that their indexes
+   * differ as a rule; where they do not, the pair is made again with the next ones. Reason: of a pair with equal
+   * indexes the kernel reports the carrier up to a second late (linkwatch takes it for a link without a peer).
+   */
   #addVeth(a: Pick<LinkEnd, 'node' | 'name'>, b: Pick<LinkEnd, 'node' | 'name'>): void {
     const [nodeA, nodeB] = [this.node(a.node), this.node(b.node)];
-    const netnsFd = openSync(nodeB.path, 'r');
-    try {
-      nodeA.netlink.addLink({ kind: 'veth', name: a.name, peer: { name: b.name, netnsFd } });
-    } finally {
-      closeSync(netnsFd);
+    for (let attempt = 1; ; attempt++) {
+      nodeA.netlink.addLink({ kind: 'veth', name: a.name, peer: { name: MOVING } });
+      nodeB.adoptLink(nodeA, MOVING, b.name);
+      const [indexA, indexB] = [nodeA.linkIndex(a.name), nodeB.linkIndex(b.name)];
+      if (indexA === indexB && attempt < 4) {
+        nodeA.netlink.deleteLink(indexA);
+        continue;
+      }
+      nodeA.netlink.setLink(indexA, { up: true });
+      nodeB.netlink.setLink(indexB, { up: true });
+      return;
     }
-    nodeA.netlink.setLink(nodeA.linkIndex(a.name), { up: true });
-    nodeB.netlink.setLink(nodeB.linkIndex(b.name), { up: true });
   }
 
   #addUserSpaceLink(link: LinkDescription, delayMs: number, number: number): UserSpaceLink {

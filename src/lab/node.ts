@@ -5,7 +5,7 @@
  */
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { WeftError } from '../base/errors.ts';
 import { addNamespace, deleteNamespace, inNamespace, namespacePath } from '../native/index.ts';
@@ -59,6 +59,16 @@ export class LabNode {
     const link = this.netlink.linkByName(name);
     if (link !== undefined) return link.index;
     throw new WeftError(`node "${this.name}" has no link "${name}"`, { code: 'NO_LINK' });
+  }
+
+  /** Takes a link from another node, under a new name. */
+  adoptLink(from: LabNode, name: string, newName: string): void {
+    const netnsFd = openSync(this.path, 'r');
+    try {
+      from.netlink.setLink(from.linkIndex(name), { netnsFd, name: newName });
+    } finally {
+      closeSync(netnsFd);
+    }
   }
 
   /**

@@ -1,0 +1,105 @@
+/**
+ * `npm test [-- vitest arguments]`: sets the checkout up if needed, then runs all tests inside a sandbox of private
+ * namespaces (src/lab/sandbox.ts), as root or as an ordinary user. The last line is `N passed, N failed`, with
+ * `, N skipped` when any were.
+ *
+ * Where namespaces cannot be had, the tests of the kernel count as skipped and the reason is said.
+ * WEFT_REQUIRE_KERNEL=1, which continuous integration sets, makes every skipped test a failure.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { root, setUp } from './setup.mjs';
+
+const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
+
+/** Runs vitest with our terminal; resolves with its exit code. Signals are passed on, so that it ends its workers. */
+function runVitest(args) {
+  const child = spawn(process.execPath, [vitest, 'run', ...args], { cwd: root, stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? 128 + constants.signals[signal]));
+  });
+}
+
+/** What vitest's JSON report says; a file that could not even be loaded counts as one failed test. */
+function readReport(path) {
+  let report;
+  try {
+    report = JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  const broken = report.testResults.filter(
+    (file) => file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed'),
+  );
+  return {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests + broken.length,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
+
+/** How many tests need the kernel, without running them. */
+function countKernelTests() {
+  const listing = spawnSync(process.execPath, [vitest, 'list', '--project', 'kernel', '--json'], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  });
+  try {
+    return JSON.parse(listing.stdout).length;
+  } catch {
+    return 1;
+  }
+}
+
+/** Runs the tests and prints the last line. `missing` says why the kernel's tests cannot run, if so. */
+async function runTests(args, missing) {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-test-'));
+  try {
+    const report = join(folder, 'report.json');
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+    const project = missing === undefined ? [] : ['--project', 'unit'];
+    let exitCode = await runVitest([...reporters, ...project, ...args]);
+    const { passed, failed, skipped: pending } = readReport(report);
+    const skipped = pending + (missing === undefined ? 0 : countKernelTests());
+    if (missing !== undefined) console.log(`the tests of the kernel did not run: ${missing}`);
+    if (failed > 0) exitCode ||= 1;
+    if (skipped > 0 && process.env.WEFT_REQUIRE_KERNEL === '1') {
+      console.log('skipped tests count as a failure, because WEFT_REQUIRE_KERNEL is 1');
+      exitCode ||= 1;
+    }
+    console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+    return exitCode;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function main(args) {
+  // Inside, everything was set up before the sandbox was made (the mark is the sandbox's, see there).
+  const inside = process.env.WEFT_SANDBOX_INSIDE !== undefined;
+  if (!inside) setUp();
+  const { enterSandbox, findSandbox, isSandbox, runInSandbox } = await import('../dist/lab/sandbox.js');
+  if (inside) {
+    enterSandbox();
+    return runTests(args);
+  }
+  const found = findSandbox();
+  if (isSandbox(found)) {
+    return runInSandbox(found, [process.execPath, fileURLToPath(import.meta.url), ...args]);
+  }
+  return runTests(args, `${found.reason} — ${found.remedy}`);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  console.error(`weft: ${error.message}`);
+  console.log('0 passed, 1 failed');
+  process.exitCode = 1;
+}
