@@ -6,6 +6,7 @@ export * from './constants.ts';
 export * from './epoll.ts';
 export * from './epoll-worker.ts';
 export * from './errno.ts';
+export { FileLock } from './file-lock.ts';
 export { libc, lastErrno, platformProblem } from './libc.ts';
 export * from './namespace.ts';
 export * from './owned-buffer.ts';

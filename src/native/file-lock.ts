@@ -1,0 +1,89 @@
+/**
+ * A lock that the kernel takes away with the process that holds it (flock(2)), so that what a killed program left
+ * behind is never mistaken for a running one.
+ *
+ * Invariant: the holder's lock is on the file that the path names. Release removes the file, and whoever opened the
+ * old one meanwhile notices and begins again.
+ */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { LOCK_EX, LOCK_NB } from './constants.ts';
+import { EAGAIN, EINTR, SystemError } from './errno.ts';
+import { lastErrno, libc } from './libc.ts';
+
+/** BOUNDED: each try is lost only to another process that took or released the lock at that moment. */
+const MAX_TRIES = 100;
+
+function lockDescriptor(fd: number, path: string): boolean {
+  for (;;) {
+    if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+    const errno = lastErrno();
+    if (errno === EAGAIN) return false;
+    if (errno !== EINTR) throw new SystemError(`lock "${path}"`, errno);
+  }
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
+}
+
+export class FileLock {
+  readonly #path: string;
+  #fd: number;
+
+  private constructor(path: string, fd: number) {
+    this.#path = path;
+    this.#fd = fd;
+  }
+
+  /**
+   * Takes the lock and writes this process's number into the file, or returns `undefined` when another process has it.
+   * @throws the errors of open(2); SystemError when the file system has no locks
+   */
+  static tryTake(path: string): FileLock | undefined {
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+      let locked = false;
+      try {
+        locked = lockDescriptor(fd, path);
+        if (!locked) return undefined;
+        if (inodeOf(path) === fstatSync(fd).ino) {
+          ftruncateSync(fd);
+          writeSync(fd, `${process.pid}\n`, 0);
+          return new FileLock(path, fd);
+        }
+        locked = false;
+      } finally {
+        if (!locked) closeSync(fd);
+      }
+    }
+    return undefined;
+  }
+
+  /** The process that wrote itself into a lock's file; `undefined` when there is none to read. */
+  static holderOf(path: string): number | undefined {
+    try {
+      const pid = Number.parseInt(readFileSync(path, 'utf8'), 10);
+      return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Removes the file and lets the lock go. Harmless when done before. */
+  release(): void {
+    if (this.#fd < 0) return;
+    if (inodeOf(this.#path) === fstatSync(this.#fd).ino) rmSync(this.#path, { force: true });
+    closeSync(this.#fd);
+    this.#fd = -1;
+  }
+}

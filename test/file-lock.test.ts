@@ -1,0 +1,65 @@
+/** FileLock between real processes: a process that is killed loses its lock, and a second one never gets in beside it. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { FileLock } from '../src/native/index.ts';
+
+let folder: string;
+let path: string;
+let holder: ChildProcess | undefined;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'weft-lock-'));
+  path = join(folder, 'lock');
+});
+
+afterEach(() => {
+  holder?.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** flock(1) of util-linux holds the lock for as long as `cat` waits for its input. */
+async function holdElsewhere(): Promise<ChildProcess> {
+  holder = spawn('flock', ['--no-fork', '--exclusive', path, 'sh', '-c', 'echo locked; exec cat'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  await once(holder.stdout!, 'data');
+  return holder;
+}
+
+it('is refused while another process has it, and to be had when that was killed', async () => {
+  const other = await holdElsewhere();
+  expect(FileLock.tryTake(path)).toBeUndefined();
+  other.kill('SIGKILL');
+  await once(other, 'exit');
+  const lock = FileLock.tryTake(path);
+  expect(lock).toBeDefined();
+  expect(FileLock.holderOf(path)).toBe(process.pid);
+  lock?.release();
+});
+
+it('is exclusive within one process too, and release removes the file', () => {
+  const first = FileLock.tryTake(path);
+  expect(FileLock.tryTake(path)).toBeUndefined();
+  first?.release();
+  first?.release();
+  expect(existsSync(path)).toBe(false);
+  FileLock.tryTake(path)?.release();
+});
+
+it('release leaves a file alone that has taken the place of its own', () => {
+  const lock = FileLock.tryTake(path);
+  rmSync(path);
+  writeFileSync(path, 'another');
+  lock?.release();
+  expect(existsSync(path)).toBe(true);
+});
+
+it('knows no holder of a file that names none', () => {
+  expect(FileLock.holderOf(path)).toBeUndefined();
+  writeFileSync(path, 'garbage');
+  expect(FileLock.holderOf(path)).toBeUndefined();
+});
