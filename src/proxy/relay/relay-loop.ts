@@ -136,7 +136,7 @@ export class RelayLoop {
     // Nobody reads this descriptor any more, so its failure must be asked for.
     if ((events & EPOLLERR) !== 0 && outOf.ended) {
       const errno = takeSocketError(ofUpstream ? tunnel.upstreamFd : tunnel.clientFd);
-      if (errno !== 0) this.#close(slot, tunnel, ofUpstream ? 'upstream-failed' : 'client-failed', errno);
+      if (errno !== 0) this.#close(slot, tunnel, failureReason(!ofUpstream, errno, true), errno);
     }
   }
 
@@ -164,7 +164,14 @@ export class RelayLoop {
     }
     const failed = upResult === Pumped.failed ? up : downResult === Pumped.failed ? down : undefined;
     if (failed !== undefined) {
-      this.#close(slot, tunnel, reasonOf(failed, up, down), failed.errno);
+      const ofClient = (failed === up) === (failed.failedSide === 'source');
+      const { ended } = ofClient ? up : down;
+      this.#close(
+        slot,
+        tunnel,
+        failureReason(ofClient, failed.errno, ended && failed.failedSide === 'sink'),
+        failed.errno,
+      );
       return false;
     }
     if (upResult === Pumped.finished && downResult === Pumped.finished) {
@@ -277,10 +284,11 @@ export class RelayLoop {
   }
 }
 
-function reasonOf(failed: Direction, up: Direction, down: Direction): CloseReason {
-  const back = failed === up ? down : up;
-  // EPIPE, also of a read: the other end had sent its FIN, and then reset what came after it.
-  if (failed.errno === EPIPE || (failed.failedSide === 'sink' && back.ended)) return 'closed-early';
-  const clientFailed = (failed === up) === (failed.failedSide === 'source');
-  return clientFailed ? 'client-failed' : 'upstream-failed';
+/**
+ * EPIPE, also of a read, and any failure of an end whose FIN came before: that end had closed, and refused what the
+ * other end still sent.
+ */
+function failureReason(ofClient: boolean, errno: number, hadEnded: boolean): CloseReason {
+  if (errno === EPIPE || hadEnded) return 'closed-early';
+  return ofClient ? 'client-failed' : 'upstream-failed';
 }
