@@ -2,4 +2,5 @@
 export * from './errors.ts';
 export * from './ip.ts';
 export * from './log.ts';
+export * from './text.ts';
 export * from './units.ts';
