@@ -7,5 +7,6 @@ export { Lab, Uplink, type TwoUplinksOptions } from './lab.ts';
 export type { LinkCounters } from './link-control.ts';
 export { LabNode, type ProgramResult } from './node.ts';
 export * from './sandbox.ts';
+export { diffSnapshots, takeSnapshot, type Snapshot, type SnapshotOptions } from './snapshot.ts';
 export * from './topology.ts';
 export { contentSha256, WebServer } from './web-server.ts';
