@@ -59,7 +59,8 @@ function countKernelTests() {
 
 /** Runs the tests and prints the last line. `missing` says why the kernel's tests cannot run, if so. */
 async function runTests(args, missing) {
-  const folder = mkdtempSync(join(tmpdir(), 'weft-test-'));
+  // The sandbox's own /run goes with it, also when everything is killed.
+  const folder = mkdtempSync(join(missing === undefined ? '/run' : tmpdir(), 'weft-test-'));
   try {
     const report = join(folder, 'report.json');
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
