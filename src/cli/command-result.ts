@@ -1,0 +1,46 @@
+/**
+ * How commands end: one line on standard error and an exit code for what went wrong; and writing to a reader that may
+ * have left (`weft status | head -1`), which is no error.
+ */
+import { writeSync } from 'node:fs';
+import { errorText, printable, WeftError } from '../base/index.ts';
+
+const STDOUT = 1;
+const STDERR = 2;
+
+function writeAll(fd: number, text: string): void {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(fd, rest));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // A pipe in non-blocking mode, which somebody else set and which is full.
+      if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      else if (code === 'EPIPE') return;
+      else throw error;
+    }
+  }
+}
+
+/** Writes a command's result whole before it returns. */
+export function writeOutput(text: string): void {
+  writeAll(STDOUT, text);
+}
+
+/** Reports a failure: one line for what Weft foresaw, the stack as well with --verbose. */
+export function reportFailure(error: unknown, verbose = false): void {
+  const text = `weft: ${printable(errorText(error))}\n`;
+  const stack = verbose && error instanceof Error && error.stack !== undefined ? `${error.stack}\n` : '';
+  try {
+    writeAll(STDERR, text + stack);
+  } catch {
+    // Nobody can be told.
+  }
+}
+
+/** For `--json`: the failure as data on standard output, so that a program always gets JSON. */
+export function failureJson(error: unknown): string {
+  const code = error instanceof WeftError ? error.code : 'ERROR';
+  return `${JSON.stringify({ error: errorText(error), code })}\n`;
+}

@@ -1,0 +1,62 @@
+/** `weft doctor`: examines this host and says what to do. Changes nothing. */
+import { Command } from 'commander';
+import { WeftError } from '../../base/index.ts';
+import { collectFacts, ControlClient, judge, type HostFacts } from '../../service/index.ts';
+import { reportFailure, writeOutput } from '../command-result.ts';
+import { formatDiagnosis } from '../doctor-text.ts';
+import { outputWidth } from '../text-layout.ts';
+
+interface DoctorOptions {
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** What the Weft that runs here says of itself; a host without one is no worse for it. */
+async function findRunning(): Promise<HostFacts['running']> {
+  try {
+    const { pid, mode } = await new ControlClient().status();
+    return { pid, mode };
+  } catch (error) {
+    if (error instanceof WeftError) return undefined;
+    throw error;
+  }
+}
+
+async function runDoctor(options: DoctorOptions): Promise<void> {
+  try {
+    const diagnosis = judge(collectFacts(await findRunning()));
+    writeOutput(
+      options.json === true
+        ? `${JSON.stringify(diagnosis)}\n`
+        : formatDiagnosis(diagnosis, outputWidth(process.stdout)),
+    );
+    process.exitCode = diagnosis.healthy ? 0 : 1;
+  } catch (error) {
+    reportFailure(error, options.verbose);
+    process.exitCode = 1;
+  }
+}
+
+const HELP = `
+Looks at the kernel, sysctls, rights, uplinks, endpoints, limits, per-address
+routes, policy rules, the reverse path filter, packet filter rules and the
+counters of MPTCP. Reads only. As root it sees more: packet filter rules.
+
+Exit codes: 0 nothing failed (there may be warnings), 1 something did.
+
+Examples:
+  sudo weft doctor
+  weft doctor --json | jq '.checks[] | select(.verdict == "fail")'
+`;
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .summary('check this host for multipath and say what to do')
+    .description(
+      'Checks whether this host can carry connections over several paths, and says what to do where it cannot.',
+    )
+    .option('--json', 'one JSON object on standard output')
+    .option('--verbose', 'say more when something fails')
+    .addHelpText('after', HELP)
+    .action(runDoctor);
+}

@@ -1,0 +1,44 @@
+/** `--listen`: an address and a port as people write them (pure). */
+import { canonicalIp } from '../base/index.ts';
+
+export interface ListenAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+export const DEFAULT_PORT = 13128;
+const LOOPBACK = ['127.0.0.1', '::1'] as const;
+
+/** Where the proxy listens unless told otherwise: the loopback addresses only. */
+export const DEFAULT_LISTEN: readonly ListenAddress[] = LOOPBACK.map((address) => ({
+  address,
+  port: DEFAULT_PORT,
+}));
+
+function parsePort(text: string): number | undefined {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : -1;
+  return port >= 0 && port <= 65_535 ? port : undefined;
+}
+
+/**
+ * `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` or just `8080` (the latter two are both loopback addresses). Port 0
+ * lets the kernel choose. Returns what is wrong, as text, when it is none of these.
+ */
+export function parseListen(text: string): readonly ListenAddress[] | string {
+  const match = /^(?:(?:\[([^\]]*)\]|([^:[\]]*)):)?(\d+)$/.exec(text);
+  if (match === null) {
+    return text.split(':').length > 2 && !text.startsWith('[')
+      ? `an IPv6 address goes into brackets: [::1]:${DEFAULT_PORT}`
+      : `expected ADDRESS:PORT, such as 127.0.0.1:${DEFAULT_PORT}`;
+  }
+  const port = parsePort(match[3] ?? '');
+  if (port === undefined) return `"${match[3]}" is not a port (0 to 65535)`;
+  const host = match[1] ?? match[2];
+  if (host === undefined || host === 'localhost') return LOOPBACK.map((address) => ({ address, port }));
+  const address = canonicalIp(host);
+  const bracketed = match[1] !== undefined;
+  if (address === undefined || address.includes(':') !== bracketed) {
+    return `"${host}" is not an IP address; names are not looked up here`;
+  }
+  return [{ address, port }];
+}

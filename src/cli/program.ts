@@ -1,0 +1,94 @@
+/**
+ * The command line `weft VERB …`, except for the verbs that weft.ts hands to the compat commands before it comes here.
+ * A verb's module is loaded only when that verb is used; the others are known by name and summary, for the help and
+ * for "did you mean".
+ */
+import { Command, CommanderError } from 'commander';
+import { reportFailure, writeOutput } from './command-result.ts';
+import { packageVersion } from './version.ts';
+
+interface Verb {
+  readonly name: string;
+  readonly summary: string;
+  /** Absent: another program part carries it out before this one is asked. */
+  readonly load?: () => Promise<Command>;
+}
+
+const VERBS: readonly Verb[] = [
+  {
+    name: 'up',
+    summary: 'carry programs over every path of this machine, until stopped',
+    load: async () => (await import('./commands/up.ts')).upCommand(),
+  },
+  {
+    name: 'status',
+    summary: 'say whether multipath is in use, and show paths and connections',
+    load: async () => (await import('./commands/status.ts')).statusCommand(),
+  },
+  {
+    name: 'doctor',
+    summary: 'check this host for multipath and say what to do',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  },
+  { name: 'mptcp', summary: "the kernel's endpoints, limits, connections and counters (ip-mptcp(8))" },
+];
+
+const HELP = `
+Examples:
+  sudo weft up                     use all uplinks; then, in another terminal:
+  export http_proxy=http://127.0.0.1:13128 https_proxy=http://127.0.0.1:13128
+  weft status                      is multipath in use, and if not, why not
+  sudo weft doctor                 what is wrong with this host, and what to do
+  weft mptcp endpoint show         as "ip mptcp endpoint show"
+
+"weft VERB --help" tells more about each.
+`;
+
+async function commandFor(verb: Verb, wanted: boolean): Promise<Command> {
+  if (wanted && verb.load !== undefined) return verb.load();
+  return new Command(verb.name).summary(verb.summary).description(verb.summary).allowUnknownOption();
+}
+
+/** The verb that the arguments name: the first word, or the second after `help`. */
+function namedVerb(argv: readonly string[]): string | undefined {
+  const words = argv.filter((word) => !word.startsWith('-'));
+  return words[0] === 'help' ? words[1] : words[0];
+}
+
+async function buildProgram(argv: readonly string[]): Promise<Command> {
+  const program = new Command('weft')
+    .description('Weft makes one connection use every path a machine has (Multipath TCP).')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [VERB]', 'print the help of a verb')
+    .showSuggestionAfterError()
+    .showHelpAfterError('("weft --help" lists what there is)')
+    .addHelpText('after', HELP);
+  const wanted = namedVerb(argv);
+  for (const verb of VERBS) program.addCommand(await commandFor(verb, verb.name === wanted));
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: writeOutput,
+      outputError: (text, write) => write(text.replace(/^error: /, 'weft: ')),
+    });
+  }
+  return program;
+}
+
+/**
+ * Runs a command line and sets `process.exitCode`. Never throws for a user's mistake.
+ * @param argv the words after the program's name
+ */
+export async function runProgram(argv: readonly string[]): Promise<void> {
+  try {
+    const program = await buildProgram(argv);
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode;
+      return;
+    }
+    reportFailure(error, argv.includes('--verbose'));
+    process.exitCode = 1;
+  }
+}

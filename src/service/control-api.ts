@@ -1,0 +1,138 @@
+/**
+ * The control calls of a running Weft, as types and as the table that maps them to HTTP. The same calls are made in
+ * process (the web page) and over the unix socket (`weft status`): control-server.ts and control-client.ts both
+ * follow this table, so a call exists on both sides or on none.
+ *
+ * Everything here is plain JSON. Fields are only ever added within one `apiVersion`.
+ */
+import type { Limits } from '../mptcp/index.ts';
+
+export const API_VERSION = 1;
+
+/** What Weft can do on this host; see `StatusReport.reason` for why. */
+export type Mode = 'multipath' | 'single-path' | 'unprivileged' | 'no-mptcp';
+
+/** One way out of the machine: an address with its gateway, and what Weft made for it. */
+export interface PathReport {
+  readonly link: string;
+  readonly address: string;
+  /** Absent on links without one (point-to-point). */
+  readonly gateway?: string;
+  readonly family: 4 | 6;
+  /** Weft's routing table for traffic from this address. */
+  readonly table?: number;
+  readonly endpointId?: number;
+  readonly backup: boolean;
+  readonly state: string;
+  readonly why?: string;
+}
+
+export interface IgnoredLink {
+  readonly link: string;
+  readonly why: string;
+}
+
+export interface EndpointReport {
+  readonly id: number;
+  readonly address: string;
+  /** 0: none. */
+  readonly port: number;
+  /** Absent: bound to no link. */
+  readonly link?: string;
+  /** `subflow`, `backup` … */
+  readonly flags: readonly string[];
+  /** `false`: another program's; Weft leaves it alone. */
+  readonly ours: boolean;
+}
+
+export interface SubflowReport {
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** The link that has the local address; absent when none has. */
+  readonly link?: string;
+  readonly state: string;
+  readonly backup: boolean;
+  readonly rttUs?: number;
+  readonly bytesSent?: number;
+  readonly bytesReceived?: number;
+}
+
+export interface ConnectionReport {
+  readonly id: number;
+  readonly kind: 'connect' | 'http';
+  readonly client: string;
+  readonly target: string;
+  /** `address:port` that it leads to. */
+  readonly remote: string;
+  /** `mptcp` only when the server speaks it. */
+  readonly protocol: 'mptcp' | 'tcp';
+  /** Why it is TCP although MPTCP was wanted. */
+  readonly fallbackReason?: string;
+  /** The kernel's name for the MPTCP connection. */
+  readonly token?: number;
+  /** From the client to the target. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly openForMs: number;
+  readonly subflows: readonly SubflowReport[];
+  /** How many subflows beside the first the kernel allows this connection. */
+  readonly subflowsMax?: number;
+}
+
+export interface ProxyReport {
+  /** As a client would name them: `127.0.0.1:13128`, `[::1]:13128`. */
+  readonly addresses: readonly string[];
+  readonly allowRemote: boolean;
+  /** `false`: started with --no-multipath. */
+  readonly multipath: boolean;
+  /** Since the start, as the proxy counts; those that split a total have names ending in `ByReason`. */
+  readonly counters: Readonly<Record<string, number | Readonly<Record<string, number>>>>;
+}
+
+export interface StatusReport {
+  readonly apiVersion: typeof API_VERSION;
+  readonly version: string;
+  readonly pid: number;
+  readonly upForMs: number;
+  readonly mode: Mode;
+  /** Why this mode, in words. */
+  readonly reason: string;
+  readonly multipath: {
+    readonly inUse: boolean;
+    /** Whole sentences for people: in use or not, and why not. */
+    readonly explanation: readonly string[];
+  };
+  readonly paths: readonly PathReport[];
+  readonly ignoredLinks: readonly IgnoredLink[];
+  readonly endpoints: readonly EndpointReport[];
+  /** Absent without MPTCP in the kernel. */
+  readonly limits?: Limits;
+  /** What the kernel takes at most for a limit; known once it refused more. */
+  readonly limitsMaximum?: number;
+  /** What was done about paths since the start, in numbers. */
+  readonly actions: Readonly<Record<string, number>>;
+  readonly proxy: ProxyReport;
+  /** BOUNDED: the newest `CONNECTIONS_SHOWN_MAX`. */
+  readonly connections: readonly ConnectionReport[];
+  /** Connections that the list leaves out. */
+  readonly connectionsOmitted: number;
+}
+
+export const CONNECTIONS_SHOWN_MAX = 2000;
+
+export interface ControlApi {
+  status(): Promise<StatusReport>;
+}
+
+/** How each call travels over the socket. */
+export const CONTROL_CALLS = {
+  status: { method: 'GET', path: '/v1/status' },
+} as const satisfies Record<keyof ControlApi, { method: 'GET' | 'POST'; path: string }>;
+
+/** What the server answers when a call fails. */
+export interface ControlFailure {
+  readonly error: string;
+  readonly code: string;
+}

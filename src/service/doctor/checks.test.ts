@@ -1,0 +1,269 @@
+import { describe, expect, it } from 'vitest';
+import type { InterfaceAddress, Link } from '../../netlink/index.ts';
+import type { CheckResult, HostFacts, LookupFact, PathFact } from './facts.ts';
+import { judge } from './judge.ts';
+
+const link = (index: number, name: string): Link => ({
+  index,
+  name,
+  flags: 1,
+  hardwareType: 1,
+  mtuBytes: 1500,
+  operationalState: 6,
+});
+
+const address = (linkIndex: number, text: string, flags = 0): InterfaceAddress => ({
+  linkIndex,
+  family: 2,
+  address: text,
+  prefixLength: 24,
+  scope: 0,
+  flags,
+});
+
+const WIFI: PathFact = { link: 'wifi0', linkIndex: 2, address: '10.1.0.2', gateway: '10.1.0.1' };
+const LTE: PathFact = { link: 'lte0', linkIndex: 3, address: '10.2.0.2', gateway: '10.2.0.1' };
+
+const rightLookup = (path: PathFact): LookupFact => {
+  const answer = { linkIndex: path.linkIndex, gateway: path.gateway ?? '' };
+  return { path, destination: '192.0.2.1', bySource: answer, byLink: answer };
+};
+
+/** A host with two uplinks on which everything is in place. */
+const HEALTHY: HostFacts = {
+  platform: 'linux',
+  architecture: 'x64',
+  kernelRelease: '6.18.44',
+  mptcpSocket: { ok: true },
+  sysctls: new Map([
+    ['net.mptcp.enabled', '1'],
+    ['net.mptcp.path_manager', 'kernel'],
+    ['net.mptcp.scheduler', 'default'],
+    ['net.mptcp.available_schedulers', 'default'],
+    ['net.ipv4.conf.all.rp_filter', '0'],
+    ['net.ipv4.conf.wifi0.rp_filter', '0'],
+    ['net.ipv4.conf.lte0.rp_filter', '2'],
+  ]),
+  netAdmin: true,
+  links: [link(2, 'wifi0'), link(3, 'lte0')],
+  addresses: [address(2, '10.1.0.2'), address(3, '10.2.0.2')],
+  rules: [],
+  paths: [WIFI, LTE],
+  uplinkCount: 2,
+  ignoredLinks: [],
+  endpoints: [
+    { address: '10.1.0.2', port: 0, id: 1, flags: 2, linkIndex: 2 },
+    { address: '10.2.0.2', port: 0, id: 2, flags: 2, linkIndex: 3 },
+  ],
+  limits: { subflows: 2, addAddrAccepted: 0 },
+  lookups: [rightLookup(WIFI), rightLookup(LTE)],
+  counters: new Map([
+    ['MPCapableSYNTX', 10],
+    ['MPCapableFallbackSYNACK', 2],
+  ]),
+  firewall: { looked: true, findings: [] },
+};
+
+function find(changes: Partial<HostFacts>, id: string): CheckResult {
+  const found = judge({ ...HEALTHY, ...changes }).checks.find((check) => check.id === id);
+  if (found === undefined) throw new Error(`no check "${id}"`);
+  return found;
+}
+
+const withSysctl = (name: string, value: string): Partial<HostFacts> => ({
+  sysctls: new Map([...HEALTHY.sysctls, [name, value]]),
+});
+
+it('a healthy host has nothing to do', () => {
+  const { healthy, checks } = judge(HEALTHY);
+  expect(healthy).toBe(true);
+  for (const check of checks) expect(check, check.id).toMatchObject({ verdict: 'ok', advice: [] });
+});
+
+describe('kernel', () => {
+  it('fails on another system, and names what helps', () => {
+    const result = find({ platform: 'darwin' }, 'platform');
+    expect(result.verdict).toBe('fail');
+    expect(result.advice.join()).toMatch(/Linux/);
+  });
+
+  it('tells a kernel without MPTCP from one in which it is switched off', () => {
+    const broken = { mptcpSocket: { ok: false, reason: 'x' } } as const;
+    expect(find({ ...broken, sysctls: new Map() }, 'mptcp').evidence).toMatch(/no MPTCP in this kernel/);
+    const off = find({ ...broken, ...withSysctl('net.mptcp.enabled', '0') }, 'mptcp');
+    expect(off.verdict).toBe('fail');
+    expect(off.advice).toContain('sysctl -w net.mptcp.enabled=1');
+    expect(find(broken, 'mptcp').advice.join()).toMatch(/seccomp/);
+  });
+
+  it('calls an old kernel old only when it has no MPTCP', () => {
+    const broken = { mptcpSocket: { ok: false, reason: 'x' } } as const;
+    expect(find({ ...broken, kernelRelease: '5.4.0-1' }, 'kernel').verdict).toBe('fail');
+    expect(find({ kernelRelease: '4.18.0-553.el8' }, 'kernel').verdict).toBe('warn');
+    expect(find({ kernelRelease: '5.10.0' }, 'kernel').verdict).toBe('warn');
+    expect(find({ kernelRelease: '7.0.0-rc1' }, 'kernel').verdict).toBe('ok');
+  });
+
+  it('sees the other path manager, in its new and its old setting', () => {
+    expect(find(withSysctl('net.mptcp.path_manager', 'userspace'), 'path-manager').verdict).toBe('fail');
+    const old = new Map([['net.mptcp.pm_type', '1']]);
+    expect(find({ sysctls: old }, 'path-manager').verdict).toBe('fail');
+  });
+
+  it('warns without the right to set things up', () => {
+    expect(find({ netAdmin: false }, 'privilege')).toMatchObject({
+      verdict: 'warn',
+      advice: ['sudo weft up'],
+    });
+  });
+});
+
+describe('uplinks', () => {
+  it('says why links are left out', () => {
+    const ignoredLinks = [{ link: 'eth1', why: 'no global address' }];
+    const one = find({ paths: [WIFI], uplinkCount: 1, ignoredLinks }, 'uplinks');
+    expect(one.verdict).toBe('warn');
+    expect(one.evidence).toMatch(/wifi0 10\.1\.0\.2.*eth1 is left out: no global address/);
+    expect(find({ paths: [], uplinkCount: 0 }, 'uplinks').verdict).toBe('fail');
+  });
+
+  it('says that a VPN keeps Weft away', () => {
+    expect(find({ tunnel: 'wg0' }, 'uplinks').evidence).toMatch(/VPN "wg0"/);
+  });
+});
+
+describe('endpoints', () => {
+  it.each([
+    ['an address that no link has', { address: '10.9.0.9' }, 'fail', /names an address that no link has/],
+    ['the wrong link', { linkIndex: 3 }, 'fail', /bound to lte0, but the address is on wifi0/],
+    ['no useful flag', { flags: 4 }, 'warn', /does nothing/],
+  ])('finds %s', (_what, change, verdict, text) => {
+    const [first, second] = HEALTHY.endpoints ?? [];
+    const result = find({ endpoints: [{ ...first!, ...change }, second!] }, 'endpoints');
+    expect(result.verdict).toBe(verdict);
+    expect(result.evidence).toMatch(text);
+    expect(result.advice.join()).toContain('weft mptcp endpoint delete id 1');
+  });
+
+  it('takes no offence at the notes that the kernel makes for itself', () => {
+    const implicit = { address: '10.9.0.9', port: 0, id: 9, flags: 16, linkIndex: 0 };
+    expect(find({ endpoints: [...(HEALTHY.endpoints ?? []), implicit] }, 'endpoints').verdict).toBe('ok');
+  });
+
+  it('names the command for a missing one; that is a failure only while Weft should have made it', () => {
+    const endpoints = HEALTHY.endpoints?.slice(0, 1) ?? [];
+    const idle = find({ endpoints }, 'endpoints');
+    expect(idle.verdict).toBe('warn');
+    expect(idle.advice).toContain('weft mptcp endpoint add 10.2.0.2 dev lte0 subflow');
+    expect(find({ endpoints, running: { pid: 1, mode: 'multipath' } }, 'endpoints').verdict).toBe('fail');
+  });
+
+  it('asks for none where one uplink is all there is', () => {
+    expect(find({ endpoints: [], paths: [WIFI], uplinkCount: 1 }, 'endpoints').verdict).toBe('ok');
+  });
+
+  it('sees a duplicate or unfinished address', () => {
+    const addresses = [address(2, '10.1.0.2', 0x40), address(3, '10.2.0.2')];
+    expect(find({ addresses }, 'endpoints').evidence).toMatch(/duplicate address detection/);
+  });
+});
+
+describe('limits', () => {
+  it('fails at 0, warns when there are fewer than uplinks', () => {
+    const none = find({ limits: { subflows: 0, addAddrAccepted: 0 } }, 'limits');
+    expect(none).toMatchObject({ verdict: 'fail', advice: ['weft mptcp limits set subflows 2'] });
+    const few = find({ limits: { subflows: 2, addAddrAccepted: 0 }, uplinkCount: 5 }, 'limits');
+    expect(few).toMatchObject({ verdict: 'warn', advice: ['weft mptcp limits set subflows 4'] });
+  });
+});
+
+describe('routes', () => {
+  const wrong: LookupFact = { ...rightLookup(LTE), bySource: { linkIndex: 2, gateway: '10.1.0.1' } };
+  const lookups = [rightLookup(WIFI), wrong];
+
+  it('finds packets that leave by the wrong link, and gives the commands', () => {
+    const result = find({ lookups, endpoints: [] }, 'routes');
+    expect(result.verdict).toBe('warn');
+    expect(result.evidence).toBe('packets from 10.2.0.2 (lte0) leave by wifi0');
+    expect(result.advice).toContain('ip route add default via 10.2.0.1 dev lte0 table 1001');
+    expect(result.advice).toContain('ip rule add from 10.2.0.2 table 1001');
+  });
+
+  it('fails where an endpoint counts on the route', () => {
+    expect(find({ lookups }, 'routes').verdict).toBe('fail');
+  });
+
+  it('sees that the kernel would take every destination for a neighbour', () => {
+    const guess: LookupFact = { ...rightLookup(LTE), byLink: { linkIndex: 3 } };
+    expect(find({ lookups: [rightLookup(WIFI), guess] }, 'routes').evidence).toMatch(/without a gateway/);
+    const none: LookupFact = { ...rightLookup(LTE), byLink: { error: 'ENETUNREACH' } };
+    expect(find({ lookups: [rightLookup(WIFI), none] }, 'routes').evidence).toMatch(/ENETUNREACH/);
+  });
+
+  it('a strict reverse path filter matters where the route is wrong', () => {
+    const strict = withSysctl('net.ipv4.conf.all.rp_filter', '1');
+    // 2 on lte0 is larger than 1 on all, and the kernel takes the larger.
+    expect(find({ ...strict, lookups }, 'rp-filter').verdict).toBe('ok');
+    const onLte = withSysctl('net.ipv4.conf.lte0.rp_filter', '1');
+    expect(find(onLte, 'rp-filter').verdict).toBe('ok');
+    const result = find({ ...onLte, lookups, endpoints: [] }, 'rp-filter');
+    expect(result.verdict).toBe('warn');
+    expect(result.advice).toContain('sysctl -w net.ipv4.conf.lte0.rp_filter=2');
+  });
+
+  it('finds rules that a killed Weft left', () => {
+    const rule = { family: 2, priority: 17_800, table: 17_800, action: 1, protocol: 178 } as const;
+    expect(find({ rules: [rule] }, 'rules').verdict).toBe('warn');
+    expect(find({ rules: [rule], running: { pid: 1, mode: 'multipath' } }, 'rules').verdict).toBe('ok');
+  });
+});
+
+describe('counters', () => {
+  it.each(['Blackhole', 'MPCapableSYNTXDrop', 'MPJoinSynTxBindErr', 'MPJoinSynTxConnectErr'])(
+    'warns of %s',
+    (name) => {
+      const result = find({ counters: new Map([[name, 3]]) }, 'counters');
+      expect(result.verdict).toBe('warn');
+      expect(result.evidence).toContain(`(${name} 3)`);
+      expect(result.advice).toHaveLength(1);
+    },
+  );
+
+  it('warns when no server ever spoke MPTCP, but not after a few', () => {
+    const all = (count: number) => ({
+      counters: new Map([
+        ['MPCapableSYNTX', count],
+        ['MPCapableFallbackSYNACK', count],
+      ]),
+    });
+    expect(find(all(4), 'counters').verdict).toBe('ok');
+    expect(find(all(5), 'counters').verdict).toBe('warn');
+  });
+});
+
+it('the firewall: a finding fails, not having looked is said', () => {
+  const finding = {
+    kind: 'strips',
+    rule: 'inet t c handle 3',
+    remedy: 'nft delete rule inet t c handle 3',
+  } as const;
+  expect(find({ firewall: { looked: true, findings: [finding] } }, 'firewall')).toMatchObject({
+    verdict: 'fail',
+    advice: [finding.remedy],
+  });
+  const blind = find({ firewall: { looked: false, why: 'that needs CAP_NET_ADMIN' } }, 'firewall');
+  expect(blind.verdict).toBe('unknown');
+  expect(blind.evidence).toMatch(/could not look/);
+});
+
+it('a host of which nothing could be read gets a diagnosis all the same', () => {
+  const { checks } = judge({
+    platform: 'linux',
+    architecture: 'x64',
+    kernelRelease: '6.1.0',
+    mptcpSocket: { ok: true },
+    sysctls: new Map(),
+    firewall: { looked: false, why: 'x' },
+  });
+  expect(checks.filter(({ verdict }) => verdict === 'unknown').length).toBeGreaterThan(4);
+});

@@ -1,0 +1,10 @@
+/**
+ * service: what makes a running Weft out of the layers below, and lets itself be asked: log, supervisor, proxy,
+ * control calls, the sentences about multipath, and the doctor.
+ */
+export * from './control-api.ts';
+export { ControlClient, findControlSocket } from './control-client.ts';
+export { explainMultipath } from './explain.ts';
+export { openLog, wantsColor, type LogOptions } from './log.ts';
+export * from './doctor/index.ts';
+export { WeftService, type WeftOptions } from './weft-service.ts';
