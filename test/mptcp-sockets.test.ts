@@ -3,6 +3,7 @@
  * Most run over the loopback link of the test's own namespace; those with several subflows have two hosts of
  * their own (support/two-hosts.ts).
  */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { createConnection, createServer as createNetServer, type AddressInfo, type Socket } from 'node:net';
@@ -442,6 +443,74 @@ describe('two hosts with two links', () => {
     const peer = accepted.at(-1)!;
     socket.destroy();
     await closed(peer);
+  });
+
+  it('agrees with ss(8)', async () => {
+    const socket = await connectFromA('10.9.1.2');
+    socket.write('some bytes');
+    await expect.poll(() => socket.bytesRead, { interval: 5 }).toBe(10);
+    const ss = (...args: string[]) =>
+      execFileSync('ss', ['-N', 'weft-sock-a', '-niOH', ...args, 'sport', `= :${socket.localPort}`], {
+        encoding: 'utf8',
+      });
+    // Nothing may have happened (a delayed acknowledgement) between our reading and that of ss.
+    let info = readConnectionInfo(socket)!;
+    let shown = '';
+    for (let before = -1; before !== info.subflows[0]!.tcp!.segmentsOut;) {
+      before = info.subflows[0]!.tcp!.segmentsOut!;
+      shown = ss('-t');
+      info = readConnectionInfo(socket)!;
+    }
+    const { mptcp } = info;
+    const tcp = info.subflows[0]!.tcp!;
+    const field = (name: string) => new RegExp(`\\b${name}:([0-9./]+)`).exec(shown)?.[1];
+    expect({
+      rtt: field('rtt'),
+      minrtt: field('minrtt'),
+      rto: field('rto'),
+      mss: field('mss'),
+      pmtu: field('pmtu'),
+      cwnd: field('cwnd'),
+      bytes_sent: field('bytes_sent'),
+      bytes_acked: field('bytes_acked'),
+      bytes_received: field('bytes_received'),
+      segs_out: field('segs_out'),
+      segs_in: field('segs_in'),
+      data_segs_out: field('data_segs_out'),
+      rcv_space: field('rcv_space'),
+      snd_wnd: field('snd_wnd'),
+    }).toEqual({
+      rtt: `${tcp.rttUs! / 1000}/${tcp.rttVarianceUs! / 1000}`,
+      minrtt: `${tcp.minRttUs! / 1000}`,
+      rto: `${tcp.rtoUs! / 1000}`,
+      mss: `${tcp.sendMssBytes}`,
+      pmtu: `${tcp.pathMtuBytes}`,
+      cwnd: `${tcp.sendCwndSegments}`,
+      bytes_sent: `${tcp.bytesSent}`,
+      bytes_acked: `${tcp.bytesAcked}`,
+      bytes_received: `${tcp.bytesReceived}`,
+      segs_out: `${tcp.segmentsOut}`,
+      segs_in: `${tcp.segmentsIn}`,
+      data_segs_out: `${tcp.dataSegmentsOut}`,
+      rcv_space: `${tcp.receiveSpaceBytes}`,
+      // An ss that does not know the field leaves it out.
+      snd_wnd: field('snd_wnd') === undefined ? undefined : `${tcp.sendWindowBytes}`,
+    });
+    const connection = ss('-M');
+    expect(connection).toContain(`token:${mptcp.token!.toString(16)} `);
+    expect(connection).toContain(`write_seq:${BigInt(mptcp.writeSequence!).toString(16)} `);
+    expect(connection).toContain(`subflows_max:${mptcp.subflowsMax} `);
+    const peer = accepted.at(-1)!;
+    socket.end().resume();
+    await closed(peer);
+  });
+
+  it('lets TCP have the last word when the kernel refuses, and closes both descriptors', async () => {
+    hosts.ipA('route', 'add', 'prohibit', '10.99.0.0/16');
+    await expect(hosts.onA(() => connectFd({ address: '10.99.0.1', port: 1 }))).rejects.toMatchObject({
+      code: 'EACCES',
+      message: 'connect to 10.99.0.1 port 1: Permission denied (EACCES)',
+    });
   });
 
   it('falls back and says why where MPTCP is switched off', async () => {

@@ -125,7 +125,7 @@ export function parseMptcpInfo(bytes: Uint8Array): MptcpInfo {
 
 /** One subflow: its two ends, and its TCP numbers. */
 export interface SubflowInfo {
-  /** Counts up within the connection from 0; not an address id. Only MPTCP_FULL_INFO tells it. */
+  /** Counts up within the connection from 1; not an address id. Only MPTCP_FULL_INFO tells it. */
   readonly id: Field;
   readonly local: Field<SocketAddress>;
   readonly remote: Field<SocketAddress>;

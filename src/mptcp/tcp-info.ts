@@ -29,13 +29,15 @@
  *       64 u32  byte       rcv_ssthresh               232 u32  byte       rcv_wnd
  *       68 u32  µs         rtt                        236 u32             rehash
  *       72 u32  µs         rttvar                     240 u16             total_rto
- *       76 u32  segment    snd_ssthresh               242 u16             total_rto_recoveries
+ *       76 u32  segment    snd_ssthresh *             242 u16             total_rto_recoveries
  *       80 u32  segment    snd_cwnd                   244 u32  ms         total_rto_time
  *       84 u32  byte       advmss                     248 u32  segment    received_ce
  *       88 u32  segment    reordering                 252 u32 ×6 byte     AccECN byte counters
  *       92 u32  µs         rcv_rtt (0: none)          276 u32  bits       AccECN state
  *       96 u32  byte       rcv_space                  280     end (Linux 6.18)
  *      100 u32  segment    total_retrans
+ *
+ * * 0x7fffffff: none, no loss was seen yet.
  *
  * All fields in host byte order (little-endian on x64 and arm64). The head of 232 bytes is that of Linux 5.4.
  * References: <linux/tcp.h>, tcp_get_info() in net/ipv4/tcp.c.
@@ -101,6 +103,8 @@ const TOTAL_RTO_RECOVERIES = 242;
 const TOTAL_RTO_TIME = 244;
 
 const U32_NONE = 0xffffffff;
+/** TCP_INFINITE_SSTHRESH */
+const NO_THRESHOLD = 0x7fffffff;
 const BITS_PER_BYTE = 8;
 
 /** A field is `undefined` when the kernel did not write it, or wrote that it has none. */
@@ -237,6 +241,7 @@ export function parseTcpInfo(bytes: Uint8Array): TcpInfo {
   const appLimited = u8(APP_LIMITED);
   const minRttUs = u32(MIN_RTT);
   const receiveRttUs = u32(RCV_RTT);
+  const threshold = u32(SND_SSTHRESH);
   return {
     state: u8(STATE),
     congestionState: u8(CA_STATE),
@@ -262,7 +267,7 @@ export function parseTcpInfo(bytes: Uint8Array): TcpInfo {
     rttUs: u32(RTT),
     rttVarianceUs: u32(RTTVAR),
     minRttUs: minRttUs === U32_NONE ? undefined : minRttUs,
-    sendSlowStartThresholdSegments: u32(SND_SSTHRESH),
+    sendSlowStartThresholdSegments: threshold === NO_THRESHOLD ? undefined : threshold,
     sendCwndSegments: u32(SND_CWND),
     reorderingSegments: u32(REORDERING),
     receiveRttUs: receiveRttUs === 0 ? undefined : receiveRttUs,
