@@ -88,6 +88,11 @@ export class EndpointOwner {
     };
   }
 
+  /** Whether there is anything that `removeAll` would undo, of this process or an earlier one. */
+  get ownsSomething(): boolean {
+    return this.#owned.length > 0 || Object.keys(this.#raised).length > 0;
+  }
+
   #save(): void {
     this.#journal.save({ endpoints: this.#owned, limits: this.#raised });
   }

@@ -26,12 +26,13 @@ interface Candidate extends DefaultRoute {
   readonly rank: number;
 }
 
-/** 0 is best: made for this address, then on its own subnet, then in the main table, then elsewhere. */
+/** Lower is better: made for this address; on its own subnet; and of equals, in the main table. */
 function rankOf(route: Route, gateway: string | undefined, address: InterfaceAddress): number {
-  if (route.preferredSource === address.address) return 0;
+  const elsewhere = route.table === RT_TABLE_MAIN ? 0 : 1;
+  if (route.preferredSource === address.address) return elsewhere;
   const subnet = { address: address.address, length: address.prefixLength };
-  if (gateway !== undefined && inPrefix(gateway, subnet)) return 1;
-  return route.table === RT_TABLE_MAIN ? 2 : 3;
+  const near = gateway !== undefined && inPrefix(gateway, subnet);
+  return (near ? 2 : 4) + elsewhere;
 }
 
 function compare(a: Candidate, b: Candidate): number {

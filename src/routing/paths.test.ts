@@ -139,6 +139,10 @@ describe('findPaths', () => {
     expect(pathOf({ ...view, routes: [...view.routes, onSubnet] }, '10.1.0.2')?.defaultRoute?.gateway).toBe(
       '10.1.0.254',
     );
+    const elsewhere = route('default', 2, { gateway: '10.1.0.7', priority: 1, table: 77 });
+    expect(pathOf({ ...view, routes: [...view.routes, elsewhere] }, '10.1.0.2')?.defaultRoute?.gateway).toBe(
+      '10.1.0.1',
+    );
     const made = route('default', 2, {
       gateway: '10.9.9.9',
       priority: 900,

@@ -193,6 +193,12 @@ describe('the plan for a change', () => {
     expect(after.routes.filter((item) => item.table === FIRST_TABLE)).toHaveLength(1);
   });
 
+  it('gives an address whose rule was taken away its table back', () => {
+    const before = settle(oneFamily());
+    const robbed = { ...before, rules: before.rules.slice(0, 1) };
+    expect(lines(robbed)).toEqual(['add rule 17800: from 10.2.0.2/32 lookup 17801']);
+  });
+
   it('removes what an earlier process left', () => {
     const left = settle(twoUplinks());
     const clean = planRouting({ routes: [], rules: [] }, left).reduce(applyOperation, left);

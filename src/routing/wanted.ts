@@ -99,6 +99,19 @@ function foreignTables(view: HostView): Set<number> {
 const isRuleFor = (rule: Rule, path: HostPath) =>
   isOwnRule(rule) && rule.family === path.family && samePrefix(rule.source, hostPrefix(path.address));
 
+/** A table of Weft's own that leads out by the path's link and has lost its rule, or did not get it yet. */
+function orphanFor(path: HostPath, view: HostView): number | undefined {
+  return view.routes.find(
+    (route) =>
+      isOwnRoute(route) &&
+      route.family === path.family &&
+      route.type === RTN_UNICAST &&
+      isDefault(route) &&
+      route.linkIndex === path.linkIndex &&
+      !view.rules.some((rule) => isOwnRule(rule) && rule.table === route.table),
+  )?.table;
+}
+
 /** One table for each path: the one it has, else the first that nobody uses. */
 function chooseTables(paths: readonly HostPath[], view: HostView): Map<string, TableUse> {
   const uses = new Map<string, TableUse>();
@@ -111,7 +124,7 @@ function chooseTables(paths: readonly HostPath[], view: HostView): Map<string, T
       uses.set(path.address, { table: others, own: false });
       continue;
     }
-    const table = view.rules.find((rule) => isRuleFor(rule, path))?.table;
+    const table = view.rules.find((rule) => isRuleFor(rule, path))?.table ?? orphanFor(path, view);
     if (table === undefined || taken.has(table)) homeless.push(path);
     else {
       uses.set(path.address, { table, own: true });

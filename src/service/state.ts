@@ -1,0 +1,188 @@
+/**
+ * The record of what this Weft made in the kernel's path manager (pathmanager/ownership.ts), as a small file in the
+ * runtime folder: one for each network namespace, and gone when nothing is owned.
+ *
+ * Invariants: the file is replaced as a whole or not at all; it is believed only for the very namespace and boot
+ * that it was written in, because numbers of namespaces are used again, and endpoints end with their namespace.
+ */
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorText, WeftError, type Logger } from '../base/index.ts';
+import { AF_INET } from '../base/index.ts';
+import {
+  closeFd,
+  FileLock,
+  getSocketOption,
+  inNamespace,
+  openSocket,
+  SO_NETNS_COOKIE,
+  SOCK_DGRAM,
+  SOL_SOCKET,
+  SystemError,
+} from '../native/index.ts';
+import { OWNS_NOTHING, type Ownership, type OwnershipJournal } from '../pathmanager/index.ts';
+
+/** What tells one network namespace from every other, at any time. */
+export interface NamespaceIdentity {
+  /** Of the namespace's file; unique among those that live now. */
+  readonly inode: number;
+  /** SO_NETNS_COOKIE: never given twice in one boot; 0 before Linux 5.14. */
+  readonly cookie: string;
+  readonly bootId: string;
+}
+
+function readCookie(): string {
+  const fd = openSocket(AF_INET, SOCK_DGRAM, 0);
+  try {
+    const value = new Uint8Array(8);
+    getSocketOption(fd, SOL_SOCKET, SO_NETNS_COOKIE, value);
+    return String(new DataView(value.buffer).getBigUint64(0, true));
+  } catch (error) {
+    if (error instanceof SystemError) return '0';
+    throw error;
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** @param netns file of the namespace; default is this thread's own */
+export function namespaceIdentity(netns?: string): NamespaceIdentity {
+  return {
+    inode: statSync(netns ?? '/proc/thread-self/ns/net').ino,
+    cookie: netns === undefined ? readCookie() : inNamespace(netns, readCookie),
+    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+  };
+}
+
+const FORMAT_VERSION = 1;
+
+interface StateFile {
+  readonly version: number;
+  readonly cookie: string;
+  readonly bootId: string;
+  /** Of the process that wrote it; for people. */
+  readonly pid: number;
+  readonly owned: Ownership;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
+
+const isLimit = (value: unknown): boolean =>
+  value === undefined ||
+  (isRecord(value) && Number.isInteger(value['former']) && Number.isInteger(value['set']));
+
+const isEndpoint = (value: unknown): boolean =>
+  isRecord(value) &&
+  typeof value['address'] === 'string' &&
+  ['id', 'linkIndex', 'flags'].every((name) => Number.isInteger(value[name]));
+
+/** Reads the file's text; `undefined` when it is not such a file. Pure. */
+export function parseStateFile(text: string): StateFile | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isRecord(value) || value['version'] !== FORMAT_VERSION || !isRecord(value['owned'])) return undefined;
+  const { endpoints, limits } = value['owned'];
+  const valid =
+    typeof value['cookie'] === 'string' &&
+    typeof value['bootId'] === 'string' &&
+    Array.isArray(endpoints) &&
+    endpoints.every(isEndpoint) &&
+    isRecord(limits) &&
+    isLimit(limits['subflows']) &&
+    isLimit(limits['addAddrAccepted']);
+  return valid ? (value as unknown as StateFile) : undefined;
+}
+
+/** The text for the file. Pure. */
+export function formatStateFile(owned: Ownership, namespace: NamespaceIdentity, pid: number): string {
+  const { bootId, cookie } = namespace;
+  const file: StateFile = { version: FORMAT_VERSION, cookie, bootId, pid, owned };
+  return `${JSON.stringify(file)}\n`;
+}
+
+/** The record in its file, and the lock that makes this process its only writer. */
+export class StateJournal implements OwnershipJournal {
+  readonly #path: string;
+  readonly #namespace: NamespaceIdentity;
+  readonly #logger: Logger;
+  readonly #lock: FileLock;
+
+  private constructor(path: string, namespace: NamespaceIdentity, lock: FileLock, logger: Logger) {
+    this.#path = path;
+    this.#namespace = namespace;
+    this.#lock = lock;
+    this.#logger = logger;
+  }
+
+  /**
+   * @param folder only its owner may enter it; made when it is not there
+   * @throws WeftError ALREADY_RUNNING when another process manages the paths of the same namespace
+   */
+  static open(folder: string, namespace: NamespaceIdentity, logger: Logger): StateJournal {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const base = join(folder, `paths-${namespace.inode}`);
+    const lock = FileLock.tryTake(`${base}.lock`);
+    if (lock === undefined) {
+      const holder = FileLock.holderOf(`${base}.lock`);
+      const who = holder === undefined ? 'another process' : `process ${holder}`;
+      throw new WeftError(`the paths of this network namespace are managed by ${who} already`, {
+        code: 'ALREADY_RUNNING',
+        hint: 'two would undo each other’s work: stop that one first ("weft status" shows it)',
+      });
+    }
+    return new StateJournal(`${base}.json`, namespace, lock, logger);
+  }
+
+  load(): Ownership {
+    let text: string;
+    try {
+      text = readFileSync(this.#path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return OWNS_NOTHING;
+      throw error;
+    }
+    const file = parseStateFile(text);
+    if (file === undefined) {
+      this.#logger.warn(
+        { path: this.#path },
+        `"${this.#path}" cannot be read as a record of endpoints; what an earlier Weft left may stay`,
+      );
+      return OWNS_NOTHING;
+    }
+    const same = file.bootId === this.#namespace.bootId && file.cookie === this.#namespace.cookie;
+    return same ? file.owned : OWNS_NOTHING;
+  }
+
+  save(owned: Ownership): void {
+    if (owned.endpoints.length === 0 && Object.keys(owned.limits).length === 0) {
+      rmSync(this.#path, { force: true });
+      return;
+    }
+    const temporary = `${this.#path}.new`;
+    try {
+      // Left by a process that died while it wrote; the lock says that no other is writing.
+      rmSync(temporary, { force: true });
+      writeFileSync(temporary, formatStateFile(owned, this.#namespace, process.pid), {
+        mode: 0o600,
+        flag: 'wx',
+      });
+      renameSync(temporary, this.#path);
+    } catch (error) {
+      throw new WeftError(`write "${this.#path}": ${errorText(error)}`, {
+        code: 'STATE',
+        cause: error,
+        hint: 'without this record nothing is changed on the host, because a crash could not be cleaned up after',
+      });
+    }
+  }
+
+  /** Lets another process be the writer. The record stays if something is still owned. */
+  close(): void {
+    this.#lock.release();
+  }
+}
