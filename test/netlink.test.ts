@@ -95,6 +95,9 @@ describe('rtnetlink', () => {
       gateway: '10.1.0.2',
       table: 1000,
     });
+    expect(
+      route.lookupRoute({ destination: '2001:db8::1', source: 'fd01::1', outputLinkIndex: index }),
+    ).toMatchObject({ gateway: 'fd01::2', table: 70_000 });
 
     route.deleteRule({
       priority: 900,

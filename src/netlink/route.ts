@@ -112,7 +112,7 @@ export function emitRouteDump(): Uint8Array {
   return new PayloadWriter().struct(new Uint8Array(RTMSG_BYTES)).finish();
 }
 
-/** In a look-up: tell the table that the route stands in, not the one asked. */
+/** In an IPv4 look-up: tell the table that the route stands in, not the one asked. */
 const RTM_F_LOOKUP_TABLE = 0x1000;
 
 /** A question to the routing tables. */
@@ -129,7 +129,8 @@ export function emitRouteLookup(query: RouteQuery): Uint8Array {
   header[0] = familyOf(query.destination);
   header[1] = bits;
   header[2] = query.source === undefined ? 0 : bits;
-  new DataView(header.buffer).setUint32(8, RTM_F_LOOKUP_TABLE, true);
+  // IPv6 always tells that table, and refuses the flag under strict checking.
+  if (bits === 32) new DataView(header.buffer).setUint32(8, RTM_F_LOOKUP_TABLE, true);
   const writer = new PayloadWriter().struct(header).bytes(RTA_DST, destination);
   if (query.source !== undefined) writer.bytes(RTA_SRC, requireIp(query.source));
   if (query.outputLinkIndex !== undefined) writer.u32(RTA_OIF, query.outputLinkIndex);
