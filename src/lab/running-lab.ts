@@ -2,7 +2,7 @@
  * How `weft lab shell` finds the lab that runs already: a small file with the number of the process that holds the
  * lab's namespaces, in a folder that only this user can write to, or under a name that only this user can have made.
  */
-import { lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -16,9 +16,13 @@ function recordPath(): string {
     : join(folder, 'weft-lab.pid');
 }
 
+/** A process of that number that has the lab's own /run; the number may be another process's by now, or a zombie's. */
 function isHolder(pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'unshare';
+    return (
+      readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'unshare' &&
+      existsSync(`/proc/${pid}/root/run/netns`)
+    );
   } catch {
     return false;
   }

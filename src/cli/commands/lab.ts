@@ -53,7 +53,9 @@ were hardly faster than one.
 Examples:
   weft lab                              both uplinks 100 Mbit/s, 10 ms
   weft lab --rate 200,50 --delay 5,40   two different ones
-  weft lab shell client                 a shell in the client
+  weft lab shell client                 a shell in the client; of the lab that
+                                        runs, or of one built for it
+  weft lab shell server -- ip -br addr  one command in the server
 `;
 
 /** In the sandbox: the exit code of `work`, with signals as an orderly end. */
@@ -166,8 +168,22 @@ async function runShell(
   });
 }
 
-function withLabOptions(command: Command): Command {
-  return command
+export function labCommand(): Command {
+  const shell = new Command('shell')
+    .summary('open a shell in a node of the lab')
+    .description(
+      'Opens a shell (or runs a command) in a node: of the lab that this user runs already, or of one that is built for it (with --rate and --delay of "weft lab") and removed afterwards.',
+    )
+    .addArgument(new Argument('<node>', 'where').choices(['client', 'router0', 'router1', 'server', 'air']))
+    .argument('[command...]', 'after "--": what to run instead of $SHELL')
+    .action((node: string, words: readonly string[], _options: unknown, command: Command) =>
+      runShell(node, words, command.optsWithGlobals<LabOptions>()),
+    );
+  return new Command('lab')
+    .summary('an internet in a box: see what Weft does, without root or a second uplink')
+    .description(
+      'Builds an internet in private network namespaces, runs "weft up" in its client, and shows a download over two uplinks, one of which is cut and brought back.',
+    )
     .addOption(
       new Option('--rate <mbit>', 'Mbit/s of each uplink, each way; two values as in "100,20"')
         .argParser(parsePair(1, 10_000))
@@ -177,25 +193,7 @@ function withLabOptions(command: Command): Command {
       new Option('--delay <ms>', 'delay of each uplink, one way; two values as in "5,40"')
         .argParser(parsePair(0, 1000))
         .default([10, 10], '10'),
-    );
-}
-
-export function labCommand(): Command {
-  const shell = withLabOptions(new Command('shell'))
-    .summary('open a shell in a node of the lab')
-    .description(
-      'Opens a shell (or runs a command) in a node: of the lab that this user runs already, or of one that is built for it and removed afterwards.',
     )
-    .addArgument(new Argument('<node>', 'where').choices(['client', 'router0', 'router1', 'server', 'air']))
-    .argument('[command...]', 'what to run instead of $SHELL')
-    .passThroughOptions()
-    .action(runShell);
-  return withLabOptions(new Command('lab'))
-    .summary('an internet in a box: see what Weft does, without root or a second uplink')
-    .description(
-      'Builds an internet in private network namespaces, runs "weft up" in its client, and shows a download over two uplinks, one of which is cut and brought back.',
-    )
-    .enablePositionalOptions()
     .option('--seconds <n>', 'length of each part', parseSeconds, 6)
     .option('--no-cut', 'do not cut the first uplink')
     .option('--plain', 'lines instead of a picture, as without a terminal')
