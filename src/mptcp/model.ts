@@ -32,7 +32,7 @@ export interface Endpoint {
 
 /** What to add, or to name, an endpoint with. The kernel, not Weft, judges the values. */
 export interface EndpointSpec {
-  /** Family number and bytes as sent; `family` 0 with no bytes reaches the kernel like that. */
+  /** IP address in text. Empty text is an address of no family, as `any` of ip(8), which the kernel refuses. */
   readonly address?: string;
   readonly port?: number;
   readonly id?: number;

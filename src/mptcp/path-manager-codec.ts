@@ -64,6 +64,10 @@ function emitAddressNest(writer: PayloadWriter, type: number, spec: EndpointSpec
     if (spec.linkIndex !== undefined) nest.s32(ADDR_IF_IDX, spec.linkIndex);
     if (spec.port !== undefined) nest.u16(ADDR_PORT, spec.port);
     if (spec.address === undefined) return;
+    if (spec.address === '') {
+      nest.u16(ADDR_FAMILY, 0).bytes(ADDR_ADDR6, new Uint8Array(0));
+      return;
+    }
     const bytes = parseIp(spec.address);
     if (bytes === undefined)
       throw new WeftError(`"${spec.address}" is not an IP address`, { code: 'BAD_ADDRESS' });

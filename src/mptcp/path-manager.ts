@@ -82,10 +82,20 @@ export class PathManager {
       .filter((endpoint) => endpoint !== undefined);
   }
 
-  /** @throws NetlinkError "address not found" */
-  endpoint(id: number): Endpoint | undefined {
-    const payload = emitEndpoint(Command.getAddress, { id });
-    return parseEndpoint(this.#connection.get(this.#family.id, 0, payload, `show endpoint ${id}`).payload);
+  /**
+   * By id; of a spec the kernel looks at the id only (the rest is sent all the same, and has to be well-formed).
+   * @throws NetlinkError "address not found"
+   */
+  endpoint(wanted: number | EndpointSpec): Endpoint | undefined {
+    const spec = typeof wanted === 'number' ? { id: wanted } : wanted;
+    const payload = emitEndpoint(Command.getAddress, spec);
+    const answer = this.#connection.get(
+      this.#family.id,
+      0,
+      payload,
+      `show endpoint ${spec.id ?? ''}`.trimEnd(),
+    );
+    return parseEndpoint(answer.payload);
   }
 
   addEndpoint(spec: EndpointSpec): void {

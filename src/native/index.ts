@@ -8,6 +8,7 @@ export * from './epoll-worker.ts';
 export * from './errno.ts';
 export { FileLock } from './file-lock.ts';
 export { libc, lastErrno, platformProblem } from './libc.ts';
+export * from './link-names.ts';
 export * from './namespace.ts';
 export * from './owned-buffer.ts';
 export { reactor, type ReadyCallback, type Watch } from './reactor.ts';

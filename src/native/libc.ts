@@ -5,6 +5,7 @@
  *
  * Buffers given as `void *` are used only during the call. Where the kernel keeps an address, use OwnedBuffer.
  */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { WeftError } from '../base/errors.ts';
 
@@ -42,6 +43,8 @@ export interface Libc {
   readonly getpeername: NativeFunction<[number, Bytes, Bytes], number>;
   readonly getsockname: NativeFunction<[number, Bytes, Bytes], number>;
   readonly getsockopt: NativeFunction<[number, number, number, Bytes, Bytes], number>;
+  readonly if_indextoname: NativeFunction<[number, Bytes], unknown>;
+  readonly if_nametoindex: NativeFunction<[string], number>;
   readonly ioctl: NativeFunction<[number, number, Bytes], number>;
   readonly listen: NativeFunction<[number, number], number>;
   readonly mount: NativeFunction<[string, string, string | null, number, string | null], number>;
@@ -80,6 +83,8 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   getpeername: 'int getpeername(int, void *, void *)',
   getsockname: 'int getsockname(int, void *, void *)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
+  if_indextoname: 'void *if_indextoname(uint32_t, void *)',
+  if_nametoindex: 'uint32_t if_nametoindex(const char *)',
   ioctl: 'int ioctl(int, unsigned long, void *)',
   listen: 'int listen(int, int)',
   mount: 'int mount(const char *, const char *, const char *, unsigned long, const char *)',
@@ -127,12 +132,30 @@ export function platformProblem(): WeftError | undefined {
 
 let koffi: Koffi | undefined;
 
+/**
+ * The native half of koffi without its loader in JavaScript, which reads Node's own ELF header to find out which C
+ * library there is and takes longer than the rest of a short command. What this uses of koffi is native anyway.
+ */
+function requireKoffi(): Koffi {
+  const require = createRequire(import.meta.url);
+  const musl = existsSync(`/lib/ld-musl-${process.arch === 'x64' ? 'x86_64' : 'aarch64'}.so.1`);
+  if (!musl) {
+    try {
+      const direct = require(`@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`) as Koffi;
+      if (typeof direct.load === 'function') return direct;
+    } catch {
+      // Another layout of packages: koffi's loader knows where else to look.
+    }
+  }
+  return require('koffi') as Koffi;
+}
+
 function loadKoffi(): Koffi {
   if (koffi !== undefined) return koffi;
   const problem = platformProblem();
   if (problem !== undefined) throw problem;
   try {
-    koffi = createRequire(import.meta.url)('koffi') as Koffi;
+    koffi = requireKoffi();
   } catch (cause) {
     throw new WeftError(
       `koffi, the library for system calls, could not be loaded: ${(cause as Error).message}`,
