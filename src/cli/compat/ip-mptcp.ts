@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+/**
+ * `ip-mptcp ARGS`: behaves as `ip ARGS` for the object mptcp, so that a shell function or an alias can put it in
+ * the place of ip. Grammar, output and exit codes are those of iproute2 7.1.
+ *
+ * References: ip(8), ip-mptcp(8); docs/mptcp-command.md.
+ */
+import { runIp } from './ip-command.ts';
+import { Output } from './output.ts';
+
+const code = runIp(process.argv.slice(2), new Output());
+if (typeof code === 'number') process.exitCode = code;
+else void code.then((value) => (process.exitCode = value));

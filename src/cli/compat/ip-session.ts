@@ -1,0 +1,108 @@
+/**
+ * Carries requests of the object mptcp out: one netlink socket for all of them, opened at the first. What the kernel
+ * refuses becomes ip's texts and status; nothing is judged here that the kernel judges.
+ */
+import { WeftError } from '../../base/index.ts';
+import { NetlinkError } from '../../netlink/index.ts';
+import { errnoText, linkIndexOf, linkNameOf } from '../../native/index.ts';
+import { PathManager, type EndpointSpec } from '../../mptcp/index.ts';
+import { formatEndpoints, formatLimits } from './endpoint-format.ts';
+import type { MptcpRequest } from './mptcp-request.ts';
+import { generalExit, KERNEL_ERROR, kernelRefusal, type CommandFailure, type Exit } from './outcome.ts';
+import type { Output } from './output.ts';
+import type { OutputStyle } from './output-style.ts';
+
+/** ip shows a link that is gone as `if` and its index. */
+export const shownLinkName = (index: number) => linkNameOf(index) ?? `if${index >>> 0}`;
+
+const NO_FAMILY = 'RTNETLINK answers: No such file or directory\nError talking to the kernel\n';
+
+/** The end that a thrown error means; a refusal ends the command, anything else the program. */
+export function outcomeOfError(error: unknown): Exit | CommandFailure {
+  if (error instanceof NetlinkError) {
+    const text = kernelRefusal(error.kernelText, errnoText(error.errno));
+    const stderr = error.inDump ? `${text}Dump terminated\n` : text;
+    return { kind: 'failure', exitCode: KERNEL_ERROR, stderr };
+  }
+  if (error instanceof WeftError) {
+    return generalExit(error.code === 'NO_MPTCP' ? NO_FAMILY : `weft: ${error.message}\n`);
+  }
+  throw error;
+}
+
+export interface SessionOptions {
+  readonly style: OutputStyle;
+  readonly receiveBufferBytes?: number;
+}
+
+/** Requests other than `monitor`, which has no end of its own. */
+export type FiniteRequest = Exclude<MptcpRequest, { readonly kind: 'monitor' }>;
+
+export class IpSession {
+  readonly #options: SessionOptions;
+  readonly #output: Output;
+  #manager: PathManager | undefined;
+
+  constructor(options: SessionOptions, output: Output) {
+    this.#options = options;
+    this.#output = output;
+  }
+
+  readonly linkIndexOf = linkIndexOf;
+
+  #open(): PathManager {
+    const { receiveBufferBytes } = this.#options;
+    this.#manager ??= PathManager.open(receiveBufferBytes === undefined ? {} : { receiveBufferBytes });
+    return this.#manager;
+  }
+
+  /** `undefined`: done. */
+  run(request: FiniteRequest): Exit | CommandFailure | undefined {
+    try {
+      const text = this.#carryOut(this.#open(), request);
+      if (text !== undefined) this.#output.write(text);
+      return undefined;
+    } catch (error) {
+      return outcomeOfError(error);
+    }
+  }
+
+  /** What to print, if anything. */
+  #carryOut(manager: PathManager, request: FiniteRequest): string | undefined {
+    const { style } = this.#options;
+    switch (request.kind) {
+      case 'show-endpoints':
+        return formatEndpoints(manager.endpoints(), shownLinkName, style);
+      case 'show-endpoint':
+        return this.#showEndpoint(manager, request.spec);
+      case 'show-limits':
+        return formatLimits(manager.limits(), style);
+      case 'add-endpoint':
+        manager.addEndpoint(request.spec);
+        break;
+      case 'delete-endpoint':
+        manager.deleteEndpoint(request.spec);
+        break;
+      case 'change-endpoint':
+        manager.setEndpointFlags(request.spec);
+        break;
+      case 'flush-endpoints':
+        manager.flushEndpoints();
+        break;
+      case 'set-limits':
+        manager.setLimits(request.limits);
+        break;
+    }
+    return undefined;
+  }
+
+  #showEndpoint(manager: PathManager, spec: EndpointSpec): string {
+    const endpoint = manager.endpoint(spec);
+    return formatEndpoints(endpoint === undefined ? [] : [endpoint], shownLinkName, this.#options.style);
+  }
+
+  close(): void {
+    this.#manager?.close();
+    this.#manager = undefined;
+  }
+}
