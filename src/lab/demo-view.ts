@@ -56,7 +56,7 @@ const TITLES: Readonly<Record<DemoPhase, string>> = {
   single: 'one uplink alone: a plain TCP download',
   start: 'starting "weft up" in the client',
   both: 'a download through the proxy of "weft up": both uplinks',
-  cut: 'the first uplink is cut: its packets vanish, and nobody is told',
+  cut: 'the first uplink is cut, and nobody is told',
   restored: 'the first uplink is back',
   done: 'done',
 };
@@ -69,7 +69,7 @@ function uplinkState(uplink: DemoUplink): Piece {
 }
 
 function rateText(rateBps: number): string {
-  return formatBitsPerSecond(rateBps).padStart(11);
+  return formatBitsPerSecond(rateBps).padStart(12);
 }
 
 /** What is to be seen, step by step: what is measured stays on the screen. */
@@ -115,7 +115,7 @@ export function drawDemo(state: DemoState, options: ViewOptions): string[] {
   const sumBps = state.uplinks.reduce((sum, uplink) => sum + uplink.rateBps, 0);
   const capacityBps = state.uplinks.reduce((sum, uplink) => sum + uplink.capacityBps, 0);
   const nameWidth = Math.max(6, ...state.uplinks.map((uplink) => uplink.name.length));
-  const cells = Math.max(8, Math.min(40, options.width - nameWidth - 46));
+  const cells = Math.max(8, Math.min(40, options.width - nameWidth - 47));
   const lines: (readonly Piece[])[] = [
     [
       ['weft lab', Style.bold],
