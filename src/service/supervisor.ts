@@ -9,7 +9,7 @@
 import { errorText, WeftError } from '../base/index.ts';
 import { watchRoutes, type RouteEvent } from '../netlink/index.ts';
 import { bearingOf } from './host-view.ts';
-import { HostKeeper, type HostOptions } from './supervisor-host.ts';
+import { HostKeeper, type HostCounters, type HostOptions } from './supervisor-host.ts';
 import { Pace } from './supervisor-pace.ts';
 import { buildStatus, describeNews, IDLE_LOOK, sameKnowledge } from './supervisor-status.ts';
 import type { Look, SupervisorActions, SupervisorStatus } from './supervisor-status.ts';
@@ -37,6 +37,13 @@ export class Supervisor {
   #immediate: NodeJS.Immediate | undefined;
   #period: NodeJS.Timeout | undefined;
   #look: Look = IDLE_LOOK;
+  /** Of the time before `stop`. */
+  #lastCounters: HostCounters = {
+    routesAndRulesChanged: 0,
+    endpointsAdded: 0,
+    endpointsDeleted: 0,
+    limitsRaised: 0,
+  };
   #status: SupervisorStatus;
   readonly #loggedFailures = new Set<string>();
   readonly #counts = { looks: 0, kernelMessages: 0, overruns: 0, failures: 0, lastLookMs: 0 };
@@ -145,8 +152,7 @@ export class Supervisor {
   }
 
   #actions(): SupervisorActions {
-    const none = { routesAndRulesChanged: 0, endpointsAdded: 0, endpointsDeleted: 0, limitsRaised: 0 };
-    return { ...this.#counts, ...(this.#keeper?.counters ?? none) };
+    return { ...this.#counts, ...(this.#keeper?.counters ?? this.#lastCounters) };
   }
 
   #publish(): void {
@@ -196,6 +202,7 @@ export class Supervisor {
     this.#immediate = undefined;
     this.#watch?.close();
     this.#watch = undefined;
+    this.#lastCounters = this.#keeper?.counters ?? this.#lastCounters;
     this.#keeper?.close();
     this.#keeper = undefined;
   }
