@@ -37,12 +37,15 @@ const SUBFLOW_COLUMNS: readonly Column[] = [
 
 const bytesOf = (bytes: number | undefined) => (bytes === undefined ? '' : formatBytes(bytes));
 
-function subflowRow(subflow: SubflowReport): string[] {
+const remoteOf = (subflow: SubflowReport) => formatSocketAddress(subflow.remoteAddress, subflow.remotePort);
+
+/** @param told the address that the line above names, which is that of nearly every subflow */
+function subflowRow(subflow: SubflowReport, told: string): string[] {
   const state = subflow.state === 'established' ? '' : subflow.state;
   return [
     subflow.link ?? '?',
     formatSocketAddress(subflow.localAddress, subflow.localPort),
-    formatSocketAddress(subflow.remoteAddress, subflow.remotePort),
+    remoteOf(subflow) === told ? '' : remoteOf(subflow),
     subflow.rttUs === undefined || subflow.rttUs === 0 ? '' : formatDurationMs(subflow.rttUs / 1000),
     bytesOf(subflow.bytesSent),
     bytesOf(subflow.bytesReceived),
@@ -51,14 +54,15 @@ function subflowRow(subflow: SubflowReport): string[] {
 }
 
 function connectionLine(connection: ConnectionReport): string {
-  const { id, target, protocol, subflows, fallbackReason } = connection;
+  const { id, target, remote, protocol, subflows, fallbackReason } = connection;
   const count = subflows.length;
   const how =
     protocol === 'mptcp'
       ? `MPTCP, ${count} subflow${count === 1 ? '' : 's'}`
       : `TCP${fallbackReason === undefined ? '' : `, because ${fallbackReason}`}`;
   const numbers = `up ${formatBytes(connection.bytesUp)}, down ${formatBytes(connection.bytesDown)}, for ${formatDurationMs(connection.openForMs)}`;
-  return `#${id} ${target}: ${how}; ${numbers}`;
+  const to = remote === target ? '' : ` at ${remote}`;
+  return `#${id} ${target}${to}: ${how}; ${numbers}`;
 }
 
 const indent = (text: string, by: string) =>
@@ -70,13 +74,16 @@ const indent = (text: string, by: string) =>
 function connectionBlock(connection: ConnectionReport, width: number): string {
   const head = paragraph(connectionLine(connection), width, '  ', '    ');
   if (connection.subflows.length === 0) return head;
-  const rows = connection.subflows.map(subflowRow);
+  const rows = connection.subflows.map((subflow) => subflowRow(subflow, connection.remote));
   return `${head}\n${indent(table(SUBFLOW_COLUMNS, rows, width - 4), '    ')}`;
 }
 
 /** `connectionsOpen` as `connections open`. */
 const counterWords = (name: string) =>
   name.replaceAll(/[A-Z]+/g, (letters) => ` ${letters.toLowerCase()}`).replaceAll('_', ' ');
+
+/** BOUNDED: the newest; --json has more. */
+const CONNECTIONS_IN_TEXT = 50;
 
 function proxyLine({ proxy }: StatusReport): string {
   const counters = Object.entries(proxy.counters).flatMap(([name, value]) =>
@@ -120,8 +127,10 @@ export function formatStatus(report: StatusReport, width: number): string {
   notes.push(`${proxyLine(report)}.`);
   blocks.push(notes.map((note) => paragraph(note, width, '', '  ')).join('\n'));
   if (connections.length > 0) {
-    const more = connectionsOmitted > 0 ? `\n  and ${connectionsOmitted} more` : '';
-    const list = connections.map((connection) => connectionBlock(connection, width)).join('\n');
+    const shown = connections.slice(-CONNECTIONS_IN_TEXT);
+    const rest = connectionsOmitted + connections.length - shown.length;
+    const more = rest > 0 ? `\n  and ${rest} older ones` : '';
+    const list = shown.map((connection) => connectionBlock(connection, width)).join('\n');
     blocks.push(section('Connections', list + more));
   }
   blocks.push(

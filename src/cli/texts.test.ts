@@ -82,8 +82,10 @@ describe('formatStatus', () => {
 
   it('shows paths, connections and subflows', () => {
     expect(text).toMatch(/^ {2}lte0 +10\.2\.0\.2 +10\.1\.0\.1 +usable, backup +2 +17800$/m);
-    expect(text).toMatch(/#7 example\.org:443: MPTCP, 2 subflows; up 1\.0 kB, down 9\.0 MB/);
-    expect(text).toMatch(/^ {4}wifi0 +10\.1\.0\.2:43210 +203\.0\.113\.10:443 +12\.4 ms +1\.0 kB +5\.0 MB$/m);
+    expect(text).toMatch(
+      /#7 example\.org:443 at 203\.0\.113\.10:443: MPTCP, 2 subflows; up 1\.0 kB, down\s+9\.0 MB/,
+    );
+    expect(text).toMatch(/^ {4}wifi0 +10\.1\.0\.2:43210 +12\.4 ms +1\.0 kB +5\.0 MB$/m);
     expect(text).toMatch(/^ {4}lte0 .* backup$/m);
     expect(text).toMatch(/tunnels open 1; bytes\s+down 9\.0 MB/);
     expect(text).toMatch(/Endpoints of others: 10\.3\.0\.2 \(id 9, signal\)/);
@@ -98,7 +100,9 @@ describe('formatStatus', () => {
       connections: [
         connection({
           target: `${'sub.'.repeat(50)}example.org:443`,
-          subflows: [subflow({ localAddress: long, remoteAddress: long, link: 'enp0s31f6u1u2c' })],
+          subflows: [
+            subflow({ localAddress: long, remoteAddress: long, remotePort: 8443, link: 'enp0s31f6u1u2c' }),
+          ],
         }),
       ],
     });
@@ -109,7 +113,7 @@ describe('formatStatus', () => {
     const plain = connection({ protocol: 'tcp', fallbackReason: 'the server has none', subflows: [] });
     const shown = formatStatus(report({ connections: [plain], connectionsOmitted: 5 }), 80);
     expect(shown).toMatch(/TCP, because the server has none/);
-    expect(shown).toMatch(/and 5 more/);
+    expect(shown).toMatch(/and 5 older ones/);
   });
 
   it('never lets a control character out', () => {

@@ -139,6 +139,15 @@ describe('not in use, because', () => {
     expect(answer({ connections: [{ ...alone, subflowsMax: 0 }] }).all).toMatch(/limit was 0 when it began/);
   });
 
+  it('a limit that keeps a path idle', () => {
+    const wired = { ...WIFI, link: 'eth0', address: '10.3.0.2' };
+    const connections = [connection({ subflowsMax: 1 })];
+    expect(answer({ paths: [WIFI, LTE, wired], connections }).all).toMatch(
+      /as many subflows as the kernel's limit allows, and 3 links could be used: weft mptcp limits set subflows 2/,
+    );
+    expect(answer({ connections }).all).not.toMatch(/limit/);
+  });
+
   it('a path that is not ready, in its own words', () => {
     const waiting = { ...LTE, state: 'waiting', why: 'the link has no default route' };
     expect(answer({ paths: [WIFI, waiting] }).all).toMatch(

@@ -80,6 +80,19 @@ function limitSentence(group: readonly ConnectionReport[]): string {
   return `${plural(group.length, 'MPTCP connection')} (${targetsOf(group)}) may not have a second subflow: the kernel's limit was 0 when it began.`;
 }
 
+/** Connections that would have more subflows if they were allowed. */
+function limitReachedSentences(facts: MultipathFacts): string[] {
+  const links = linksInUse(facts);
+  const group = facts.connections.filter((connection) => {
+    const count = established(connection);
+    return count > 1 && count < links && count - 1 >= (connection.subflowsMax ?? Infinity);
+  });
+  if (group.length === 0) return [];
+  return [
+    `${plural(group.length, 'connection')} (${targetsOf(group)}) ${group.length === 1 ? 'has' : 'have'} as many subflows as the kernel's limit allows, and ${links} links could be used: weft mptcp limits set subflows ${links - 1}.`,
+  ];
+}
+
 function singlePathSentences(facts: MultipathFacts): string[] {
   const groups: Record<SinglePathReason, ConnectionReport[]> = { fallback: [], limit: [], alone: [] };
   for (const connection of facts.connections) {
@@ -141,7 +154,7 @@ export function explainMultipath(facts: MultipathFacts): Explanation {
   const total = facts.connections.length;
   const many = facts.connections.filter((connection) => established(connection) > 1);
   const spread = many.filter((connection) => active(connection) > 1);
-  const singles = singlePathSentences(facts);
+  const singles = [...singlePathSentences(facts), ...limitReachedSentences(facts)];
   const notes = pathNotes(facts);
   if (spread.length > 0) {
     const what = share(
@@ -159,7 +172,8 @@ export function explainMultipath(facts: MultipathFacts): Explanation {
   }
   const host = hostReason(facts);
   if (host !== undefined) {
-    return { inUse: false, explanation: [`Multipath is not in use: ${host}.`, ...singles, ...notes] };
+    // It explains every connection; what each of them lacks besides would only distract.
+    return { inUse: false, explanation: [`Multipath is not in use: ${host}.`, ...notes] };
   }
   const idle = `no connection goes through the proxy now; the next may use ${plural(linksInUse(facts), 'path')}.`;
   const answer = `Multipath is ready and not in use: ${total === 0 ? idle : 'no proxied connection has a second path.'}`;

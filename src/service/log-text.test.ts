@@ -22,6 +22,12 @@ describe('formatLogMessage', () => {
     expect(line).toBe('path is there link=eth0 count=3 why="no route" empty=""');
   });
 
+  it('does not repeat what the message says, unless asked', () => {
+    const fields = { msg: 'path eth0 is gone', link: 'eth0', state: 'gone', count: 0 };
+    expect(formatLogMessage(fields, 'msg', false)).toBe('path eth0 is gone count=0');
+    expect(formatLogMessage(fields, 'msg', true)).toBe('path eth0 is gone link=eth0 state=gone count=0');
+  });
+
   it('shows an error by its message, and its stack only when asked', () => {
     const fields = { msg: 'failed', err: { type: 'Error', message: 'boom', stack: 'Error: boom\n    at x' } };
     expect(formatLogMessage(fields, 'msg', false)).toBe('failed error=boom');

@@ -21,24 +21,33 @@ interface LoggedError {
   readonly stack?: unknown;
 }
 
+const SHORTEST_TOLD = 3;
+
+/** Fields are for programs; a person need not read twice what the message says. */
+function isTold(value: unknown, message: string): boolean {
+  return typeof value === 'string' && value.length >= SHORTEST_TOLD && message.includes(value);
+}
+
 /**
  * @param fields a parsed log line of pino; `err` is an error as pino serializes it
- * @param withStack adds the error's stack, on lines of its own
+ * @param verbose shows fields that the message names already, and an error's stack on lines of its own
  */
 export function formatLogMessage(
   fields: Readonly<Record<string, unknown>>,
   messageKey: string,
-  withStack: boolean,
+  verbose: boolean,
 ): string {
-  const message = fields[messageKey];
-  const parts = [printable(typeof message === 'string' ? message : '')];
+  const text = fields[messageKey];
+  const message = typeof text === 'string' ? text : '';
+  const parts = [printable(message)];
   let stack = '';
   for (const [name, value] of Object.entries(fields)) {
     if (name === messageKey || HIDDEN.has(name) || value === undefined) continue;
+    if (!verbose && isTold(value, message)) continue;
     if (name === 'err' && typeof value === 'object' && value !== null) {
       const error = value as LoggedError;
       parts.push(`error=${valueText(error.message)}`);
-      if (withStack && typeof error.stack === 'string') {
+      if (verbose && typeof error.stack === 'string') {
         stack = `\n${error.stack
           .split('\n')
           .map((line) => `    ${printable(line)}`)
