@@ -4,7 +4,7 @@
  */
 export * from './constants.ts';
 export * from './epoll.ts';
-export * from './epoll-worker.ts';
+export * from './epoll-thread.ts';
 export * from './errno.ts';
 export { FileLock } from './file-lock.ts';
 export { libc, lastErrno, platformProblem } from './libc.ts';
