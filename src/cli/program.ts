@@ -30,6 +30,11 @@ const VERBS: readonly Verb[] = [
     summary: 'check this host for multipath and say what to do',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
   },
+  {
+    name: 'lab',
+    summary: 'try it in an internet in a box, on this machine, without root',
+    load: async () => (await import('./commands/lab.ts')).labCommand(),
+  },
   { name: 'mptcp', summary: "the kernel's endpoints, limits, connections and counters (ip-mptcp(8))" },
 ];
 
@@ -40,6 +45,7 @@ Examples:
   weft status                      is multipath in use, and if not, why not
   sudo weft doctor                 what is wrong with this host, and what to do
   weft mptcp endpoint show         as "ip mptcp endpoint show"
+  weft lab                         two uplinks and a server, all in this machine
 
 "weft VERB --help" tells more about each.
 `;
@@ -66,13 +72,17 @@ async function buildProgram(argv: readonly string[]): Promise<Command> {
     .addHelpText('after', HELP);
   const wanted = namedVerb(argv);
   for (const verb of VERBS) program.addCommand(await commandFor(verb, verb.name === wanted));
-  for (const command of [program, ...program.commands]) {
-    command.exitOverride().configureOutput({
-      writeOut: writeOutput,
-      outputError: (text, write) => write(text.replace(/^error: /, 'weft: ')),
-    });
-  }
+  adopt(program);
   return program;
+}
+
+/** Our way to end and to speak, for a command and all below it. */
+function adopt(command: Command): void {
+  command.exitOverride().configureOutput({
+    writeOut: writeOutput,
+    outputError: (text, write) => write(text.replace(/^error: /, 'weft: ')),
+  });
+  command.commands.forEach(adopt);
 }
 
 /**
