@@ -5,14 +5,12 @@
  * Phases: build → single → start → both → cut → restored → done (cut and restored are left out on request).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WeftError } from '../base/errors.ts';
-import { closeFd } from '../native/index.ts';
-import { connectFd, EndpointFlag, PathManager } from '../mptcp/index.ts';
 import { PauseMeter, RateMeter } from './demo-meter.ts';
 import { DemoPhase, type DemoResults, type DemoState, type DemoSummary } from './demo-state.ts';
 import { Lab } from './lab.ts';
 import { transfer } from './transfer.ts';
 import { contentSha256 } from './web-server.ts';
+import { PROXY, WeftProcess } from './weft-process.ts';
 
 export interface DemoOptions {
   readonly rateBps: readonly [number, number];
@@ -32,14 +30,10 @@ const SAMPLE_MS = 100;
 const RATE_WINDOW_MS = 500;
 /** BOUNDED: a minute of samples. */
 const HISTORY_SAMPLES = 600;
-const PROXY = { address: '127.0.0.1', port: 13128 } as const;
-const START_TIMEOUT_MS = 20_000;
-const START_STEP_MS = 20;
+const STEP_MS = 20;
 /** Payload in a frame of 1514 bytes, with TCP timestamps and MPTCP's data sequence mapping. */
 const PAYLOAD_SHARE = 0.93;
 const SEED = 20;
-/** BOUNDED: what is kept of Weft's log, for the error message. */
-const LOG_LINES = 20;
 
 class Demo {
   readonly #options: DemoOptions;
@@ -139,53 +133,6 @@ class Demo {
     }
   }
 
-  /** Starts the real program and waits until it serves and has made its endpoints. */
-  async #startWeft(): Promise<void> {
-    const client = this.#lab.node('client');
-    const child = client.spawn([...this.#options.weft, 'up'], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const log: string[] = [];
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => {
-        log.push(...text.trimEnd().split('\n'));
-        log.splice(0, log.length - LOG_LINES);
-      });
-    }
-    let ended: string | undefined;
-    child.once('error', (error) => {
-      ended = error.message;
-    });
-    child.once('exit', (code, signal) => {
-      ended = `exit ${code ?? signal}`;
-    });
-    const manager = PathManager.open({ netns: client.path });
-    try {
-      const deadline = performance.now() + START_TIMEOUT_MS;
-      while (!(await this.#serves(manager))) {
-        if (ended !== undefined || performance.now() > deadline) {
-          const what = ended === undefined ? 'did not become ready' : `ended (${ended})`;
-          throw new WeftError(`"weft up" ${what}: ${log.join(' | ')}`, { code: 'WEFT_UP' });
-        }
-        await this.#wait(START_STEP_MS / 1000);
-      }
-    } finally {
-      manager.close();
-    }
-  }
-
-  /** Is there an endpoint for each uplink, and does somebody listen at the proxy's address? */
-  async #serves(manager: PathManager): Promise<boolean> {
-    const subflows = manager.endpoints().filter((endpoint) => (endpoint.flags & EndpointFlag.subflow) !== 0);
-    const addresses = new Set(subflows.map((endpoint) => endpoint.address));
-    if (!this.#lab.uplinks.every((uplink) => addresses.has(uplink.address))) return false;
-    try {
-      const probe = this.#lab.node('client').inside(() => connectFd({ ...PROXY, multipath: false }));
-      closeFd((await probe).fd);
-      return true;
-    } catch {
-      return false;
-    }
-  }
-
   async #runBoth(): Promise<DemoSummary> {
     const { seconds, cut, rateBps } = this.#options;
     const cutSeconds = cut ? seconds : 0;
@@ -241,13 +188,14 @@ class Demo {
     const restoredMs = performance.now();
     // More than the few frames of a handshake or a probe.
     const back = () => uplink.received.bytes > carried + 100_000;
-    while (!back() && this.#bytes < this.#totalBytes) await this.#wait(START_STEP_MS / 1000);
+    while (!back() && this.#bytes < this.#totalBytes) await this.#wait(STEP_MS / 1000);
     if (back()) this.#results = { ...this.#results, backAfterMs: performance.now() - restoredMs };
   }
 
   async run(): Promise<DemoSummary> {
     await this.#runSingle();
-    await this.#startWeft();
+    const { signal, weft } = this.#options;
+    await WeftProcess.start(this.#lab, { command: weft, ...(signal === undefined ? {} : { signal }) });
     return this.#runBoth();
   }
 

@@ -16,3 +16,4 @@ export * from './sandbox.ts';
 export { diffSnapshots, takeSnapshot, type Snapshot, type SnapshotOptions } from './snapshot.ts';
 export * from './topology.ts';
 export { contentSha256, WebServer } from './web-server.ts';
+export { PROXY, WeftProcess, type WeftProcessOptions } from './weft-process.ts';

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { get, request, type IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { WeftError } from '../base/errors.ts';
+import { formatSocketAddress } from '../base/ip.ts';
 import { connectFd } from '../mptcp/index.ts';
 import type { LabNode } from './node.ts';
 
@@ -68,16 +69,17 @@ function openTunnel(socket: Socket, target: string): Promise<void> {
 
 /** Downloads to the end. Rejects when the connection breaks, falls silent or is aborted. */
 export async function transfer(options: TransferOptions): Promise<TransferResult> {
+  const target = formatSocketAddress(options.address, options.port ?? 80);
   const socket = await openSocket(options);
   const abort = () => socket.destroy(new WeftError('the transfer was stopped', { code: 'ABORT_ERR' }));
   options.signal?.addEventListener('abort', abort, { once: true });
   try {
-    if (options.proxy !== undefined) await openTunnel(socket, `${options.address}:${options.port ?? 80}`);
+    if (options.proxy !== undefined) await openTunnel(socket, target);
     socket.setTimeout(SILENCE_TIMEOUT_MS, () => {
       socket.destroy(new WeftError(`no data for ${SILENCE_TIMEOUT_MS / 1000} s`, { code: 'SILENCE' }));
     });
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const headers = { host: options.address, connection: 'close' };
+      const headers = { host: target, connection: 'close' };
       get({ createConnection: () => socket, path: options.path, headers }, resolve).once('error', reject);
     });
     if (response.statusCode !== 200) {
