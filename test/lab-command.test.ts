@@ -4,7 +4,8 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -78,8 +79,7 @@ describe('weft lab', () => {
 
   it('works for an ordinary user, and says lines where there is no terminal', async () => {
     // The checkout may stand where ordinary users cannot look; here it also stands where they can.
-    const readable = '/run/weft-checkout';
-    mkdirSync(readable);
+    const readable = mkdtempSync(join(tmpdir(), 'weft-checkout-'));
     check(libc.mount(ROOT, readable, null, MS_BIND, null), 'bind the checkout');
     try {
       const command = [process.execPath, join(readable, 'dist', 'bin', 'weft.js')];
