@@ -18,6 +18,9 @@ import { listenMultipath } from '../src/mptcp/server.ts';
 import { describeSocket, type SocketDescription } from '../src/mptcp/socket-info-describe.ts';
 import { localAddressOf } from '../src/native/index.ts';
 
+/** For what the kernel does in its own time: looks often, gives up only when it will never be. */
+const SOON = { interval: 5, timeout: 20_000 };
+
 const MPTCP: SocketDescription = { protocol: 'mptcp', descriptorProtocol: 'mptcp' };
 
 const openSockets = () =>
@@ -44,7 +47,7 @@ afterEach(async () => {
   for (const agent of agents) agent.destroy();
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
-  await expect.poll(openSockets, { interval: 5 }).toBe(socketsBefore);
+  await expect.poll(openSockets, SOON).toBe(socketsBefore);
 });
 
 function keep<T extends Agent>(agent: T): T {

@@ -38,6 +38,9 @@ const portOf = (server: { address(): AddressInfo | string | null }) => (server.a
 const openSockets = () =>
   readdirSync('/proc/self/fd').filter((fd) => localAddressOf(Number(fd)) !== undefined).length;
 
+/** For what the kernel does in its own time: looks often, gives up only when it will never be. */
+const SOON = { interval: 5, timeout: 20_000 };
+
 const MPTCP = { protocol: 'mptcp', descriptorProtocol: 'mptcp' };
 const FALLEN_BACK = { protocol: 'tcp', descriptorProtocol: 'mptcp', fallbackReason: PEER_FALLBACK };
 const TCP = { protocol: 'tcp', descriptorProtocol: 'tcp' };
@@ -72,7 +75,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-  await expect.poll(openSockets, { interval: 5 }).toBe(socketsBefore);
+  await expect.poll(openSockets, SOON).toBe(socketsBefore);
 });
 
 const echo = (socket: Socket) => {
@@ -217,7 +220,7 @@ describe('a host with several addresses', () => {
     );
     expect(socket.remoteAddress).toBe('127.0.0.3');
     // Both ends of the winner.
-    await expect.poll(openSockets, { interval: 5 }).toBe(before + 2);
+    await expect.poll(openSockets, SOON).toBe(before + 2);
   });
 
   it('is reached by the next address at once when one refuses', async () => {
@@ -379,7 +382,7 @@ describe('two hosts with two links', () => {
 
   /** The other end of the only connection of a test; the kernel may have it before Node has accepted it. */
   async function acceptedPeer(): Promise<Socket> {
-    await expect.poll(() => accepted.length, { interval: 5 }).toBe(1);
+    await expect.poll(() => accepted.length, SOON).toBe(1);
     return accepted[0]!;
   }
 
@@ -396,8 +399,8 @@ describe('two hosts with two links', () => {
     const data = Buffer.alloc(200_000, 'two links');
     const received = readAll(socket);
     socket.write(data);
-    await expect.poll(() => subflowCount(socket), { interval: 5 }).toBe(2);
-    await expect.poll(() => socket.bytesRead, { interval: 5 }).toBe(data.length);
+    await expect.poll(() => subflowCount(socket), SOON).toBe(2);
+    await expect.poll(() => socket.bytesRead, SOON).toBe(data.length);
 
     const info = readConnectionInfo(socket)!;
     const port = portOf(server);
@@ -439,7 +442,7 @@ describe('two hosts with two links', () => {
     // The accepting end sees the same two, mirrored and v4-mapped where the listener is dual-stack.
     const peer = await acceptedPeer();
     expect(describeSocket(peer)).toEqual(MPTCP);
-    await expect.poll(() => subflowCount(peer), { interval: 5 }).toBe(2);
+    await expect.poll(() => subflowCount(peer), SOON).toBe(2);
     socket.end();
     expect(Buffer.compare(await received, data)).toBe(0);
     await closed(peer);
@@ -452,7 +455,7 @@ describe('two hosts with two links', () => {
     for (let i = 2; i <= 9; i++) hosts.ipB('mptcp', 'endpoint', 'add', `10.9.2.${i}`, 'signal');
     const socket = await connectFromA('10.9.1.2');
     socket.write('x');
-    await expect.poll(() => subflowCount(socket), { interval: 5, timeout: 20_000 }).toBe(9);
+    await expect.poll(() => subflowCount(socket), SOON).toBe(9);
     expect(readConnectionInfo(socket)!.subflows).toHaveLength(9);
     expect(readSubflowAddresses(socket)).toHaveLength(9);
     expect(new Set(readConnectionInfo(socket)!.subflows.map(({ remote }) => remote!.address)).size).toBe(9);
@@ -464,7 +467,7 @@ describe('two hosts with two links', () => {
   it('agrees with ss(8)', async () => {
     const socket = await connectFromA('10.9.1.2');
     socket.write('some bytes');
-    await expect.poll(() => socket.bytesRead, { interval: 5 }).toBe(10);
+    await expect.poll(() => socket.bytesRead, SOON).toBe(10);
     const ss = (...args: string[]) =>
       execFileSync('ss', ['-N', 'weft-sock-a', '-niOH', ...args, 'sport', `= :${socket.localPort}`], {
         encoding: 'utf8',

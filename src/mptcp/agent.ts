@@ -6,6 +6,9 @@
  * than from the callback (a queued request would otherwise be tried for ever). So while a connection is made, a
  * placeholder socket stands for it in the agent's lists, and a failure is handed over as a socket that dies of it.
  * agent.destroy() destroys placeholders too, which stops what they stand for.
+ *
+ * Node's agents always call createConnection with a callback; a direct call without one, and a Unix socket path,
+ * get what Node's own createConnection gives.
  */
 import { Agent as HttpAgent, type AgentOptions, type ClientRequestArgs } from 'node:http';
 import {

@@ -41,7 +41,7 @@ export interface ConnectOptions {
   readonly allowHalfOpen?: boolean;
 }
 
-/** A connected net.Socket that knows what it speaks. */
+/** A net.Socket that is connected already (no `connect` event comes) and knows what it speaks. */
 export class MptcpSocket extends Socket {
   /** What was spoken when the connection was made. `describeSocket(socket)` tells what is spoken now. */
   readonly multipath: SocketDescription;

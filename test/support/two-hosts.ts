@@ -24,6 +24,13 @@ export interface TwoHosts {
 
 const ip = (node: string, args: string[]) => execFileSync('ip', ['-n', node, ...args], { encoding: 'utf8' });
 
+/** The kernel drops what is sent on a link until it has noticed, up to a second later, that the other end is up. */
+function waitUntilUp(node: string, link: string): void {
+  while (!ip(node, ['-o', 'link', 'show', link]).includes(' state UP ')) {
+    // Each look is a process of its own, so this does not spin.
+  }
+}
+
 export function makeTwoHosts(name: string): TwoHosts {
   const a = `${name}-a`;
   const b = `${name}-b`;
@@ -41,6 +48,7 @@ export function makeTwoHosts(name: string): TwoHosts {
       ip(node, ['link', 'set', `v${link}`, 'up']);
     }
   }
+  for (const node of [a, b]) for (const link of ['v1', 'v2']) waitUntilUp(node, link);
   ip(a, ['mptcp', 'limits', 'set', 'add_addr_accepted', '8', 'subflows', '8']);
   ip(b, ['mptcp', 'limits', 'set', 'add_addr_accepted', '8', 'subflows', '8']);
   return {
