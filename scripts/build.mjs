@@ -3,8 +3,8 @@
  * (esbuild), so that a command loads one small file and nothing that it does not use.
  */
 import { build } from 'esbuild';
-import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { root, run } from './setup.mjs';
 
 const src = (name) => join(root, 'src', name);
@@ -22,6 +22,27 @@ function workerEntries() {
   return entries;
 }
 
+/** What the file of a fast command leaves to files of their own, by how it imports them. */
+const APART = { './program.ts': './verbs/program.mjs', './mptcp-own.ts': './mptcp-own.js' };
+
+const rarelyUsedApart = {
+  name: 'rarely-used-apart',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^\.\/.*\.ts$/ }, ({ kind, path }) =>
+      kind === 'dynamic-import' && path in APART ? { path: APART[path], external: true } : undefined,
+    ),
+};
+
+/** A file of ours does nothing by being imported, so what is not used of it, or all of it, can be left out. */
+const onlyWhatIsUsed = {
+  name: 'only-what-is-used',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^\.{1,2}\/.*\.ts$/ }, ({ resolveDir, path }) => ({
+      path: resolve(resolveDir, path),
+      sideEffects: false,
+    })),
+};
+
 const common = {
   bundle: true,
   platform: 'node',
@@ -34,14 +55,33 @@ const common = {
 
 rmSync(dist, { recursive: true, force: true });
 run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json']);
+// The two commands that scripts call a thousand times are one CommonJS file each: Node starts such a file 3 ms sooner
+// than a module, and a small file sooner than a large one (bench/ip-mptcp/RESULTS.md). What they use rarely, and
+// everything else of `weft`, is in files of its own.
+await build({
+  ...common,
+  format: 'cjs',
+  entryPoints: {
+    weft: src('cli/weft.ts'),
+    'ip-mptcp': src('cli/compat/ip-mptcp.ts'),
+    'mptcp-own': src('cli/commands/mptcp-own.ts'),
+  },
+  outdir: join(dist, 'bin'),
+  define: { 'import.meta.url': 'moduleUrl' },
+  banner: {
+    js: `'use strict'; const moduleUrl = 'file://' + encodeURI(__filename).replace(/[?#]/g, encodeURIComponent);`,
+  },
+  plugins: [rarelyUsedApart, onlyWhatIsUsed],
+});
+writeFileSync(join(dist, 'bin', 'package.json'), '{ "type": "commonjs" }\n');
 // Splitting keeps each verb in a chunk of its own that is read only when the verb is used.
 await build({
   ...common,
-  entryPoints: { weft: src('cli/weft.ts'), 'ip-mptcp': src('cli/compat/ip-mptcp.ts') },
-  outdir: join(dist, 'bin'),
+  entryPoints: { program: src('cli/program.ts') },
+  outdir: join(dist, 'bin', 'verbs'),
+  outExtension: { '.js': '.mjs' },
   splitting: true,
-  chunkNames: 'chunks/[name]-[hash]',
-  banner: { js: '' },
+  chunkNames: '[name]-[hash]',
 });
 const workers = workerEntries();
 if (Object.keys(workers).length > 0)

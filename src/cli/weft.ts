@@ -1,15 +1,12 @@
 #!/usr/bin/env node
 /**
- * `weft VERB …`: hands each verb to its program part and loads nothing else. `mptcp` is the one that scripts call
- * often, so its way is the shortest.
+ * The program `weft`. It only chooses: `weft mptcp` starts at once, because it is used like `ip mptcp`, a thousand
+ * times in scripts; every other verb loads the command line's program (commander and all that it needs).
+ *
+ * Invariant: nothing that the path of `weft mptcp` does not use is loaded here.
  */
-const [verb, ...rest] = process.argv.slice(2);
+import { runMptcp } from './commands/mptcp.ts';
 
-if (verb === 'mptcp') {
-  const { runIp } = await import('./compat/ip-command.ts');
-  const { Output } = await import('./compat/output.ts');
-  process.exitCode = await runIp(['mptcp', ...rest], new Output());
-} else {
-  const { runProgram } = await import('./program.ts');
-  await runProgram(process.argv.slice(2));
-}
+const words = process.argv.slice(2);
+if (words[0] === 'mptcp') runMptcp(words.slice(1));
+else void import('./program.ts').then(({ runProgram }) => runProgram(words));

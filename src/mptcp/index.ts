@@ -7,6 +7,7 @@ export { connect, ConnectError, interleaveFamilies, MptcpSocket, type ConnectOpt
 export { raceStaggered, RaceLost, type RaceOptions } from './connect-race.ts';
 export { joinConnections, listConnections, type MptcpConnection, type Subflow } from './connections.ts';
 export { countOf, describeCounter, differenceOf, parseCounters, type Counters } from './counters.ts';
+export { COUNTER_GROUPS, type CounterDescription, type CounterGroup } from './counters-meanings.ts';
 export { readCounters } from './counters-read.ts';
 export * from './model.ts';
 export { openStreamSocket, type StreamSocket } from './open-socket.ts';

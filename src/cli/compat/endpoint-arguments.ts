@@ -2,12 +2,12 @@
  * The arguments of `endpoint add|delete|change|show` (pure): flags, `id N`, `dev NAME`, `port N` and an address in
  * any order, the last of equal ones counting. Whatever is none of them is taken for an address.
  *
- * The order of the checks is visible in which error comes first: words from left to right, then the device, then
- * what is missing, then combinations.
+ * The order of the checks is visible in which error comes first: words from left to right, a device being
+ * looked for where it stands, then what is missing, then combinations.
  */
 import { EndpointFlag, type EndpointSpec } from '../../mptcp/index.ts';
 import { parseCNumber, U16_MAX, U8_MAX } from './c-number.ts';
-import { NO_ADDRESS, parseInetAddress } from './inet-address.ts';
+import { parseInetAddress } from './inet-address.ts';
 import { badAddress, incompleteCommand, missingArgument, wrongArgument, type Exit } from './outcome.ts';
 
 export type EndpointCommand = 'add' | 'delete' | 'change' | 'show';
@@ -35,7 +35,7 @@ interface Words {
   flags: number;
   id?: number;
   port: number;
-  device?: string;
+  linkIndex?: number;
   address?: string;
 }
 
@@ -74,14 +74,21 @@ function takeFlag(words: Words, word: string, flag: number, command: EndpointCom
 
 const VALUED = ['id', 'dev', 'port'] as const;
 
-function takeValue(words: Words, key: (typeof VALUED)[number], value: string): Exit | undefined {
+function takeValue(
+  words: Words,
+  key: (typeof VALUED)[number],
+  value: string,
+  linkIndexOf: LinkIndexOf,
+): Exit | undefined {
   if (key === 'id') {
     const id = parseCNumber(value, U8_MAX);
     if (id === undefined) return wrongArgument(value, 'invalid ID\n');
     words.id = id;
   } else if (key === 'dev') {
     if (!isLinkName(value)) return wrongArgument(value, 'invalid interface name\n');
-    words.device = value;
+    const linkIndex = linkIndexOf(value) ?? indexInName(value);
+    if (linkIndex === undefined) return wrongArgument(value, 'device does not exist\n');
+    words.linkIndex = linkIndex;
   } else {
     const port = parseCNumber(value, U16_MAX);
     if (port === undefined) return wrongArgument(value, 'expected port');
@@ -90,7 +97,11 @@ function takeValue(words: Words, key: (typeof VALUED)[number], value: string): E
   return undefined;
 }
 
-function readWords(argv: readonly string[], command: EndpointCommand): Words | Exit {
+function readWords(
+  argv: readonly string[],
+  command: EndpointCommand,
+  linkIndexOf: LinkIndexOf,
+): Words | Exit {
   const words: Words = { flags: 0, port: 0 };
   for (let at = 0; at < argv.length; at++) {
     const word = argv[at] ?? '';
@@ -105,7 +116,7 @@ function readWords(argv: readonly string[], command: EndpointCommand): Words | E
       else words.address = address;
     } else {
       const value = argv[++at];
-      exit = value === undefined ? incompleteCommand() : takeValue(words, key, value);
+      exit = value === undefined ? incompleteCommand() : takeValue(words, key, value, linkIndexOf);
     }
     if (exit !== undefined) return exit;
   }
@@ -142,14 +153,9 @@ export function parseEndpointArguments(
   command: EndpointCommand,
   linkIndexOf: LinkIndexOf,
 ): { readonly kind: 'spec'; readonly spec: EndpointSpec } | Exit {
-  const words = readWords(argv, command);
+  const words = readWords(argv, command, linkIndexOf);
   if ('kind' in words) return words;
-  const { device, id, flags, port, address } = words;
-  let linkIndex: number | undefined;
-  if (device !== undefined) {
-    linkIndex = linkIndexOf(device) ?? indexInName(device);
-    if (linkIndex === undefined) return wrongArgument(device, 'device does not exist\n');
-  }
+  const { linkIndex, id, flags, port, address } = words;
   const exit = checkCombination(words, command);
   if (exit !== undefined) return exit;
   return {
@@ -163,5 +169,3 @@ export function parseEndpointArguments(
     },
   };
 }
-
-export { NO_ADDRESS };

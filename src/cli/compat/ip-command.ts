@@ -11,6 +11,7 @@ import { parseIpWords } from './mptcp-grammar.ts';
 import { ARGUMENT_ERROR, generalExit, usageExit, type CommandFailure, type Exit } from './outcome.ts';
 import type { Output } from './output.ts';
 import { choosePalette, type OutputStyle } from './output-style.ts';
+import { IpPrinter, type Printer } from './printer.ts';
 import { openLines, readLines } from './read-lines.ts';
 import { IP_USAGE } from './usage.ts';
 
@@ -52,18 +53,17 @@ export function styleOf(options: IpOptions): OutputStyle {
 
 class Runner {
   readonly #options: IpOptions;
-  readonly #style: OutputStyle;
+  readonly #printer: Printer;
   readonly #session: IpSession;
   readonly #output: Output;
 
-  constructor(options: IpOptions, output: Output) {
+  constructor(options: IpOptions, printer: Printer, output: Output) {
     this.#options = options;
+    this.#printer = printer;
     this.#output = output;
-    this.#style = styleOf(options);
     const { receiveBufferBytes } = options;
-    const style = this.#style;
     this.#session = new IpSession(
-      receiveBufferBytes === undefined ? { style } : { style, receiveBufferBytes },
+      receiveBufferBytes === undefined ? { printer } : { printer, receiveBufferBytes },
       output,
     );
   }
@@ -73,7 +73,7 @@ class Runner {
     const parsed = parseIpWords(words, this.#session.linkIndexOf);
     if (parsed.kind !== 'request') return parsed;
     if (parsed.request.kind === 'monitor') {
-      return runMonitor(this.#style, this.#options.timestamp, this.#output);
+      return runMonitor(this.#printer.events(), this.#output);
     }
     return this.#session.run(parsed.request);
   }
@@ -118,16 +118,18 @@ export function report(end: End, output: Output): number {
   return end.exitCode;
 }
 
+export interface IpFace {
+  /** Put before the words: `mptcp` where the command's own name says it. */
+  readonly object?: readonly string[];
+  /** What prints instead of ip's own output. */
+  readonly printer?: Printer;
+}
+
 /**
  * Runs `ip ARGV`.
- * @param object put before the words: `mptcp` where the command's own name says it
  * @returns the exit code; a promise only when it runs on (monitor, batch)
  */
-export function runIp(
-  argv: readonly string[],
-  output: Output,
-  object: readonly string[] = [],
-): number | Promise<number> {
+export function runIp(argv: readonly string[], output: Output, face: IpFace = {}): number | Promise<number> {
   const { namespaces, outcome } = parseIpOptions(argv);
   for (const name of namespaces) {
     const exit = enterNamedNamespace(name);
@@ -135,8 +137,12 @@ export function runIp(
   }
   if (outcome.kind === 'exit') return report(outcome, output);
   const { options } = outcome;
-  const words = [...object, ...outcome.words];
-  const runner = new Runner(options, output);
+  const words = [...(face.object ?? []), ...outcome.words];
+  const runner = new Runner(
+    options,
+    face.printer ?? new IpPrinter(styleOf(options), options.timestamp),
+    output,
+  );
   const finish = (end: End) => {
     runner.close();
     return report(end, output);

@@ -6,8 +6,6 @@
  * References: ip(8), ip-mptcp(8); docs/mptcp-command.md.
  */
 import { runIp } from './ip-command.ts';
-import { Output } from './output.ts';
+import { settle } from './settle.ts';
 
-const code = runIp(process.argv.slice(2), new Output());
-if (typeof code === 'number') process.exitCode = code;
-else void code.then((value) => (process.exitCode = value));
+settle((output) => runIp(process.argv.slice(2), output));

@@ -4,16 +4,12 @@
  */
 import { WeftError } from '../../base/index.ts';
 import { NetlinkError } from '../../netlink/index.ts';
-import { errnoText, linkIndexOf, linkNameOf } from '../../native/index.ts';
-import { PathManager, type EndpointSpec } from '../../mptcp/index.ts';
-import { formatEndpoints, formatLimits } from './endpoint-format.ts';
+import { errnoText, linkIndexOf } from '../../native/index.ts';
+import { PathManager } from '../../mptcp/index.ts';
 import type { MptcpRequest } from './mptcp-request.ts';
 import { generalExit, KERNEL_ERROR, kernelRefusal, type CommandFailure, type Exit } from './outcome.ts';
 import type { Output } from './output.ts';
-import type { OutputStyle } from './output-style.ts';
-
-/** ip shows a link that is gone as `if` and its index. */
-export const shownLinkName = (index: number) => linkNameOf(index) ?? `if${index >>> 0}`;
+import type { Printer } from './printer.ts';
 
 const NO_FAMILY = 'RTNETLINK answers: No such file or directory\nError talking to the kernel\n';
 
@@ -31,7 +27,7 @@ export function outcomeOfError(error: unknown): Exit | CommandFailure {
 }
 
 export interface SessionOptions {
-  readonly style: OutputStyle;
+  readonly printer: Printer;
   readonly receiveBufferBytes?: number;
 }
 
@@ -69,14 +65,16 @@ export class IpSession {
 
   /** What to print, if anything. */
   #carryOut(manager: PathManager, request: FiniteRequest): string | undefined {
-    const { style } = this.#options;
+    const { printer } = this.#options;
     switch (request.kind) {
       case 'show-endpoints':
-        return formatEndpoints(manager.endpoints(), shownLinkName, style);
-      case 'show-endpoint':
-        return this.#showEndpoint(manager, request.spec);
+        return printer.endpoints(manager.endpoints());
+      case 'show-endpoint': {
+        const endpoint = manager.endpoint(request.spec);
+        return printer.endpoints(endpoint === undefined ? [] : [endpoint]);
+      }
       case 'show-limits':
-        return formatLimits(manager.limits(), style);
+        return printer.limits(manager.limits());
       case 'add-endpoint':
         manager.addEndpoint(request.spec);
         break;
@@ -94,11 +92,6 @@ export class IpSession {
         break;
     }
     return undefined;
-  }
-
-  #showEndpoint(manager: PathManager, spec: EndpointSpec): string {
-    const endpoint = manager.endpoint(spec);
-    return formatEndpoints(endpoint === undefined ? [] : [endpoint], shownLinkName, this.#options.style);
   }
 
   close(): void {

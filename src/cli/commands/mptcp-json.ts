@@ -1,0 +1,111 @@
+/**
+ * `weft mptcp --json`: endpoints, limits and events as one JSON object a line, each whole as soon as it is known.
+ * Fields that have no value are left out; flags are a list of names, so that a new flag is no new field.
+ */
+import { errnoName, linkNameOf } from '../../native/index.ts';
+import { EndpointFlag, EventType, type Endpoint, type Limits, type MptcpEvent } from '../../mptcp/index.ts';
+import type { EventPrinter, Printer } from '../compat/printer.ts';
+
+const lineOf = (value: object) => `${JSON.stringify(value)}\n`;
+
+const EVENT_NAMES: ReadonlyMap<number, string> = new Map([
+  [EventType.created, 'created'],
+  [EventType.established, 'established'],
+  [EventType.closed, 'closed'],
+  [EventType.announced, 'announced'],
+  [EventType.removed, 'removed'],
+  [EventType.subflowEstablished, 'subflow-established'],
+  [EventType.subflowClosed, 'subflow-closed'],
+  [EventType.subflowPriority, 'subflow-priority'],
+  [EventType.listenerCreated, 'listener-created'],
+  [EventType.listenerClosed, 'listener-closed'],
+]);
+
+/** RFC 8684 section 3.6 */
+const RESET_REASONS = [
+  'unspecified',
+  'MPTCP-specific error',
+  'lack of resources',
+  'administratively prohibited',
+  'too much outstanding data',
+  'unacceptable performance',
+  'middlebox interference',
+];
+
+const FLAG_DENY_JOIN_ID0 = 1;
+const FLAG_SERVER_SIDE = 2;
+
+export const tokenText = (token: number) => `0x${token.toString(16).padStart(8, '0')}`;
+
+/** `link` and `linkIndex`; nothing when there is no index. */
+function linkFields(index: number | undefined): { link?: string; linkIndex?: number } {
+  if (index === undefined || index === 0) return {};
+  const link = linkNameOf(index);
+  return link === undefined ? { linkIndex: index } : { link, linkIndex: index };
+}
+
+export function endpointObject(endpoint: Endpoint): object {
+  const { address, port, id, flags, linkIndex } = endpoint;
+  const names = Object.entries(EndpointFlag).filter(([, bit]) => (flags & bit) !== 0);
+  const unknown = names.reduce((rest, [, bit]) => rest & ~bit, flags);
+  return {
+    id,
+    address,
+    ...(port === 0 ? {} : { port }),
+    flags: names.map(([name]) => name),
+    ...(unknown === 0 ? {} : { unknownFlags: unknown >>> 0 }),
+    ...linkFields(linkIndex),
+  };
+}
+
+/** The end of a subflow or listener, of whichever family; without port where the kernel sent none. */
+function endOf(address: string | undefined, port: number | undefined): object | undefined {
+  if (address === undefined && port === undefined) return undefined;
+  return { ...(address === undefined ? {} : { address }), ...(port === undefined ? {} : { port }) };
+}
+
+/** @param time ISO 8601 */
+export function eventObject(event: MptcpEvent, time: string): object {
+  const flags = event.flags ?? 0;
+  const { token, error, resetReason } = event;
+  return {
+    time,
+    event: EVENT_NAMES.get(event.type) ?? `unknown-${event.type}`,
+    token: token === undefined ? undefined : tokenText(token),
+    localId: event.localId,
+    remoteId: event.remoteId,
+    local: endOf(event.sourceAddress4 ?? event.sourceAddress6, event.sourcePort),
+    remote: endOf(event.destinationAddress4 ?? event.destinationAddress6, event.destinationPort),
+    backup: event.backup === undefined ? undefined : event.backup !== 0,
+    error: error === undefined ? undefined : errnoName(error),
+    timeout: event.timeout,
+    ...linkFields(event.linkIndex),
+    resetReason:
+      resetReason === undefined ? undefined : (RESET_REASONS[resetReason] ?? `reason ${resetReason}`),
+    resetTransient: event.resetFlags === undefined ? undefined : (event.resetFlags & 1) !== 0,
+    serverSide: (flags & FLAG_SERVER_SIDE) !== 0 || (event.serverSide ?? 0) !== 0 ? true : undefined,
+    denyJoinId0: (flags & FLAG_DENY_JOIN_ID0) !== 0 ? true : undefined,
+  };
+}
+
+export class JsonLinesPrinter implements Printer {
+  endpoints(endpoints: readonly Endpoint[]): string {
+    return endpoints.map((endpoint) => lineOf(endpointObject(endpoint))).join('');
+  }
+
+  limits(limits: Limits): string {
+    return lineOf({ addAddrAccepted: limits.addAddrAccepted, subflows: limits.subflows });
+  }
+
+  events(): EventPrinter {
+    return {
+      open: () => '',
+      event: (event) => lineOf(eventObject(event, new Date().toISOString())),
+      overrun: () => ({
+        stdout: lineOf({ time: new Date().toISOString(), event: 'overrun' }),
+        stderr: 'weft: the kernel dropped events; what they told is lost\n',
+      }),
+      close: () => '',
+    };
+  }
+}
