@@ -8,12 +8,34 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker, type TransferListItem } from 'node:worker_threads';
 import { WeftError } from '../base/errors.ts';
-import { WakeFd } from './epoll.ts';
+import { EpollLoop, WakeFd } from './epoll.ts';
 
 /** What the worker gets as `workerData`; `wakeFd` goes to its EpollLoop. */
 export interface EpollWorkerData<Options> {
   readonly wakeFd: number;
   readonly options: Options;
+  /** One of `Loading`, for `startWorkerLoop`. */
+  readonly loading: SharedArrayBuffer;
+}
+
+/**
+ * Where a thread is in loading koffi. A thread must not be terminated while it does: the native module finds that
+ * it can neither finish nor throw, and aborts the process (seen: "FATAL ERROR … napi_throw").
+ */
+const Loading = { before: 0, now: 1, done: 2 } as const;
+/** BOUNDED: loading takes a few milliseconds. */
+const LONGEST_LOADING_MS = 2000;
+
+/** In a worker, as its first native call: the loop that wakes when the main side posts. */
+export function startWorkerLoop(data: EpollWorkerData<unknown>): EpollLoop {
+  const state = new Int32Array(data.loading);
+  Atomics.store(state, 0, Loading.now);
+  try {
+    return new EpollLoop({ wakeFd: data.wakeFd });
+  } finally {
+    Atomics.store(state, 0, Loading.done);
+    Atomics.notify(state, 0);
+  }
 }
 
 /** Finds dist/workers/NAME.js from wherever this module runs: the source tree, the library or a bundle. */
@@ -39,11 +61,13 @@ function workerUrl(name: string): URL {
 export class EpollWorker<Options, ToWorker, FromWorker> {
   readonly #worker: Worker;
   readonly #wakeFd = new WakeFd();
-  readonly #ended: Promise<void>;
+  readonly #loading = new Int32Array(new SharedArrayBuffer(4));
+  #running = true;
+  /** Resolves when the thread has ended, by itself or stopped. */
+  readonly ended: Promise<void>;
   /** Terminated first, then woken: a thread that woke earlier would find nothing and wait for ever again. */
   readonly #onExit = () => {
-    void this.#worker.terminate();
-    this.#wakeFd.wake();
+    void this.#terminate();
   };
 
   /**
@@ -57,21 +81,28 @@ export class EpollWorker<Options, ToWorker, FromWorker> {
     onMessage: (message: FromWorker) => void,
     onFailure: (error: Error) => void,
   ) {
-    const workerData: EpollWorkerData<Options> = { wakeFd: this.#wakeFd.fd, options };
+    const workerData: EpollWorkerData<Options> = {
+      wakeFd: this.#wakeFd.fd,
+      options,
+      loading: this.#loading.buffer,
+    };
     this.#worker = new Worker(workerUrl(name), { workerData });
     this.#worker.on('message', onMessage);
     this.#worker.on('error', onFailure);
     process.on('exit', this.#onExit);
-    this.#ended = new Promise((resolve) => {
+    this.ended = new Promise((resolve) => {
       this.#worker.once('exit', () => {
         process.off('exit', this.#onExit);
+        this.#running = false;
         this.#wakeFd.close();
         resolve();
       });
     });
   }
 
+  /** Nothing happens when the thread has ended. */
   post(message: ToWorker, transfer: readonly TransferListItem[] = []): void {
+    if (!this.#running) return;
     this.#worker.postMessage(message, transfer);
     this.#wakeFd.wake();
   }
@@ -81,11 +112,19 @@ export class EpollWorker<Options, ToWorker, FromWorker> {
     this.#worker.unref();
   }
 
-  /** Ends the thread and resolves when it has ended. Descriptors that its program owned are its program's matter. */
-  async stop(): Promise<void> {
+  #terminate(): Promise<number> {
+    Atomics.wait(this.#loading, 0, Loading.now, LONGEST_LOADING_MS);
     const terminated = this.#worker.terminate();
     this.#wakeFd.wake();
-    await terminated;
-    await this.#ended;
+    return terminated;
+  }
+
+  /**
+   * Ends the thread wherever it is and resolves when it has ended. Descriptors that its program owned are its
+   * program's matter; one that has some is told to end by a message instead, and `ended` is awaited.
+   */
+  async stop(): Promise<void> {
+    await this.#terminate();
+    await this.ended;
   }
 }

@@ -141,7 +141,9 @@ function requireKoffi(): Koffi {
   const musl = existsSync(`/lib/ld-musl-${process.arch === 'x64' ? 'x86_64' : 'aarch64'}.so.1`);
   if (!musl) {
     try {
-      const direct = require(`@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`) as Koffi;
+      const direct = require(
+        `@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`,
+      ) as Koffi;
       if (typeof direct.load === 'function') return direct;
     } catch {
       // Another layout of packages: koffi's loader knows where else to look.
@@ -158,7 +160,7 @@ function loadKoffi(): Koffi {
     koffi = requireKoffi();
   } catch (cause) {
     throw new WeftError(
-      `koffi, the library for system calls, could not be loaded: ${(cause as Error).message}`,
+      `koffi, the library for system calls, could not be loaded: ${(cause as Error).message.split('\n')[0]}`,
       {
         code: 'NO_KOFFI',
         cause,
