@@ -3,7 +3,13 @@
  */
 export { MptcpAgent, MptcpHttpsAgent, type MultipathOptions } from './agent.ts';
 export { connectFd, type ConnectedSocket, type ConnectFdOptions } from './connect.ts';
-export { connect, ConnectError, interleaveFamilies, MptcpSocket, type ConnectOptions } from './connect-socket.ts';
+export {
+  connect,
+  ConnectError,
+  interleaveFamilies,
+  MptcpSocket,
+  type ConnectOptions,
+} from './connect-socket.ts';
 export { raceStaggered, RaceLost, type RaceOptions } from './connect-race.ts';
 export { joinConnections, listConnections, type MptcpConnection, type Subflow } from './connections.ts';
 export { countOf, describeCounter, differenceOf, parseCounters, type Counters } from './counters.ts';
@@ -20,7 +26,13 @@ export {
   type ListenerDescription,
   type ListenOptions,
 } from './server.ts';
-export { describeSocket, type SocketDescription } from './socket-info-describe.ts';
+export {
+  describeSocket,
+  fdOf,
+  PEER_FALLBACK,
+  type SocketDescription,
+  type SocketOrFd,
+} from './socket-info-describe.ts';
 export {
   readConnectionInfo,
   readMptcpInfo,
