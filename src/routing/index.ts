@@ -12,4 +12,5 @@ export { findPaths, uplinkCount } from './paths.ts';
 export type { HostPath, HostPaths, IgnoredLink, PathCause, PathState } from './paths.ts';
 export { describeOperation, planRouting, type RoutingOperation } from './plan.ts';
 export { RoutingTables, type RoutingFailure, type RoutingResult } from './routing-tables.ts';
-export { wantedRouting, type TableUse, type WantedRouting } from './wanted.ts';
+export type { TableUse } from './path-tables.ts';
+export { wantedRouting, type WantedRouting } from './wanted.ts';

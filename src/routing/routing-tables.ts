@@ -10,7 +10,8 @@ import type { HostView } from './host.ts';
 import { FIRST_TABLE, TABLE_COUNT } from './numbers.ts';
 import type { HostPath } from './paths.ts';
 import { describeOperation, planRouting, type RoutingOperation } from './plan.ts';
-import { wantedRouting, type TableUse } from './wanted.ts';
+import type { TableUse } from './path-tables.ts';
+import { wantedRouting } from './wanted.ts';
 
 export interface RoutingFailure {
   readonly operation: RoutingOperation;
@@ -21,6 +22,8 @@ export interface RoutingFailure {
 export interface RoutingResult {
   /** The table of each routed address. */
   readonly tables: ReadonlyMap<string, TableUse>;
+  /** Destinations that the main table knows and the tables of paths do not; 0 on all but routers. */
+  readonly detoursOmitted: number;
   readonly done: readonly RoutingOperation[];
   readonly failures: readonly RoutingFailure[];
 }
@@ -56,14 +59,15 @@ export class RoutingTables {
   apply(paths: readonly HostPath[], view: HostView): RoutingResult {
     const wanted = wantedRouting(paths, view);
     const plan = planRouting(wanted, view);
-    return { tables: wanted.tables, ...this.#run(plan) };
+    const { detoursOmitted, tables } = wanted;
+    return { tables, detoursOmitted, ...this.#run(plan) };
   }
 
   /** Removes every rule and route of Weft's own, of this process or an earlier one. */
   removeAll(): RoutingResult {
     const present = { routes: this.#netlink.routes(), rules: this.#netlink.rules() };
     const plan = planRouting({ routes: [], rules: [] }, present);
-    return { tables: new Map(), ...this.#run(plan) };
+    return { tables: new Map(), detoursOmitted: 0, ...this.#run(plan) };
   }
 
   #run(plan: readonly RoutingOperation[]): { done: RoutingOperation[]; failures: RoutingFailure[] } {

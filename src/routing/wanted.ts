@@ -12,7 +12,6 @@
  */
 import { AF_INET, inPrefix, type Prefix } from '../base/index.ts';
 import {
-  FR_ACT_TO_TBL,
   RTN_UNICAST,
   RTNH_F_ONLINK,
   RTPROT_WEFT,
@@ -21,12 +20,11 @@ import {
   RT_TABLE_MAIN,
   type Route,
   type RouteSpec,
-  type Rule,
   type RuleSpec,
 } from '../netlink/index.ts';
 import type { HostView } from './host.ts';
-import { hopsOf, isDefault } from './links.ts';
-import { FIRST_TABLE, isOwnRoute, isOwnRule, isPathTable, RULE_PRIORITY, TABLE_COUNT } from './numbers.ts';
+import { RULE_PRIORITY, TABLE_COUNT } from './numbers.ts';
+import { chooseTables, hostPrefix, isRuleFor, type TableUse } from './path-tables.ts';
 import type { HostPath } from './paths.ts';
 
 /** "Look at the next rule" (<linux/rtnetlink.h>). */
@@ -35,8 +33,6 @@ export const RTN_THROW = 9;
 const IPV6_METRIC = 1024;
 /** BOUNDED: a host with a full internet table has no use for a million copies; subnets come before the rest. */
 export const MAX_DETOURS = 256;
-/** The main table's own rule. */
-const MAIN_RULE_PRIORITY = 32_766;
 
 export interface WantedRouting {
   /** In the order in which the kernel accepts them. */
@@ -44,105 +40,12 @@ export interface WantedRouting {
   readonly rules: readonly RuleSpec[];
   /** The table of each routed address, by address. */
   readonly tables: ReadonlyMap<string, TableUse>;
+  /** Destinations of the main table that have no detour, because there are more than MAX_DETOURS. */
+  readonly detoursOmitted: number;
 }
-
-export interface TableUse {
-  readonly table: number;
-  /** `false`: the host's administration has a rule and table for this address already, which serve as well. */
-  readonly own: boolean;
-}
-
-export function hostPrefix(address: string): Prefix {
-  return { address, length: address.includes(':') ? 128 : 32 };
-}
-
-const samePrefix = (a: Prefix | undefined, b: Prefix) => a?.address === b.address && a.length === b.length;
 
 function keyOf(prefix: Prefix): string {
   return `${prefix.address}/${prefix.length}`;
-}
-
-/** A table of someone else's that already does for this path what ours would. */
-function foreignTableFor(path: HostPath, view: HostView): number | undefined {
-  const rule = view.rules.find(
-    (candidate) =>
-      !isOwnRule(candidate) &&
-      candidate.family === path.family &&
-      candidate.action === FR_ACT_TO_TBL &&
-      candidate.priority < MAIN_RULE_PRIORITY &&
-      samePrefix(candidate.source, hostPrefix(path.address)) &&
-      candidate.destination === undefined &&
-      candidate.inputLink === undefined &&
-      candidate.outputLink === undefined &&
-      candidate.mark === undefined,
-  );
-  if (rule === undefined) return undefined;
-  const leads = view.routes.some(
-    (route) =>
-      route.family === path.family &&
-      route.table === rule.table &&
-      route.type === RTN_UNICAST &&
-      isDefault(route) &&
-      hopsOf(route).some((hop) => hop.linkIndex === path.linkIndex),
-  );
-  return leads ? rule.table : undefined;
-}
-
-/** Tables that hold, or are pointed to by, something that is not Weft's. */
-function foreignTables(view: HostView): Set<number> {
-  const taken = new Set<number>();
-  for (const route of view.routes) if (!isOwnRoute(route)) taken.add(route.table);
-  for (const rule of view.rules) if (!isOwnRule(rule)) taken.add(rule.table);
-  return taken;
-}
-
-const isRuleFor = (rule: Rule, path: HostPath) =>
-  isOwnRule(rule) && rule.family === path.family && samePrefix(rule.source, hostPrefix(path.address));
-
-/** A table of Weft's own that leads out by the path's link and has lost its rule, or did not get it yet. */
-function orphanFor(path: HostPath, view: HostView): number | undefined {
-  return view.routes.find(
-    (route) =>
-      isOwnRoute(route) &&
-      route.family === path.family &&
-      route.type === RTN_UNICAST &&
-      isDefault(route) &&
-      route.linkIndex === path.linkIndex &&
-      !view.rules.some((rule) => isOwnRule(rule) && rule.table === route.table),
-  )?.table;
-}
-
-/** One table for each path: the one it has, else the first that nobody uses. */
-function chooseTables(paths: readonly HostPath[], view: HostView): Map<string, TableUse> {
-  const uses = new Map<string, TableUse>();
-  const foreign = foreignTables(view);
-  const taken = new Set(foreign);
-  const homeless: HostPath[] = [];
-  for (const path of paths) {
-    const others = foreignTableFor(path, view);
-    if (others !== undefined) {
-      uses.set(path.address, { table: others, own: false });
-      continue;
-    }
-    const table = view.rules.find((rule) => isRuleFor(rule, path))?.table ?? orphanFor(path, view);
-    if (table === undefined || taken.has(table)) homeless.push(path);
-    else {
-      uses.set(path.address, { table, own: true });
-      taken.add(table);
-    }
-  }
-  // Tables of vanished paths are emptied in the same plan; until then they are not free.
-  for (const item of [...view.routes.filter(isOwnRoute), ...view.rules.filter(isOwnRule)]) {
-    taken.add(item.table);
-  }
-  let next = FIRST_TABLE;
-  for (const path of homeless) {
-    while (taken.has(next)) next++;
-    if (!isPathTable(next)) break;
-    uses.set(path.address, { table: next, own: true });
-    taken.add(next);
-  }
-  return uses;
 }
 
 /** An address whose link lost its carrier keeps what it has: its packets must not leave by another uplink. */
@@ -154,70 +57,82 @@ function isHeld(path: HostPath, view: HostView): boolean {
   );
 }
 
-const metricOf = (route: Route) => route.priority ?? 0;
-
-/** Main-table routes with a destination, of one family; for equal destinations the preferred one only. */
-function specificRoutes(path: HostPath, view: HostView): Route[] {
-  const best = new Map<string, Route>();
-  for (const route of view.routes) {
-    if (route.family !== path.family || route.table !== RT_TABLE_MAIN) continue;
-    if (route.destination === undefined || route.destination.length === 0) continue;
-    if (route.source !== undefined) continue;
-    const key = keyOf(route.destination);
-    const known = best.get(key);
-    const direct = isDirect(route, path);
-    // The path's own subnet goes before the same subnet on another link.
-    const better =
-      known === undefined ||
-      (direct && !isDirect(known, path)) ||
-      (direct === isDirect(known, path) && metricOf(route) < metricOf(known));
-    if (better) best.set(key, route);
-  }
-  return [...best.values()];
-}
-
 function isDirect(route: Route, path: HostPath): boolean {
   return route.type === RTN_UNICAST && route.gateway === undefined && route.linkIndex === path.linkIndex;
 }
 
-function bySize(a: RouteSpec, b: RouteSpec): number {
-  const [first, second] = [a.destination!, b.destination!];
-  return second.length - first.length || (first.address < second.address ? -1 : 1);
+/** A route of the main table that is about some destinations only. */
+function isSpecific(route: Route, path: HostPath): boolean {
+  return (
+    route.table === RT_TABLE_MAIN &&
+    route.family === path.family &&
+    route.destination !== undefined &&
+    route.destination.length > 0 &&
+    route.source === undefined
+  );
 }
 
-function routesOf(path: HostPath, table: number, view: HostView): RouteSpec[] {
+interface Destinations {
+  /** The link's own, sent directly. */
+  readonly direct: readonly Prefix[];
+  /** All others, up to the bound. */
+  readonly detours: readonly Prefix[];
+  readonly omitted: number;
+}
+
+function bySize(a: Prefix, b: Prefix): number {
+  return b.length - a.length || (a.address < b.address ? -1 : 1);
+}
+
+/** What the main table knows, each destination once; the path's own subnet goes before the same one elsewhere. */
+function destinationsOf(path: HostPath, view: HostView): Destinations {
+  const direct = new Map<string, Prefix>();
+  const subnets: Route[] = [];
+  const others: Route[] = [];
+  for (const route of view.routes) {
+    if (!isSpecific(route, path)) continue;
+    if (isDirect(route, path)) direct.set(keyOf(route.destination!), route.destination!);
+    else if (route.gateway === undefined && route.linkIndex !== undefined) subnets.push(route);
+    else others.push(route);
+  }
+  const detours = new Map<string, Prefix>();
+  let omitted = 0;
+  for (const { destination } of [...subnets, ...others]) {
+    if (detours.size >= MAX_DETOURS) {
+      omitted++;
+      continue;
+    }
+    const key = keyOf(destination!);
+    if (!direct.has(key)) detours.set(key, destination!);
+  }
+  return {
+    direct: [...direct.values()].sort(bySize),
+    detours: [...detours.values()].sort(bySize),
+    omitted,
+  };
+}
+
+function routesOf(path: HostPath, table: number, { direct, detours }: Destinations): RouteSpec[] {
   const { family, linkIndex } = path;
   const priority = family === AF_INET ? 0 : IPV6_METRIC;
   const common = { family, table, protocol: RTPROT_WEFT, priority };
-  const direct: RouteSpec[] = [];
-  const detours: { readonly spec: RouteSpec; readonly subnet: boolean }[] = [];
-  for (const route of specificRoutes(path, view)) {
-    const destination = route.destination!;
-    if (isDirect(route, path)) {
-      const scope = family === AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-      direct.push({ ...common, type: RTN_UNICAST, destination, linkIndex, scope, flags: 0 });
-    } else {
-      const spec = { ...common, type: RTN_THROW, destination, scope: RT_SCOPE_UNIVERSE, flags: 0 };
-      detours.push({ spec, subnet: hopsOf(route).some((hop) => hop.gateway === undefined) });
-    }
-  }
-  detours.sort((a, b) => Number(b.subnet) - Number(a.subnet) || bySize(a.spec, b.spec));
-  const kept = detours.slice(0, MAX_DETOURS).map((detour) => detour.spec);
+  // A route without gateway reaches no farther than the link, in the kernel's book-keeping for IPv4.
+  const linkScope = family === AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
   const gateway = path.defaultRoute?.gateway;
-  const reached =
-    gateway === undefined || direct.some((route) => inPrefix(gateway, route.destination!))
-      ? 0
-      : RTNH_F_ONLINK;
+  const reached = gateway === undefined || direct.some((subnet) => inPrefix(gateway, subnet));
   const out: RouteSpec = {
     ...common,
     type: RTN_UNICAST,
     linkIndex,
-    flags: reached,
-    // A route without gateway reaches no farther than the link, in the kernel's book-keeping for IPv4.
-    scope: gateway === undefined && family === AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+    flags: reached ? 0 : RTNH_F_ONLINK,
+    scope: gateway === undefined ? linkScope : RT_SCOPE_UNIVERSE,
     ...(gateway === undefined ? {} : { gateway }),
   };
-  return [...direct.sort(bySize), ...kept, out];
+  const specific = [
+    ...direct.map((destination) => ({ type: RTN_UNICAST, destination, linkIndex, scope: linkScope })),
+    ...detours.map((destination) => ({ type: RTN_THROW, destination, scope: RT_SCOPE_UNIVERSE })),
+  ];
+  return [...specific.map((route) => Object.assign(route, common, { flags: 0 })), out];
 }
 
 /**
@@ -230,10 +145,13 @@ export function wantedRouting(paths: readonly HostPath[], view: HostView): Wante
   const tables = chooseTables(routed, view);
   const routes: RouteSpec[] = [];
   const rules: RuleSpec[] = [];
+  let detoursOmitted = 0;
   for (const path of routed) {
     const use = tables.get(path.address);
     if (use === undefined || !use.own) continue;
-    routes.push(...routesOf(path, use.table, view));
+    const destinations = destinationsOf(path, view);
+    detoursOmitted = Math.max(detoursOmitted, destinations.omitted);
+    routes.push(...routesOf(path, use.table, destinations));
     rules.push({
       family: path.family,
       priority: RULE_PRIORITY,
@@ -242,5 +160,5 @@ export function wantedRouting(paths: readonly HostPath[], view: HostView): Wante
       protocol: RTPROT_WEFT,
     });
   }
-  return { routes, rules, tables };
+  return { routes, rules, tables, detoursOmitted };
 }

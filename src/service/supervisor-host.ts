@@ -63,6 +63,7 @@ export class HostKeeper {
   #journal: StateJournal | undefined;
   #endpoints: EndpointOwner | undefined;
   #engaged = false;
+  #toldOmitted = false;
   #routingChanges = 0;
 
   /**
@@ -153,6 +154,7 @@ export class HostKeeper {
     const routed = this.#routing.apply(paths, view);
     this.#routingChanges += routed.done.length;
     failures.push(...routed.failures.map((failure) => failure.text));
+    this.#tellOmitted(routed.detoursOmitted);
     const look = { ...seen, tables: routed.tables };
     if (endpoints === undefined) return look;
     const limited = endpoints.raiseLimits(neededLimits(largestFamily(wanted, paths)));
@@ -162,6 +164,14 @@ export class HostKeeper {
     const { endpoints: all, ownIds, uses } = report;
     const limitsMaximum = maximum === undefined ? {} : { limitsMaximum: maximum };
     return { ...look, uses, endpoints: all, ownIds, limits, ...limitsMaximum };
+  }
+
+  /** Once: a host with a full internet table changes every second. */
+  #tellOmitted(count: number): void {
+    if (count === 0 || this.#toldOmitted) return;
+    this.#toldOmitted = true;
+    const text = `the main table has ${count} more destinations than Weft copies: traffic from a path's address to them takes that path's default route`;
+    this.#options.logger.warn({ count }, text);
   }
 
   /** Without privileges the endpoints of others can still be shown. */

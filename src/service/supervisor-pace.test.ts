@@ -8,11 +8,15 @@ describe('Pace', () => {
     expect(pace.dueMs).toBeUndefined();
     pace.handleEvent('host', 100);
     expect(pace.dueMs).toBe(100);
-    pace.handleLook(103, true);
-    expect(pace.dueMs).toBeUndefined();
+    pace.handleLook(100, 103, true);
+    expect(pace.dueMs).toBe(103 + OWN_MS);
     pace.handleEvent('host', 104);
     pace.handleEvent('host', 105);
     expect(pace.dueMs).toBe(103 + QUIET_MS);
+    pace.handleLook(123, 125, true);
+    expect(pace.dueMs).toBe(125 + OWN_MS);
+    pace.handleLook(185, 187, false);
+    expect(pace.dueMs).toBeUndefined();
   });
 
   it('has no interest in messages without bearing', () => {
@@ -29,6 +33,14 @@ describe('Pace', () => {
     expect(pace.dueMs).toBe(110);
   });
 
+  it('gives long looks a rest', () => {
+    const pace = new Pace();
+    pace.handleEvent('host', 0);
+    pace.handleLook(0, 1000, true);
+    pace.handleEvent('host', 1000);
+    expect(pace.dueMs).toBe(5000);
+  });
+
   it('stops answering its own echo when somebody keeps undoing its work, until the host speaks', () => {
     const pace = new Pace();
     let nowMs = 0;
@@ -37,14 +49,14 @@ describe('Pace', () => {
     while (pace.dueMs !== undefined && looks < 1000) {
       nowMs = pace.dueMs;
       looks++;
-      pace.handleLook(nowMs + 1, true);
+      pace.handleLook(nowMs, nowMs + 1, true);
       pace.handleEvent('own', nowMs + 2);
     }
     expect(looks).toBe(1 + MAX_OWN_TURNS);
     expect(pace.contested).toBe(true);
     pace.handleEvent('host', nowMs + 5000);
     expect(pace.dueMs).toBe(nowMs + 5000);
-    pace.handleLook(nowMs + 5001, false);
+    pace.handleLook(nowMs + 5000, nowMs + 5001, false);
     expect(pace.contested).toBe(false);
   });
 
@@ -52,7 +64,7 @@ describe('Pace', () => {
     const message = fc.record({
       gapMs: fc.integer({ min: 0, max: 50 }),
       bearing: fc.constantFrom('host', 'own', 'none'),
-      lookMs: fc.integer({ min: 0, max: 10 }),
+      lookMs: fc.integer({ min: 0, max: 5 }),
     });
     fc.assert(
       fc.property(fc.array(message, { minLength: 1, maxLength: 100 }), (messages) => {
@@ -63,10 +75,10 @@ describe('Pace', () => {
           while (pace.dueMs !== undefined && pace.dueMs <= limitMs) {
             nowMs = Math.max(nowMs, pace.dueMs);
             // A look sees what was said before it began.
-            if (oldestMs !== undefined) expect(nowMs - oldestMs).toBeLessThanOrEqual(QUIET_MS + 10);
+            if (oldestMs !== undefined) expect(nowMs - oldestMs).toBeLessThanOrEqual(QUIET_MS + 5);
             oldestMs = undefined;
             nowMs += lookMs;
-            pace.handleLook(nowMs, false);
+            pace.handleLook(nowMs - lookMs, nowMs, false);
           }
         };
         for (const { bearing, gapMs, lookMs } of messages) {

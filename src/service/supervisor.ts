@@ -133,7 +133,7 @@ export class Supervisor {
     this.#counts.looks++;
     this.#counts.lastLookMs = endMs - startMs;
     const wasContested = this.#pace.contested;
-    this.#pace.handleLook(endMs, changed);
+    this.#pace.handleLook(startMs, endMs, changed);
     if (this.#pace.contested && !wasContested) {
       this.#options.logger.warn({}, 'another program keeps removing or changing Weft’s rules or routes');
     }
