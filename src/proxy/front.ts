@@ -11,7 +11,7 @@ import { formatSocketAddress, WeftError } from '../base/index.ts';
 import { clientOf } from './client.ts';
 import type { ProxyTallies } from './counters.ts';
 import type { ListenAddress, ProxyLimits } from './options.ts';
-import { answerAndClose } from './tunnels.ts';
+import type { Refusals } from './http/refusals.ts';
 
 export interface FrontHandlers {
   readonly request: (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => void;
@@ -22,6 +22,7 @@ export interface FrontOptions {
   readonly allowRemote: boolean;
   readonly limits: ProxyLimits;
   readonly tallies: ProxyTallies;
+  readonly refusals: Refusals;
   readonly handlers: FrontHandlers;
 }
 
@@ -63,7 +64,7 @@ export class Front {
   }
 
   #makeServer(): Server {
-    const { limits, tallies, handlers } = this.#options;
+    const { limits, tallies, refusals, handlers } = this.#options;
     const server = createServer({
       insecureHTTPParser: false,
       // Checked by us, with a reason in the answer.
@@ -81,25 +82,29 @@ export class Front {
     server.maxConnections = limits.maxClientConnections + limits.maxTunnels;
     server.on('connection', (socket) => this.#handleConnection(socket));
     server.on('drop', () => tallies.refusals.add('too-many-connections'));
-    server.on('request', (request, response) => handlers.request(request, response, false));
-    server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
-      handlers.request(request, response, true),
-    );
-    server.on('connect', handlers.connect);
+    const serve = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
+      if (!refusals.has(request.socket)) handlers.request(request, response, expectsContinue);
+    };
+    server.on('request', (request, response) => serve(request, response, false));
+    server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+      serve(request, response, true);
+    });
+    server.on('connect', (request, socket, head) => {
+      if (!refusals.has(socket)) handlers.connect(request, socket, head);
+    });
     server.on('clientError', (error, socket) => this.#handleClientError(error, socket));
     return server;
   }
 
   #handleConnection(socket: Socket): void {
-    const { allowRemote, limits, tallies } = this.#options;
+    const { allowRemote, limits, tallies, refusals } = this.#options;
     tallies.clientConnections++;
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     if (!allowRemote && clientOf(socket).remote) {
-      tallies.refusals.add('not-allowed');
-      answerAndClose(socket, 403, 'only programs on this host may use this proxy');
+      refusals.refuse(socket, 'not-allowed', 403, 'only programs on this host may use this proxy');
     } else if (this.#sockets.size > limits.maxClientConnections) {
-      tallies.refusals.add('too-many-connections');
+      refusals.note(socket, 'too-many-connections');
       socket.destroy();
     }
   }
@@ -109,23 +114,24 @@ export class Front {
       socket.destroy();
       return;
     }
-    const { tallies, limits } = this.#options;
+    const { refusals, limits } = this.#options;
+    // What follows a refused message is malformed too, most likely, and was answered already.
+    if (refusals.has(socket)) return;
     switch (error.code) {
-      case 'HPE_HEADER_OVERFLOW':
-        tallies.refusals.add('header-too-large');
-        answerAndClose(socket, 431, `the request's header is larger than ${limits.maxHeaderBytes} bytes`);
+      case 'HPE_HEADER_OVERFLOW': {
+        const reason = `the request's header is larger than ${limits.maxHeaderBytes} bytes`;
+        refusals.refuse(socket, 'header-too-large', 431, reason);
         break;
-      case 'ERR_HTTP_REQUEST_TIMEOUT':
-        tallies.refusals.add('header-timeout');
-        answerAndClose(socket, 408, `no whole request came within ${limits.headersTimeoutMs / 1000} s`);
+      }
+      case 'ERR_HTTP_REQUEST_TIMEOUT': {
+        const reason = `no whole request came within ${limits.headersTimeoutMs / 1000} s`;
+        refusals.refuse(socket, 'header-timeout', 408, reason);
         break;
-      default:
-        tallies.refusals.add('malformed');
-        answerAndClose(
-          socket,
-          400,
-          `this is not a proper HTTP/1.1 request: ${error.reason ?? error.message}`,
-        );
+      }
+      default: {
+        const reason = `this is not a proper HTTP/1.1 request: ${error.reason ?? error.message}`;
+        refusals.refuse(socket, 'malformed', 400, reason);
+      }
     }
   }
 

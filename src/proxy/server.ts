@@ -8,6 +8,7 @@ import { ProxyTallies, type ProxyConnection, type ProxyCounters } from './counte
 import { Dialer } from './dialer/dialer.ts';
 import { Front } from './front.ts';
 import { Forwarder } from './http/forwarder.ts';
+import { Refusals } from './http/refusals.ts';
 import { DEFAULT_LIMITS, type ListenAddress, type ProxyOptions } from './options.ts';
 import { Tunnels } from './tunnels.ts';
 import { UpstreamAgent } from './upstream-agent.ts';
@@ -30,6 +31,7 @@ export class ProxyServer {
     const { logger, allowRemote = false, multipath = true } = options;
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const tallies = this.#tallies;
+    const refusals = new Refusals(tallies);
     const nextId = () => ++this.#lastId;
     const dialer = new Dialer({
       multipath,
@@ -44,12 +46,13 @@ export class ProxyServer {
       maxIdle: limits.maxIdleUpstreams,
       idleTimeoutMs: limits.upstreamIdleTimeoutMs,
     });
-    this.#tunnels = new Tunnels({ dialer, tallies, limits, logger, nextId });
-    const forwarder = new Forwarder({ agent: this.#agent, tallies, limits });
+    this.#tunnels = new Tunnels({ dialer, tallies, refusals, limits, logger, nextId });
+    const forwarder = new Forwarder({ agent: this.#agent, tallies, refusals, limits });
     this.#front = new Front({
       allowRemote,
       limits,
       tallies,
+      refusals,
       handlers: {
         request: (request, response, expects) => forwarder.handleRequest(request, response, expects),
         connect: (request, socket, head) => this.#tunnels.handleConnect(request, socket, head),
@@ -73,7 +76,6 @@ export class ProxyServer {
     this.#state = 'started';
     let absent: WeftError | undefined;
     try {
-      this.#tunnels.start();
       for (const address of this.#options.listen) {
         try {
           await this.#front.listen(address);
@@ -84,6 +86,7 @@ export class ProxyServer {
         }
       }
       if (this.addresses.length === 0 && absent !== undefined) throw absent;
+      await this.#tunnels.start();
     } catch (error) {
       await this.stop();
       throw error;

@@ -31,8 +31,8 @@ import { clientOf, type Client } from './client.ts';
 import type { ProxyConnection, ProxyTallies, Refusal } from './counters.ts';
 import { DialError } from './dialer/dial-error.ts';
 import type { Dialer, Upstream } from './dialer/dialer.ts';
-import { rawAnswer } from './http/answer.ts';
-import { isBadFraming, requestBody } from './http/fields.ts';
+import { hasTooManyFields, isBadFraming, requestBody } from './http/fields.ts';
+import { answerUnderWay, type Refusals } from './http/refusals.ts';
 import { isMalformed, parseAuthority, type Authority } from './http/target.ts';
 import { RelayThread, type TunnelEnd } from './relay/relay-thread.ts';
 import type { ProxyLimits } from './options.ts';
@@ -57,23 +57,10 @@ interface OpenTunnel {
 export interface TunnelsOptions {
   readonly dialer: Dialer;
   readonly tallies: ProxyTallies;
+  readonly refusals: Refusals;
   readonly limits: ProxyLimits;
   readonly logger: Logger;
   readonly nextId: () => number;
-}
-
-/** Answers on a socket that http.Server has let go of, and ends it. */
-export function answerAndClose(socket: Duplex, status: number, reason: string): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  // What the client still sends is read and dropped: unread bytes would make close() a reset that eats the answer.
-  socket.resume();
-  socket.end(rawAnswer(status, reason));
-  const timer = setTimeout(() => socket.destroy(), 1000);
-  socket.once('close', () => clearTimeout(timer));
-  socket.once('end', () => socket.destroy());
 }
 
 export class Tunnels {
@@ -89,9 +76,9 @@ export class Tunnels {
     this.#relay = new RelayThreadHolder(options, (end) => this.#handleEnd(end));
   }
 
-  /** Starts the relay's thread. @throws WeftError NO_WORKER when its program was not built */
-  start(): void {
-    this.#relay.start();
+  /** Starts the relay's thread. Rejects with WeftError NO_WORKER when its program was not built. */
+  async start(): Promise<void> {
+    await this.#relay.start().ready;
   }
 
   get openCount(): number {
@@ -108,8 +95,7 @@ export class Tunnels {
     const problem = this.#problemOf(request, socket, authority);
     if (problem !== undefined) {
       const [status, refusal, reason] = problem;
-      this.#options.tallies.refusals.add(refusal);
-      answerAndClose(socket, status, reason);
+      this.#options.refusals.refuse(socket, refusal, status, reason);
     } else if (!isMalformed(authority)) {
       void this.#connect(authority, socket, client, head);
     }
@@ -124,12 +110,13 @@ export class Tunnels {
     if (request.httpVersion !== '1.1' && request.httpVersion !== '1.0') {
       return [505, 'malformed', `HTTP/${request.httpVersion} is not spoken here`];
     }
+    if (hasTooManyFields(request.rawHeaders)) return [431, 'header-too-large', 'too many header fields'];
     if (isBadFraming(body)) return [400, 'malformed', `refused a request with ${body.reason}`];
     if (body.kind !== 'none' && !(body.kind === 'length' && Number(body.length) === 0)) {
       return [400, 'malformed', 'refused a CONNECT request with a body'];
     }
     // Answers to earlier requests of this connection are still on their way.
-    if (socket.writableLength > 0 || hasAnswerUnderWay(socket)) {
+    if (socket.writableLength > 0 || answerUnderWay(socket) !== undefined) {
       return [400, 'malformed', 'refused a CONNECT request before the end of earlier ones'];
     }
     if (isMalformed(authority)) return [400, 'bad-target', authority.reason];
@@ -141,7 +128,7 @@ export class Tunnels {
 
   async #connect(authority: Authority, socket: Socket, client: Client, head: Buffer): Promise<void> {
     const { host, port } = authority;
-    const { dialer, tallies, logger } = this.#options;
+    const { dialer, tallies, refusals, logger } = this.#options;
     const target = formatSocketAddress(host, port);
     const abort = new AbortController();
     const onClose = () => abort.abort();
@@ -154,7 +141,7 @@ export class Tunnels {
       const failure = error instanceof DialError ? error.failure : 'other';
       tallies.dialFailures.add(failure);
       logger.debug({ client: client.text, target, failure }, errorText(error));
-      answerAndClose(socket, error instanceof DialError ? error.status : 502, errorText(error));
+      refusals.answerAndClose(socket, error instanceof DialError ? error.status : 502, errorText(error));
       return;
     } finally {
       this.#dialing--;
@@ -166,7 +153,7 @@ export class Tunnels {
     } catch (error) {
       closeFd(upstream.fd);
       logger.warn({ client: client.text, target }, `tunnel could not be set up: ${errorText(error)}`);
-      answerAndClose(socket, 503, `the tunnel could not be set up: ${errorText(error)}`);
+      refusals.answerAndClose(socket, 503, `the tunnel could not be set up: ${errorText(error)}`);
     }
   }
 
@@ -298,11 +285,6 @@ function fdOf(socket: Socket): number {
   const fd = (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd;
   if (fd === undefined || fd < 0) throw new Error('the client has gone');
   return fd;
-}
-
-/** http.Server notes the answer that it is writing on the socket. */
-function hasAnswerUnderWay(socket: Socket): boolean {
-  return ((socket as unknown as { _httpMessage?: unknown })._httpMessage ?? null) !== null;
 }
 
 /** Everything that Node has read and nobody has taken. */

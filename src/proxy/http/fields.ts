@@ -35,6 +35,13 @@ const NOT_FOR_CONNECTION: ReadonlySet<string> = new Set([
   'trailer',
 ]);
 
+/** BOUNDED: fields of one message. The parser bounds their bytes, and would silently drop those past a number. */
+const MAX_FIELDS = 1000;
+
+export function hasTooManyFields(fields: RawFields): boolean {
+  return fields.length > MAX_FIELDS * 2;
+}
+
 /** Calls `visit` for each field. */
 export function eachField(
   fields: RawFields,

@@ -17,7 +17,16 @@ import type { ProxyLimits } from '../options.ts';
 import type { UpstreamAgent } from '../upstream-agent.ts';
 import { answerFields, answerText } from './answer.ts';
 import { Exchange } from './exchange.ts';
-import { isBadFraming, maxForwards, requestBody, timesSeen, valuesOf, type Body } from './fields.ts';
+import {
+  hasTooManyFields,
+  isBadFraming,
+  maxForwards,
+  requestBody,
+  timesSeen,
+  valuesOf,
+  type Body,
+} from './fields.ts';
+import type { Refusals } from './refusals.ts';
 import { isMalformed, parseAbsoluteTarget, type AbsoluteTarget } from './target.ts';
 
 /** A message that has passed through this many Wefts goes round in a circle. */
@@ -38,6 +47,7 @@ interface Accepted {
 export interface ForwarderOptions {
   readonly agent: UpstreamAgent;
   readonly tallies: ProxyTallies;
+  readonly refusals: Refusals;
   readonly limits: ProxyLimits;
 }
 
@@ -50,13 +60,13 @@ export class Forwarder {
 
   /** @param expectsContinue the client waits for `100 Continue` before it sends the body */
   handleRequest(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
-    const { tallies, limits, agent } = this.#options;
+    const { tallies, refusals, limits, agent } = this.#options;
     tallies.requests++;
     const accepted = checkRequest(request);
     if (!('target' in accepted)) {
       const [status, refusal, reason] = accepted;
-      tallies.refusals.add(refusal);
-      answer(request, response, status, reason);
+      refusals.note(request.socket, refusal);
+      answer(response, status, reason);
       return;
     }
     const { target, body } = accepted;
@@ -89,6 +99,7 @@ function checkRequest(request: IncomingMessage): Accepted | Problem {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') {
     return [505, 'malformed', `HTTP/${httpVersion} is not spoken here; HTTP/1.1 is`];
   }
+  if (hasTooManyFields(rawHeaders)) return [431, 'header-too-large', 'too many header fields'];
   const hosts = valuesOf(rawHeaders, 'host').length;
   if (hosts > 1) return [400, 'malformed', 'refused a request with more than one Host'];
   if (hosts === 0 && httpVersion === '1.1')
@@ -105,14 +116,10 @@ function checkRequest(request: IncomingMessage): Accepted | Problem {
   return { target, body };
 }
 
-/** Answers a request ourselves. A body that is still coming ends the connection, because nobody reads it. */
-function answer(request: IncomingMessage, response: ServerResponse, status: number, reason: string): void {
+/** Refuses a request. The connection ends with it: where the next request begins cannot be trusted. */
+function answer(response: ServerResponse, status: number, reason: string): void {
   const text = answerText(reason);
-  const malformed = status === 400 || status === 501 || status === 505;
-  response.writeHead(status, {
-    ...answerFields(text),
-    ...(malformed || !request.complete ? { Connection: 'close' } : {}),
-  });
+  response.writeHead(status, { ...answerFields(text), Connection: 'close' });
   response.end(text);
 }
 

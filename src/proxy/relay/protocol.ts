@@ -45,10 +45,9 @@ export interface ClosedTunnel {
   readonly errno: number;
 }
 
-export interface FromRelay {
-  readonly kind: 'closed';
-  readonly tunnels: readonly ClosedTunnel[];
-}
+export type FromRelay =
+  /** The loop runs; sent once. */
+  { readonly kind: 'ready' } | { readonly kind: 'closed'; readonly tunnels: readonly ClosedTunnel[] };
 
 export interface RelayOptions {
   /** 0: never. */

@@ -93,6 +93,7 @@ export class RelayLoop {
   /** Runs until the main thread says stop. Every descriptor is closed then, also when this throws. */
   runLoop(): void {
     try {
+      this.#port.send({ kind: 'ready' });
       while (!this.#stopping) this.#runTurn();
     } finally {
       for (const [slot, tunnel] of this.#tunnels.entries()) {

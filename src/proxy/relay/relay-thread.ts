@@ -50,18 +50,29 @@ export class RelayThread {
   readonly #carried = new Map<number, Carried>();
   readonly #freeSlots: number[] = [];
   #usedSlots = 0;
-  #whenEmpty: (() => void) | undefined;
+  /** Resolves when the loop runs; rejects when the program fails before. */
+  readonly ready: Promise<void>;
+  #settleReady: (error?: Error) => void = () => {};
 
   /** @throws WeftError NO_WORKER when the thread's program was not built */
   constructor(options: RelayOptions, handlers: RelayThreadHandlers) {
     this.#handlers = handlers;
+    this.ready = new Promise((resolve, reject) => {
+      this.#settleReady = (error) => (error === undefined ? resolve() : reject(error));
+    });
+    // A failure is also told by onFailure; nobody has to wait for this.
+    this.ready.catch(() => {});
     this.#worker = new EpollWorker(
       'relay',
       options,
       (message) => {
-        for (const { id, reason, errno } of message.tunnels) this.#end(id, reason, errno);
+        if (message.kind === 'ready') this.#settleReady();
+        else for (const { id, reason, errno } of message.tunnels) this.#end(id, reason, errno);
       },
-      (error) => void this.#handleFailure(error),
+      (error) => {
+        this.#settleReady(error);
+        void this.#handleFailure(error);
+      },
     );
   }
 
@@ -85,14 +96,10 @@ export class RelayThread {
     return { up: this.#counters.up(slot), down: this.#counters.down(slot) };
   }
 
-  /** Resets every tunnel and ends the thread. */
+  /** Resets every tunnel; resolves when the thread has ended and all it had is closed. */
   async stop(): Promise<void> {
-    const emptied = new Promise<void>((resolve) => {
-      this.#whenEmpty = resolve;
-    });
     this.#worker.post({ kind: 'stop' });
-    if (this.#carried.size > 0) await emptied;
-    await this.#worker.stop();
+    await this.#worker.ended;
   }
 
   #takeSlot(): number {
@@ -114,13 +121,12 @@ export class RelayThread {
     this.#counters.set(carried.counterSlot, 0, 0);
     this.#freeSlots.push(carried.counterSlot);
     this.#handlers.onClosed({ id, reason, errno, bytesUp: bytes.up, bytesDown: bytes.down });
-    if (this.#carried.size === 0) this.#whenEmpty?.();
   }
 
   /** What the thread had taken it has closed and reported by the time it ends; the rest is closed here. */
   async #handleFailure(error: Error): Promise<void> {
     this.#handlers.onFailure(error);
-    await this.#worker.stop();
+    await this.#worker.ended;
     for (const [id, { clientFd, upstreamFd }] of this.#carried) {
       closeFd(clientFd);
       closeFd(upstreamFd);
