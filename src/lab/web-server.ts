@@ -11,7 +11,9 @@ import {
   IPPROTO_IPV6,
   IPV6_V6ONLY,
   listenOn,
+  IPPROTO_TCP,
   setIntOption,
+  setSocketOption,
   SO_REUSEADDR,
   SOL_SOCKET,
 } from '../native/index.ts';
@@ -21,6 +23,18 @@ import type { LabNode } from './node.ts';
 import type { WebWorkerOptions } from './web-worker.ts';
 
 const BACKLOG = 1024;
+const TCP_CONGESTION = 13;
+/** What most servers use, whatever this host has chosen for itself: results of two machines can be compared. */
+const CONGESTION_CONTROL = 'cubic';
+
+/** Connections inherit it from the listener. A kernel without it keeps its own choice. */
+function trySetCongestionControl(fd: number): void {
+  try {
+    setSocketOption(fd, IPPROTO_TCP, TCP_CONGESTION, new TextEncoder().encode(CONGESTION_CONTROL));
+  } catch {
+    // Not built into this kernel, or not allowed here.
+  }
+}
 
 export class WebServer {
   readonly protocol: 'mptcp' | 'tcp';
@@ -33,6 +47,7 @@ export class WebServer {
     try {
       setIntOption(socket.fd, SOL_SOCKET, SO_REUSEADDR, 1);
       setIntOption(socket.fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+      trySetCongestionControl(socket.fd);
       bindSocket(socket.fd, { address: '::', port });
       // Clients may connect before the worker accepts: the kernel keeps them.
       listenOn(socket.fd, BACKLOG);
