@@ -263,10 +263,10 @@ describe('another process', () => {
     const child = host.node.spawn([...drop, process.execPath, program, '-', host.stateFolder], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    const output = createInterface(child.stdout!);
-    const [mode] = (await once(output, 'line')) as [string];
+    const output = createInterface(child.stdout!)[Symbol.asyncIterator]();
+    const { value: mode } = (await output.next()) as { value: string };
     expect(mode).toBe('unprivileged');
-    const [report] = (await once(output, 'line')) as [string];
+    const { value: report } = (await output.next()) as { value: string };
     const status = JSON.parse(report) as { reason: string; paths: { state: string; why?: string }[] };
     expect(status.reason).toContain('CAP_NET_ADMIN');
     expect(status.paths).toMatchObject([

@@ -97,7 +97,7 @@ describe('a download', () => {
     [0, 'removeAddresses'],
     [1, 'removeAddresses'],
   ] as const)('survives, intact, when uplink %i is lost by %s', async (index, fault) => {
-    const totalBytes = 12_000_000;
+    const totalBytes = 8_000_000;
     await supervisor.start();
     let lost = false;
     const result = await download(totalBytes, 9, 4, (bytes) => {
@@ -112,11 +112,11 @@ describe('a download', () => {
 
   it('uses a path that comes back, without a new connection', async () => {
     await supervisor.start();
-    const totalBytes = 40_000_000;
+    const totalBytes = 24_000_000;
     let stage = 0;
     let before = 0;
     const downloading = download(totalBytes, 5, 4, (bytes) => {
-      if (stage === 0 && bytes > 4_000_000) {
+      if (stage === 0 && bytes > 2_000_000) {
         stage = 1;
         lab.uplink(1).unplug();
       }

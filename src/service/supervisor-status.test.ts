@@ -112,5 +112,8 @@ describe('describeNews', () => {
     const news = texts(statusOf(v4Only()), statusOf(withUplink(NO_HOST, 2, 'c1', '10.1.0.2/24', '10.1.0.1')));
     expect(news).toContain('path c2 10.2.0.2 is gone');
     expect(news.at(-1)).toContain('single-path: only one way out, c1');
+    const off = { ...both, links: [...both.links.slice(0, 2), link(3, 'c2', { flags: 0 })] };
+    // The same lack for another reason is the path's news, not the mode's.
+    expect(texts(statusOf(dark), statusOf(off)).some((text) => text.startsWith('single-path'))).toBe(false);
   });
 });

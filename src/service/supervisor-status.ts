@@ -167,6 +167,9 @@ function describePath(path: PathReport): News {
   return { level: 'info', fields, text: `${name}${via} is in use${made}` };
 }
 
+/** The reason without its details, which the news of the paths tell. */
+const gistOf = (status: SupervisorStatus) => status.reason.split(';')[0];
+
 /** What a person would want to be told, the reason last. */
 export function describeNews(before: SupervisorStatus, after: SupervisorStatus): News[] {
   const news: News[] = [];
@@ -185,7 +188,7 @@ export function describeNews(before: SupervisorStatus, after: SupervisorStatus):
       text: `path ${link} ${address} is gone`,
     });
   }
-  if (before.mode !== after.mode || (after.mode !== 'multipath' && before.reason !== after.reason)) {
+  if (before.mode !== after.mode || (after.mode !== 'multipath' && gistOf(before) !== gistOf(after))) {
     const level = after.mode === 'multipath' ? 'info' : 'warn';
     news.push({ level, fields: { mode: after.mode }, text: `${after.mode}: ${after.reason}` });
   }
