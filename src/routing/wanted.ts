@@ -10,7 +10,7 @@
  *
  * Invariant: the answer depends on the arguments alone; an address keeps its table as long as its rule stands.
  */
-import { AF_INET, inPrefix, type Prefix } from '../base/index.ts';
+import { AF_INET, inPrefix, isIpv6, isLinkLocal, type Prefix } from '../base/index.ts';
 import {
   RTN_UNICAST,
   RTNH_F_ONLINK,
@@ -119,7 +119,11 @@ function routesOf(path: HostPath, table: number, { direct, detours }: Destinatio
   // A route without gateway reaches no farther than the link, in the kernel's book-keeping for IPv4.
   const linkScope = family === AF_INET ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
   const gateway = path.defaultRoute?.gateway;
-  const reached = gateway === undefined || direct.some((subnet) => inPrefix(gateway, subnet));
+  const reached =
+    gateway === undefined ||
+    // Every link reaches these, also as the gateways of IPv4 routes (RFC 5549).
+    (isIpv6(gateway) && isLinkLocal(gateway)) ||
+    direct.some((subnet) => inPrefix(gateway, subnet));
   const out: RouteSpec = {
     ...common,
     type: RTN_UNICAST,

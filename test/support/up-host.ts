@@ -189,6 +189,11 @@ export class UpHost {
     await supervisor.stop();
   }
 
+  /** Waits until the supervisor knows. */
+  async seen(supervisor: Supervisor, what: (status: SupervisorStatus) => boolean): Promise<void> {
+    await until(() => what(supervisor.status()), 'the supervisor to see it');
+  }
+
   /** Files that the supervisor keeps for this host. */
   stateFiles(): string[] {
     return readdirSync(this.stateFolder);
