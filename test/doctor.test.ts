@@ -9,7 +9,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Lab, LabNode } from '../src/lab/index.ts';
 import { PathManager } from '../src/mptcp/index.ts';
 import type { CheckResult, Diagnosis } from '../src/service/index.ts';
-import { AS_NOBODY, runWeft, startWeft, weftCommand } from './support/weft-program.ts';
+import { UNPRIVILEGED, runWeft, startWeft, weftCommand } from './support/weft-program.ts';
 
 const closers: (() => Promise<unknown> | void)[] = [];
 
@@ -189,7 +189,7 @@ describe('one thing wrong', () => {
 
   it('no rights: says what it could not look at', async () => {
     const client = await buildClient();
-    const { code, find } = await examine(client, AS_NOBODY);
+    const { code, find } = await examine(client, UNPRIVILEGED);
     expect(code).toBe(0);
     expect(find('privilege')).toMatchObject({ verdict: 'warn' });
     expect(find('firewall')).toMatchObject({ verdict: 'unknown' });

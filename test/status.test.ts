@@ -7,13 +7,19 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, statSync } from 'node:fs';
+import { chmodSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Lab, LabNode } from '../src/lab/index.ts';
 import type { ConnectionReport, StatusReport } from '../src/service/index.ts';
-import { AS_NOBODY, readStatus, runWeft, startWeft, weftCommand } from './support/weft-program.ts';
+import {
+  UNPRIVILEGED,
+  readStatus,
+  runtimeFiles,
+  runWeft,
+  startWeft,
+  weftCommand,
+} from './support/weft-program.ts';
 
 const PROXY = 'http://127.0.0.1:13128';
 const ENDLESS_BYTES = 1e12;
@@ -156,8 +162,8 @@ describe('why multipath is not in use', () => {
   it('no rights', async () => {
     const lab = await buildLab();
     const client = lab.node('client');
-    await startWeft(client, [], AS_NOBODY);
-    const { code, stdout } = await client.run([...AS_NOBODY, ...weftCommand('status')]);
+    await startWeft(client, [], UNPRIVILEGED);
+    const { code, stdout } = await client.run([...UNPRIVILEGED, ...weftCommand('status')]);
     expect(code).toBe(0);
     expect(stdout.replaceAll(/\s+/g, ' ')).toMatch(/Multipath is not in use: without CAP_NET_ADMIN/);
   });
@@ -183,22 +189,21 @@ describe('the answer without a Weft', () => {
   it('tells a user that somebody else may run one', async () => {
     const host = loneHost();
     await startWeft(host);
-    const { code, stderr } = await host.run([...AS_NOBODY, ...weftCommand('status')]);
+    // As the folder looks to anybody but its owner.
+    chmodSync('/run/weft', 0);
+    closers.push(() => chmodSync('/run/weft', 0o700));
+    const { code, stderr } = await host.run([...UNPRIVILEGED, ...weftCommand('status')]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/\/run\/weft.*sudo weft status/);
+    expect(stderr).toMatch(/"\/run\/weft" is closed to you.*sudo weft status/);
   });
 });
 
 describe('the control socket', () => {
-  const socketPath = () =>
-    join(
-      '/run/weft',
-      readdirSync('/run/weft').find((name) => name.endsWith('.sock'))!,
-    );
+  const socketPath = (node: LabNode) => runtimeFiles(node).find((path) => path.endsWith('.sock'))!;
 
   /** Sends bytes as they are and resolves with all that comes back until the server hangs up. */
-  async function speak(...pieces: (string | Buffer)[]): Promise<string> {
-    const socket = connect(socketPath());
+  async function speak(node: LabNode, ...pieces: (string | Buffer)[]): Promise<string> {
+    const socket = connect(socketPath(node));
     let answer = '';
     socket.setEncoding('utf8').on('data', (text: string) => {
       answer += text;
@@ -215,23 +220,24 @@ describe('the control socket', () => {
   it('is for its user alone', async () => {
     const host = loneHost();
     await startWeft(host);
-    expect(statSync(socketPath()).mode & 0o777).toBe(0o600);
+    expect(statSync(socketPath(host)).mode & 0o777).toBe(0o600);
     expect(statSync('/run/weft').mode & 0o777).toBe(0o700);
   });
 
   it('bounds what it is asked, and answers the next one all the same', async () => {
     const host = loneHost();
     await startWeft(host);
-    expect(await speak('GET /v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).toMatch(
+    expect(await speak(host, 'GET /v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).toMatch(
       /^HTTP\/1\.1 404 [\s\S]*NO_SUCH_CALL/,
     );
-    expect(await speak('nonsense\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
-    expect(await speak(`GET /v1/status HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`)).toMatch(
-      /^(HTTP\/1\.1 431 |$)/,
-    );
+    expect(await speak(host, 'nonsense\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
+    expect(
+      await speak(host, `GET /v1/status HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`),
+    ).toMatch(/^(HTTP\/1\.1 431 |$)/);
     const big = 10_000_000;
     expect(
       await speak(
+        host,
         `POST /v1/status HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: ${big}\r\n\r\n`,
         Buffer.alloc(big),
       ),

@@ -7,11 +7,18 @@
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { contentSha256, diffSnapshots, Lab, LabNode, takeSnapshot } from '../src/lab/index.ts';
 import { PathManager } from '../src/mptcp/index.ts';
-import { AS_NOBODY, RunningWeft, runWeft, startWeft, weftCommand } from './support/weft-program.ts';
+import {
+  UNPRIVILEGED,
+  RunningWeft,
+  runtimeFiles,
+  runWeft,
+  startWeft,
+  weftCommand,
+} from './support/weft-program.ts';
 
 const PROXY = 'http://127.0.0.1:13128';
 const FAST = { rateBps: 1e9, delayMs: 1 } as const;
@@ -38,8 +45,6 @@ function loneHost(): LabNode {
 /** What the kernel holds for a host, without the processes that the test itself runs. */
 const hostState = (node: LabNode) =>
   takeSnapshot({ netns: node.path }).filter((line) => !line.startsWith('process'));
-
-const runtimeFiles = () => (existsSync('/run/weft') ? readdirSync('/run/weft') : []);
 
 /** Downloads through the proxy with curl, and returns the digest of what came. */
 async function download(node: LabNode, url: string, ...args: string[]): Promise<string> {
@@ -91,7 +96,7 @@ describe('a host with two uplinks', () => {
     expect(await weft.stop('SIGTERM')).toBe(0);
     expect(weft.stderr).toMatch(/SIGTERM: stopping/);
     expect(diffSnapshots(before, hostState(client))).toEqual([]);
-    expect(runtimeFiles()).toEqual([]);
+    expect(runtimeFiles(client)).toEqual([]);
   });
 
   it('keeps to the links that the user chose, and says which name no link has', async () => {
@@ -116,13 +121,13 @@ describe('a host with two uplinks', () => {
     const first = await startWeft(client);
     await first.stop('SIGKILL');
     expect(diffSnapshots(before, hostState(client))).not.toEqual([]);
-    expect(runtimeFiles().some((name) => name.endsWith('.sock'))).toBe(true);
+    expect(runtimeFiles(client).some((name) => name.endsWith('.sock'))).toBe(true);
     expect((await runWeft(client, 'status')).code).toBe(1);
     const second = await startWeft(client);
     expect((await runWeft(client, 'status')).code).toBe(0);
     expect(await second.stop()).toBe(0);
     expect(diffSnapshots(before, hostState(client))).toEqual([]);
-    expect(runtimeFiles()).toEqual([]);
+    expect(runtimeFiles(client)).toEqual([]);
   });
 
   it('has one Weft at a time; another network namespace has its own', async () => {
@@ -142,7 +147,7 @@ describe('a host with two uplinks', () => {
     const lab = await buildLab();
     const client = lab.node('client');
     const before = hostState(client);
-    const weft = await startWeft(client, [], AS_NOBODY);
+    const weft = await startWeft(client, [], UNPRIVILEGED);
     const complaints = weft.stderr.split('\n').filter((line) => line.includes('CAP_NET_ADMIN'));
     expect(complaints.some((line) => /WARN.*sudo weft up/.test(line))).toBe(true);
     expect(diffSnapshots(before, hostState(client))).toEqual([]);
@@ -204,7 +209,7 @@ describe('how it starts, tells and ends', () => {
 
   it('a taken port: one line with the way out, exit code 1, and nothing left', async () => {
     const holder = await startWeft(host);
-    const before = runtimeFiles().sort();
+    const before = runtimeFiles(host);
     const environment = { ...process.env, WEFT_RUNTIME_DIR: '/run/weft-other' };
     const { code, stderr, stdout } = await host.run(weftCommand('up'), { env: environment });
     expect(code).toBe(1);
@@ -213,7 +218,7 @@ describe('how it starts, tells and ends', () => {
     expect(lines.at(-1)).toMatch(/127\.0\.0\.1:13128.*EADDRINUSE.*weft status.*--listen/);
     expect(stdout).toBe('');
     expect(readdirSync('/run/weft-other')).toEqual([]);
-    expect(runtimeFiles().sort()).toEqual(before);
+    expect(runtimeFiles(host)).toEqual(before);
     expect(await holder.stop()).toBe(0);
   });
 
@@ -312,18 +317,25 @@ describe('how it starts, tells and ends', () => {
     expect((await runWeft(host, '--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
-  it('refuses a runtime folder that others prepared, and works without it', async () => {
+  it('does not use a runtime folder that others can enter', async () => {
     const folder = '/run/weft-open';
     const environment = { ...process.env, WEFT_RUNTIME_DIR: folder };
-    await host.run(['mkdir', '-m', '777', folder]);
+    mkdirSync(folder);
+    chmodSync(folder, 0o777);
+    closers.push(() => rmSync(folder, { recursive: true }));
+    // With the right to change the host it needs the folder, so that a crash can be cleaned up after.
+    const refused = await host.run(weftCommand('up'), { env: environment });
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/ERROR.*"\/run\/weft-open" is not safe.*its permissions are 777/);
+    // Without, it is a proxy that "weft status" does not find.
     const weft = new RunningWeft(
-      host.spawn([...AS_NOBODY, ...weftCommand('up')], {
+      host.spawn([...UNPRIVILEGED, ...weftCommand('up')], {
         env: environment,
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     );
     await weft.seen(/to stop it/);
-    expect(weft.stderr).toMatch(/WARN.*"\/run\/weft-open" is not safe.*it belongs to user 0/);
+    expect(weft.stderr).toMatch(/WARN.*"weft status" will not find this Weft/);
     expect(await weft.stop()).toBe(0);
     expect(readdirSync(folder)).toEqual([]);
   });

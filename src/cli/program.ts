@@ -35,7 +35,10 @@ const VERBS: readonly Verb[] = [
     summary: 'try it in an internet in a box, on this machine, without root',
     load: async () => (await import('./commands/lab.ts')).labCommand(),
   },
-  { name: 'mptcp', summary: "the kernel's endpoints, limits, connections and counters (ip-mptcp(8))" },
+  {
+    name: 'mptcp',
+    summary: "the kernel's endpoints, limits, connections and counters (ip-mptcp(8)); see weft mptcp help",
+  },
 ];
 
 const HELP = `

@@ -5,6 +5,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LabNode, ProgramResult } from '../../src/lab/index.ts';
@@ -14,8 +15,23 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 export const WEFT = process.env['WEFT_PROGRAM'] ?? join(root, 'dist', 'bin', 'weft.js');
 
-/** An ordinary user: no capabilities, and a private runtime folder of its own. */
-export const AS_NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--'];
+/**
+ * Without any capability, as an ordinary user is. The user's number stays, because inside a user namespace there may
+ * be no other.
+ */
+export const UNPRIVILEGED = ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--'];
+
+const RUNTIME_FOLDER = '/run/weft';
+
+/** What a Weft of this node keeps in root's runtime folder. */
+export function runtimeFiles(node: LabNode): string[] {
+  const inode = statSync(node.path).ino;
+  if (!existsSync(RUNTIME_FOLDER)) return [];
+  return readdirSync(RUNTIME_FOLDER)
+    .filter((name) => name.includes(String(inode)))
+    .sort()
+    .map((name) => join(RUNTIME_FOLDER, name));
+}
 
 export const weftCommand = (...args: string[]) => [process.execPath, WEFT, ...args];
 
@@ -45,8 +61,15 @@ export class RunningWeft {
         this.#wake();
       });
     }
-    this.#ended = once(child, 'close').then(([code]) => code as number | null);
-    void this.#ended.then(() => this.#wake());
+    this.#ended = once(child, 'close').then(([code, signal]) => {
+      // A test that kills it expects no log; any other end by a signal is a crash, and its log is the report.
+      if (signal !== null && signal !== 'SIGKILL') throw new Error(`crashed (${signal}):\n${this.stderr}`);
+      return code as number | null;
+    });
+    void this.#ended.then(
+      () => this.#wake(),
+      () => this.#wake(),
+    );
   }
 
   #wake(): void {
