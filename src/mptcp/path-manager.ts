@@ -11,6 +11,7 @@ import {
   findFamily,
   NETLINK_GENERIC,
   NetlinkConnection,
+  NetlinkError,
   type GenericFamily,
   type NetlinkMessage,
   type NetlinkSocketOptions,
@@ -29,6 +30,8 @@ import {
   PathManagerCommand as Command,
   type SubflowAddress,
 } from './path-manager-codec.ts';
+
+const GET_LIMITS = emitBare(Command.getLimits);
 
 const NO_FAMILY_HINT = 'it needs Linux 5.6 or newer, built with CONFIG_MPTCP';
 
@@ -98,6 +101,16 @@ export class PathManager {
     return parseEndpoint(answer.payload);
   }
 
+  /**
+   * Reads limits many times over, as a batch of commands asks for it, with few system calls.
+   * @returns for each reading its value or the error that `limits` would throw
+   */
+  limitsEach(count: number): (Limits | NetlinkError)[] {
+    const payloads = Array.from({ length: count }, () => GET_LIMITS);
+    const answers = this.#connection.getEach(this.#family.id, 0, payloads, 'show limits');
+    return answers.map((answer) => (answer instanceof NetlinkError ? answer : parseLimits(answer.payload)));
+  }
+
   addEndpoint(spec: EndpointSpec): void {
     this.#request(emitEndpoint(Command.addAddress, spec), `add endpoint ${spec.address ?? ''}`.trimEnd());
   }
@@ -120,7 +133,7 @@ export class PathManager {
   }
 
   limits(): Limits {
-    const answer = this.#connection.get(this.#family.id, 0, emitBare(Command.getLimits), 'show limits');
+    const answer = this.#connection.get(this.#family.id, 0, GET_LIMITS, 'show limits');
     return parseLimits(answer.payload);
   }
 

@@ -17,6 +17,11 @@ const decoder = new TextDecoder();
 
 export const align4 = (length: number) => (length + 3) & ~3;
 
+/** Little-endian numbers, as both architectures that Weft runs on have them. */
+export const u16At = (bytes: Uint8Array, at: number) => bytes[at]! | (bytes[at + 1]! << 8);
+export const u32At = (bytes: Uint8Array, at: number) =>
+  (u16At(bytes, at) | (u16At(bytes, at + 2) << 16)) >>> 0;
+
 /** Builds a payload: fixed structures first, then attributes. Grows as needed. */
 export class PayloadWriter {
   #bytes: Uint8Array<ArrayBuffer>;
@@ -115,95 +120,115 @@ export class PayloadWriter {
 
 /**
  * The attributes of one level, by type; the last of equal types counts. Accessors give `undefined` for an absent
- * attribute and for one too short for its type.
+ * attribute and for one too short for its type. Nothing is copied: what `bytes` gives is a view.
+ *
+ * Numbers are read byte by byte, because a view of a small array (DataView, subarray) makes V8 move the array out of
+ * its heap, which takes longer than reading a whole endpoint.
  */
 export class Attributes {
-  readonly #values: ReadonlyMap<number, Uint8Array>;
+  readonly #bytes: Uint8Array;
+  /** Type, begin and end of each value, one after the other; a level has few, so looking is quicker than a map. */
+  readonly #places: number[] = [];
   /** The bytes ended within an attribute; what came before is there. */
   readonly truncated: boolean;
 
-  constructor(values: ReadonlyMap<number, Uint8Array>, truncated: boolean) {
-    this.#values = values;
-    this.truncated = truncated;
+  /** Reads the attributes that stand in `bytes` between `from` and `to`. */
+  constructor(bytes: Uint8Array, from: number, to: number) {
+    this.#bytes = bytes;
+    let at = from;
+    while (at + HEADER_BYTES <= to) {
+      const length = u16At(bytes, at);
+      if (length < HEADER_BYTES || at + length > to) break;
+      this.#places.push(u16At(bytes, at + 2) & NLA_TYPE_MASK, at + HEADER_BYTES, at + length);
+      at += align4(length);
+    }
+    this.truncated = at < to;
+  }
+
+  /** Where in `#places` the place of the last value of `type` with at least `size` bytes begins; -1: nowhere. */
+  #find(type: number, size: number): number {
+    const places = this.#places;
+    for (let i = places.length - 3; i >= 0; i -= 3) {
+      if (places[i] === type) return places[i + 2]! - places[i + 1]! < size ? -1 : i;
+    }
+    return -1;
+  }
+
+  /** Where the last value of `type` begins if it has at least `size` bytes, else -1. */
+  #valueAt(type: number, size: number): number {
+    const place = this.#find(type, size);
+    return place < 0 ? -1 : this.#places[place + 1]!;
   }
 
   has(type: number): boolean {
-    return this.#values.has(type);
+    return this.#find(type, 0) >= 0;
   }
 
   bytes(type: number): Uint8Array | undefined {
-    return this.#values.get(type);
-  }
-
-  #view(type: number, size: number): DataView | undefined {
-    const value = this.#values.get(type);
-    if (value === undefined || value.length < size) return undefined;
-    return new DataView(value.buffer, value.byteOffset, value.length);
+    const place = this.#find(type, 0);
+    if (place < 0) return undefined;
+    return this.#bytes.subarray(this.#places[place + 1], this.#places[place + 2]);
   }
 
   u8(type: number): number | undefined {
-    return this.#view(type, 1)?.getUint8(0);
+    const at = this.#valueAt(type, 1);
+    return at < 0 ? undefined : this.#bytes[at];
   }
 
   u16(type: number): number | undefined {
-    return this.#view(type, 2)?.getUint16(0, true);
+    const at = this.#valueAt(type, 2);
+    return at < 0 ? undefined : u16At(this.#bytes, at);
   }
 
   /** Network order, as MPTCP events carry ports. */
   be16(type: number): number | undefined {
-    return this.#view(type, 2)?.getUint16(0, false);
+    const at = this.#valueAt(type, 2);
+    return at < 0 ? undefined : (this.#bytes[at]! << 8) | this.#bytes[at + 1]!;
   }
 
   u32(type: number): number | undefined {
-    return this.#view(type, 4)?.getUint32(0, true);
+    const at = this.#valueAt(type, 4);
+    return at < 0 ? undefined : u32At(this.#bytes, at);
   }
 
   s32(type: number): number | undefined {
-    return this.#view(type, 4)?.getInt32(0, true);
+    const at = this.#valueAt(type, 4);
+    return at < 0 ? undefined : u32At(this.#bytes, at) | 0;
   }
 
   u64(type: number): bigint | undefined {
-    return this.#view(type, 8)?.getBigUint64(0, true);
+    const at = this.#valueAt(type, 8);
+    if (at < 0) return undefined;
+    return BigInt(u32At(this.#bytes, at)) | (BigInt(u32At(this.#bytes, at + 4)) << 32n);
   }
 
   text(type: number): string | undefined {
-    const value = this.#values.get(type);
+    const value = this.bytes(type);
     if (value === undefined) return undefined;
     const end = value.indexOf(0);
     return decoder.decode(end < 0 ? value : value.subarray(0, end));
   }
 
   nested(type: number): Attributes | undefined {
-    const value = this.#values.get(type);
-    return value === undefined ? undefined : parseAttributes(value);
+    const place = this.#find(type, 0);
+    if (place < 0) return undefined;
+    return new Attributes(this.#bytes, this.#places[place + 1]!, this.#places[place + 2]!);
   }
 
   /** The members of an array attribute, whose types are only positions. */
   list(type: number): Uint8Array[] {
-    const value = this.#values.get(type);
-    if (value === undefined) return [];
-    const members: Uint8Array[] = [];
-    walk(value, 0, (_type, member) => members.push(member));
-    return members;
+    const members = this.nested(type);
+    if (members === undefined) return [];
+    const views: Uint8Array[] = [];
+    const places = members.#places;
+    for (let i = 0; i < places.length; i += 3) {
+      views.push(this.#bytes.subarray(places[i + 1], places[i + 2]));
+    }
+    return views;
   }
-}
-
-/** Calls `visit` for each whole attribute; `false` when the bytes end within one. */
-function walk(bytes: Uint8Array, from: number, visit: (type: number, value: Uint8Array) => void): boolean {
-  let at = from;
-  while (at + HEADER_BYTES <= bytes.length) {
-    const length = bytes[at]! | (bytes[at + 1]! << 8);
-    const type = (bytes[at + 2]! | (bytes[at + 3]! << 8)) & NLA_TYPE_MASK;
-    if (length < HEADER_BYTES || at + length > bytes.length) return false;
-    visit(type, bytes.subarray(at + HEADER_BYTES, at + length));
-    at += align4(length);
-  }
-  return at >= bytes.length;
 }
 
 /** Reads the attributes that stand in `bytes` from `from` on (after a fixed structure). */
 export function parseAttributes(bytes: Uint8Array, from = 0): Attributes {
-  const values = new Map<number, Uint8Array>();
-  const whole = walk(bytes, from, (type, value) => values.set(type, value));
-  return new Attributes(values, !whole);
+  return new Attributes(bytes, from, bytes.length);
 }

@@ -33,6 +33,7 @@ import { emitSockaddrNetlink } from '../native/index.ts';
 import { NetlinkError } from './errors.ts';
 import {
   emitMessage,
+  emitMessages,
   NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
@@ -58,6 +59,10 @@ const SO_RCVTIMEO_NEW = 66;
 const DEFAULT_RECEIVE_BUFFER_BYTES = 1 << 20;
 /** The kernel sends dumps in pieces of at most 32 KiB, or as large as the last receive buffer it saw. */
 const READ_BYTES = 1 << 16;
+/** Answers share blocks of memory: many are small, and one block costs no more than one small array. */
+const BLOCK_BYTES = 4 * READ_BYTES;
+/** Enough for nearly every request; grows when one is larger. */
+const SEND_BYTES = 1 << 12;
 const ANSWER_TIMEOUT_S = 20n;
 /** BOUNDED: how often an interrupted dump is begun again. */
 const MAX_DUMP_TRIES = 64;
@@ -103,9 +108,19 @@ interface Answer {
   readonly interrupted: boolean;
 }
 
+const LAST_SEQUENCE = 0x7fffffff;
+/** BOUNDED: how many answers may wait in the receive buffer at once. */
+const GETS_TOGETHER = 64;
+
+const align8 = (length: number) => (length + 7) & ~7;
+
+const outsideHeap = (lengthBytes: number) => new Uint8Array(new ArrayBuffer(lengthBytes));
+
 export class NetlinkConnection {
   readonly #fd: number;
-  readonly #buffer = new Uint8Array(new ArrayBuffer(READ_BYTES));
+  /** What is left of the block that answers are read into. */
+  #memory = outsideHeap(BLOCK_BYTES);
+  #sendBuffer = outsideHeap(SEND_BYTES);
   #sequence = 0;
   #closed = false;
   /** Messages that belonged to no request of ours. */
@@ -128,30 +143,39 @@ export class NetlinkConnection {
   }
 
   #nextSequence(): number {
-    this.#sequence = (this.#sequence % 0x7fffffff) + 1;
+    this.#sequence = (this.#sequence % LAST_SEQUENCE) + 1;
     return this.#sequence;
   }
 
   #send(bytes: Uint8Array, operation: string): void {
     if (this.#closed)
       throw new WeftError(`${operation}: the netlink connection is closed`, { code: 'CLOSED' });
+    // Small arrays live on V8's heap, and giving one to a native call moves it out first, which takes longer than
+    // the call: requests are sent from memory that is outside already.
+    if (bytes.length > this.#sendBuffer.length) this.#sendBuffer = outsideHeap(bytes.length);
+    this.#sendBuffer.set(bytes);
     for (;;) {
-      if (libc.send(this.#fd, bytes, bytes.length, 0) >= 0) return;
+      if (libc.send(this.#fd, this.#sendBuffer, bytes.length, 0) >= 0) return;
       const errno = lastErrno();
       if (errno !== EINTR) throw new SystemError(operation, errno);
     }
   }
 
-  /** The messages of the next datagram, in memory of their own. */
+  /** The messages of the next datagram: views of memory that is not written to again. */
   #receive(operation: string): NetlinkMessage[] {
+    if (this.#memory.length < READ_BYTES) this.#memory = outsideHeap(BLOCK_BYTES);
     for (;;) {
-      const length = libc.recv(this.#fd, this.#buffer, this.#buffer.length, MSG_TRUNC);
-      if (length > this.#buffer.length) {
+      const length = libc.recv(this.#fd, this.#memory, READ_BYTES, MSG_TRUNC);
+      if (length > READ_BYTES) {
         throw new WeftError(`${operation}: the kernel's answer of ${length} bytes is larger than expected`, {
           code: 'TRUNCATED',
         });
       }
-      if (length >= 0) return parseMessages(this.#buffer.slice(0, length));
+      if (length >= 0) {
+        const datagram = this.#memory.subarray(0, length);
+        this.#memory = this.#memory.subarray(align8(length));
+        return parseMessages(datagram);
+      }
       const errno = lastErrno();
       if (errno === EAGAIN) {
         throw new WeftError(`${operation}: the kernel did not answer in ${ANSWER_TIMEOUT_S} s`, {
@@ -206,6 +230,50 @@ export class NetlinkConnection {
     if (message === undefined)
       throw new WeftError(`${operation}: the kernel sent an empty answer`, { code: 'EMPTY' });
     return message;
+  }
+
+  /**
+   * Like `get` for many payloads, sent together: the kernel answers them in order, and one system call carries up
+   * to `GETS_TOGETHER` of them. For reading only, because nothing can be decided between one and the next.
+   * @returns for each payload its answer, or the error that `get` would throw
+   */
+  getEach(
+    type: number,
+    flags: number,
+    payloads: readonly Uint8Array[],
+    operation: string,
+  ): (NetlinkMessage | NetlinkError)[] {
+    const results: (NetlinkMessage | NetlinkError)[] = [];
+    for (let from = 0; from < payloads.length; from += GETS_TOGETHER) {
+      const part = payloads.slice(from, from + GETS_TOGETHER);
+      if (this.#sequence > LAST_SEQUENCE - part.length) this.#sequence = 0;
+      const first = this.#sequence + 1;
+      this.#send(emitMessages(type, flags | NLM_F_REQUEST, first, part), operation);
+      this.#sequence += part.length;
+      this.#collectEach(first, part.length, operation, results);
+    }
+    return results;
+  }
+
+  /** Appends one result for each of `count` sequence numbers from `first` on. */
+  #collectEach(
+    first: number,
+    count: number,
+    operation: string,
+    results: (NetlinkMessage | NetlinkError)[],
+  ): void {
+    for (let sequence = first; sequence < first + count;) {
+      for (const message of this.#receive(operation)) {
+        if (message.sequence !== sequence) {
+          this.strayMessages++;
+          continue;
+        }
+        if (message.type === NLMSG_NOOP) continue;
+        const refused = message.type === NLMSG_ERROR;
+        results.push(refused ? new NetlinkError(operation, parseVerdict(message)) : message);
+        sequence++;
+      }
+    }
   }
 
   /** Reads a whole table. UNBOUNDED: as long as the kernel's table, which the kernel bounds. */

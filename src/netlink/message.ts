@@ -10,7 +10,7 @@
  *
  * References: netlink(7), <linux/netlink.h>.
  */
-import { align4, parseAttributes } from './attributes.ts';
+import { align4, parseAttributes, u16At, u32At } from './attributes.ts';
 
 export const NLMSG_NOOP = 1;
 export const NLMSG_ERROR = 2;
@@ -43,30 +43,56 @@ export interface NetlinkMessage {
   readonly payload: Uint8Array;
 }
 
+function emitHeader(
+  view: DataView,
+  at: number,
+  length: number,
+  type: number,
+  flags: number,
+  sequence: number,
+): void {
+  view.setUint32(at, length, true);
+  view.setUint16(at + 4, type, true);
+  view.setUint16(at + 6, flags, true);
+  view.setUint32(at + 8, sequence, true);
+}
+
 export function emitMessage(type: number, flags: number, sequence: number, payload: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(align4(HEADER_BYTES + payload.length));
+  return emitMessages(type, flags, sequence, [payload]);
+}
+
+/** Several messages of one type in one buffer, with sequence numbers from `firstSequence` on. */
+export function emitMessages(
+  type: number,
+  flags: number,
+  firstSequence: number,
+  payloads: readonly Uint8Array[],
+): Uint8Array {
+  let total = 0;
+  for (const payload of payloads) total += align4(HEADER_BYTES + payload.length);
+  const bytes = new Uint8Array(total);
   const view = new DataView(bytes.buffer);
-  view.setUint32(0, HEADER_BYTES + payload.length, true);
-  view.setUint16(4, type, true);
-  view.setUint16(6, flags, true);
-  view.setUint32(8, sequence, true);
-  bytes.set(payload, HEADER_BYTES);
+  let at = 0;
+  for (const [i, payload] of payloads.entries()) {
+    emitHeader(view, at, HEADER_BYTES + payload.length, type, flags, firstSequence + i);
+    bytes.set(payload, at + HEADER_BYTES);
+    at += align4(HEADER_BYTES + payload.length);
+  }
   return bytes;
 }
 
 /** All whole messages of one datagram; what is malformed ends the list. Payloads are views of `bytes`. */
 export function parseMessages(bytes: Uint8Array): NetlinkMessage[] {
   const messages: NetlinkMessage[] = [];
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let at = 0;
   while (at + HEADER_BYTES <= bytes.length) {
-    const length = view.getUint32(at, true);
+    const length = u32At(bytes, at);
     if (length < HEADER_BYTES || at + length > bytes.length) break;
     messages.push({
-      type: view.getUint16(at + 4, true),
-      flags: view.getUint16(at + 6, true),
-      sequence: view.getUint32(at + 8, true),
-      portId: view.getUint32(at + 12, true),
+      type: u16At(bytes, at + 4),
+      flags: u16At(bytes, at + 6),
+      sequence: u32At(bytes, at + 8),
+      portId: u32At(bytes, at + 12),
       payload: bytes.subarray(at + HEADER_BYTES, at + length),
     });
     at += align4(length);

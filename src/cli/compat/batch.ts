@@ -10,7 +10,13 @@
 const MAX_WORDS = 511;
 
 export type BatchStep =
-  | { readonly kind: 'command'; readonly words: string[]; readonly lineNumber: number }
+  | {
+      readonly kind: 'command';
+      readonly words: string[];
+      readonly lineNumber: number;
+      /** It began in an earlier line. */
+      readonly continued: boolean;
+    }
   /** The program ends. */
   | { readonly kind: 'error'; readonly stderr: string };
 
@@ -59,10 +65,21 @@ export class BatchLines {
       this.#begun = whole.slice(0, -2);
       return undefined;
     }
+    const continued = this.#begun !== undefined;
     this.#begun = undefined;
     const words = splitWords(whole);
     if (typeof words === 'string') return { kind: 'error', stderr: words };
-    return words.length === 0 ? undefined : { kind: 'command', words, lineNumber: this.#lineNumber };
+    return words.length === 0
+      ? undefined
+      : { kind: 'command', words, lineNumber: this.#lineNumber, continued };
+  }
+
+  /**
+   * Counts a line whose meaning the caller knows already.
+   * @returns its number, or `undefined` when it is the continuation of another and has to be handled
+   */
+  passLine(): number | undefined {
+    return this.#begun === undefined ? ++this.#lineNumber : undefined;
   }
 
   /** The file ended. A command whose continuation is missing is dropped, with the warning that is returned. */

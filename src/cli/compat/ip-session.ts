@@ -94,6 +94,22 @@ export class IpSession {
     return undefined;
   }
 
+  /** `show-limits` so many times, with few system calls. One outcome for each. */
+  runShowLimits(count: number): (Exit | CommandFailure | { readonly kind: 'text'; readonly text: string })[] {
+    const { printer } = this.#options;
+    try {
+      return this.#open()
+        .limitsEach(count)
+        .map((limits) =>
+          limits instanceof NetlinkError
+            ? outcomeOfError(limits)
+            : { kind: 'text', text: printer.limits(limits) },
+        );
+    } catch (error) {
+      return [outcomeOfError(error)];
+    }
+  }
+
   close(): void {
     this.#manager?.close();
     this.#manager = undefined;

@@ -4,7 +4,7 @@
  */
 import { errnoText, ENOBUFS, linkNameOf } from '../../native/index.ts';
 import type { Endpoint, Limits, MptcpEvent } from '../../mptcp/index.ts';
-import { formatEndpoints, formatLimits } from './endpoint-format.ts';
+import { formatEndpoints, formatLimits, type LinkNameOf } from './endpoint-format.ts';
 import { eventJsonFields, formatEventLine, type ClockUs } from './event-format.ts';
 import type { TimestampChoice } from './ip-options.ts';
 import { JsonArrayText } from './json-text.ts';
@@ -31,6 +31,19 @@ export const nowUs = (): ClockUs => Math.floor((performance.timeOrigin + perform
 /** ip shows a link that is gone as `if` and its index. */
 export const shownLinkName = (index: number) => linkNameOf(index) ?? `if${index >>> 0}`;
 
+/** Names as they were when first asked for. BOUNDED by the links of one list of endpoints. */
+function rememberedNames(): LinkNameOf {
+  const names = new Map<number, string>();
+  return (index) => {
+    let name = names.get(index);
+    if (name === undefined) {
+      name = shownLinkName(index);
+      names.set(index, name);
+    }
+    return name;
+  };
+}
+
 const overrun = () => ({ stderr: `netlink receive error ${errnoText(ENOBUFS)} (${ENOBUFS})\n` });
 
 export class IpPrinter implements Printer {
@@ -43,7 +56,7 @@ export class IpPrinter implements Printer {
   }
 
   endpoints(endpoints: readonly Endpoint[]): string {
-    return formatEndpoints(endpoints, shownLinkName, this.#style);
+    return formatEndpoints(endpoints, rememberedNames(), this.#style);
   }
 
   limits(limits: Limits): string {

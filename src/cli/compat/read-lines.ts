@@ -39,23 +39,24 @@ function readSome(fd: number, buffer: Uint8Array): number {
  */
 export function* readLines(fd: number, beforeRead: () => void): Generator<string> {
   const buffer = Buffer.alloc(READ_BYTES);
-  // UNBOUNDED: one line, because ip takes lines of any length. Cut as bytes, so that characters stay whole.
-  let begun: Buffer = Buffer.alloc(0);
+  // UNBOUNDED: one line, because ip takes lines of any length. Kept as bytes, so that characters stay whole.
+  let begun: Uint8Array = new Uint8Array(0);
   try {
     for (;;) {
       beforeRead();
       const count = readSome(fd, buffer);
       if (count === 0) break;
-      let at = 0;
-      for (let end = buffer.indexOf(NEWLINE); end >= 0 && end < count; end = buffer.indexOf(NEWLINE, at)) {
-        const line = buffer.toString('utf8', at, end + 1);
-        yield begun.length === 0 ? line : Buffer.concat([begun, buffer.subarray(at, end + 1)]).toString();
-        if (begun.length > 0) begun = Buffer.alloc(0);
-        at = end + 1;
+      const chunk = Buffer.concat([begun, buffer.subarray(0, count)]);
+      const end = chunk.lastIndexOf(NEWLINE) + 1;
+      begun = chunk.subarray(end);
+      const text = chunk.toString('utf8', 0, end);
+      for (let at = 0; at < text.length;) {
+        const next = text.indexOf('\n', at) + 1;
+        yield text.slice(at, next);
+        at = next;
       }
-      if (at < count) begun = Buffer.concat([begun, buffer.subarray(at, count)]);
     }
-    if (begun.length > 0) yield begun.toString();
+    if (begun.length > 0) yield Buffer.from(begun).toString();
   } finally {
     if (fd !== STDIN) closeSync(fd);
   }
