@@ -149,9 +149,10 @@ describe('weft lab shell', () => {
     const wait = 'echo ready; until [ -e /run/go ]; do sleep 0.05; done; echo entered';
     const first = start(weft('lab', 'shell', 'client', '--', 'sh', '-c', wait));
     while (!first.output.stdout.includes('ready')) await sleep(10);
-    const second = start(weft('lab', 'shell', 'server', '--', 'sh', '-c', 'ip -br addr; touch /run/go'));
+    const second = start(weft('lab', 'shell', 'server', '--', 'sh', '-c', 'ip -br addr; pwd; touch /run/go'));
     expect((await second.ended).code).toBe(0);
     expect(second.output.stdout).toMatch(/203\.0\.113\.10/);
+    expect(second.output.stdout).toContain(process.cwd());
     expect((await first.ended).code).toBe(0);
     expect(first.output.stdout).toContain('entered');
   });

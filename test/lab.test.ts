@@ -5,13 +5,18 @@
  *   client                                              server (203.0.113.10, 2001:db8:9::10 on loopback)
  *             lte0  ~~~ air ~~~ lan  router1  wan ── up1
  */
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { get, request, type IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { contentSha256, diffSnapshots, Lab, takeSnapshot, type Snapshot } from '../src/lab/index.ts';
 import { connectFd } from '../src/mptcp/index.ts';
+import { listNamespaces } from '../src/native/index.ts';
 import { watchRoutes, type RouteEvent } from '../src/netlink/index.ts';
 
 let before: Snapshot;
@@ -131,6 +136,15 @@ describe('the standard topology', () => {
   });
 });
 
+/** `false` also for one that is dead and that nobody has waited for. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
 /** Resolves when the client's kernel reports what is waited for; fails with the test's own time limit. */
 function routeEvent(inLab: Lab, matches: (event: RouteEvent) => boolean): Promise<void> {
   return new Promise((resolve) => {
@@ -235,6 +249,31 @@ describe('what is left', () => {
     expect(built.node('client').processIds).toEqual([child.pid]);
     await built.close();
     expect(await ended).toEqual([null, 'SIGKILL']);
+  });
+
+  it.each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+    ['an error that nobody catches', 1],
+  ])('a program that gives no thought to signals removes its lab at %s', async (how, code) => {
+    const module = join(import.meta.dirname, '..', 'dist', 'lab', 'index.js');
+    const program = `
+      const { Lab } = await import(${JSON.stringify(module)});
+      const lab = await Lab.twoUplinks({ namePrefix: 'y-' });
+      lab.node('client').spawn(['sleep', '1000']);
+      console.log('ready', ...lab.node('client').processIds);
+      process.stdin.once('data', () => { throw new Error('on purpose'); });`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+    const sleeper = Number(line.split(' ')[1]);
+    expect(listNamespaces()).toContain('y-client');
+    if (how.startsWith('SIG')) child.kill(how as NodeJS.Signals);
+    else child.stdin.write('now');
+    expect(await once(child, 'exit')).toEqual([code, null]);
+    expect(listNamespaces().filter((name) => name.startsWith('y-'))).toEqual([]);
+    while (isAlive(sleeper)) await sleep(5);
   });
 
   it('a lab that cannot be built leaves nothing', async () => {

@@ -100,8 +100,9 @@ class Demo {
     this.#pause.data(performance.now());
   };
 
-  /** Payload rate from a moment after now, when slow start is over, to `seconds` from now. */
+  /** Payload rate over `seconds` after the first data, without the beginning, when slow start is not over. */
   async #measure(seconds: number): Promise<number> {
+    while (this.#bytes === 0) await this.#wait(STEP_MS / 1000);
     const warmUp = Math.min(1, seconds / 3);
     await this.#wait(warmUp);
     const [fromMs, fromBytes] = [performance.now(), this.#bytes];

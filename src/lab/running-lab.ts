@@ -76,6 +76,9 @@ export function enterCommand(holderPid: number, node: string, command: readonly 
     `--net=/proc/${holderPid}/root/run/netns/${node}`,
     `--pid=/proc/${holderPid}/ns/pid_for_children`,
     '--',
+    // Entering a mount namespace leads to its root folder.
+    'env',
+    `--chdir=${process.cwd()}`,
     ...command,
   ];
 }
