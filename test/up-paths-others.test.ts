@@ -200,6 +200,32 @@ describe('another process', () => {
     expect(host.changesSince(before)).toEqual([]);
   });
 
+  it('killed between any two of its deeds: nothing is left after the next start and stop', async () => {
+    twoUplinks();
+    await host.settle();
+    const before = host.snapshot();
+    const program = await bundleTypeScript(new URL('support/up-child.ts', import.meta.url));
+    const leftBehind: number[] = [];
+    for (let deeds = 0; ; deeds++) {
+      const child = host.node.spawn([process.execPath, program, host.path, host.stateFolder, String(deeds)], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      const [, signal] = (await once(child, 'exit')) as [number | null, string | null];
+      leftBehind.push(host.changesSince(before).length);
+      const supervisor = await host.start();
+      expect(supervisor.status()).toMatchObject({ limits: { subflows: 4 }, actions: { failures: 0 } });
+      await host.stop(supervisor);
+      expect(host.changesSince(before), `killed after ${deeds} deeds`).toEqual([]);
+      expect(host.stateFiles()).toEqual([]);
+      // It began and ended in peace: there are no more deeds.
+      if (signal === null) break;
+    }
+    // Six routes, two rules, limits, two endpoints, and all of them back.
+    expect(leftBehind).toHaveLength(23);
+    expect(leftBehind.slice(0, 12)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12]);
+    expect(leftBehind.at(-1)).toBe(0);
+  });
+
   it('killed, and the host changed since: the next start removes what is not wanted any more', async () => {
     twoUplinks();
     await host.settle();

@@ -20,7 +20,14 @@ import {
   type OwnedEndpoint,
   type WantedEndpoint,
 } from './endpoint-plan.ts';
-import { LIMIT_NAMES, planLimits, planRestore, type LimitName, type RaisedLimits } from './limits-plan.ts';
+import {
+  LIMIT_NAMES,
+  planLimits,
+  planRestore,
+  stillRaised,
+  type LimitName,
+  type RaisedLimits,
+} from './limits-plan.ts';
 import type { OwnershipJournal } from './ownership.ts';
 
 /** <asm-generic/errno-base.h>; how the kernel says that its table is full. */
@@ -77,7 +84,7 @@ export class EndpointOwner {
     // What an earlier process left is taken over; the first plan keeps or removes it.
     const { endpoints, limits } = journal.load();
     this.#owned = endpoints;
-    this.#raised = limits;
+    this.#raised = stillRaised({ present: kernel.limits(), raised: limits });
   }
 
   get counters(): EndpointOwnerCounters {

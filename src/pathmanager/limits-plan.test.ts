@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { neededLimits, planLimits, planRestore, type LimitsState } from './limits-plan.ts';
+import { neededLimits, planLimits, planRestore, stillRaised, type LimitsState } from './limits-plan.ts';
 
 const state = (subflows: number, addAddrAccepted: number, more: Partial<LimitsState> = {}): LimitsState => ({
   present: { subflows, addAddrAccepted },
@@ -66,5 +66,13 @@ describe('planRestore', () => {
     expect(planRestore(state(4, 2, { raised }))).toEqual({ subflows: 2, addAddrAccepted: 0 });
     expect(planRestore(state(5, 2, { raised }))).toEqual({ addAddrAccepted: 0 });
     expect(planRestore(state(4, 2))).toEqual({});
+  });
+});
+
+describe('stillRaised', () => {
+  it('forgets what a killed process recorded and did not do, or had undone', () => {
+    const raised = { subflows: { former: 2, set: 4 }, addAddrAccepted: { former: 0, set: 2 } };
+    expect(stillRaised(state(2, 2, { raised }))).toEqual({ addAddrAccepted: { former: 0, set: 2 } });
+    expect(stillRaised(state(7, 2, { raised }))).toEqual(raised);
   });
 });

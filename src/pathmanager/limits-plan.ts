@@ -71,6 +71,19 @@ export function planLimits(needed: Limits, state: LimitsState): LimitsPlan {
   return { set, raised, lost };
 }
 
+/**
+ * What is left of an earlier process's record: a limit that is as it was before was not raised yet, or is put back
+ * already, when that process was killed between the record and the deed.
+ */
+export function stillRaised(state: Pick<LimitsState, 'present' | 'raised'>): RaisedLimits {
+  const raised: { -readonly [K in LimitName]?: RaisedLimit } = {};
+  for (const name of LIMIT_NAMES) {
+    const known = state.raised[name];
+    if (known !== undefined && known.former !== state.present[name]) raised[name] = known;
+  }
+  return raised;
+}
+
 /** What to set so that the limits are as before; a limit that is not as Weft set it stays. */
 export function planRestore(state: Pick<LimitsState, 'present' | 'raised'>): Partial<Limits> {
   const set: { -readonly [K in LimitName]?: number } = {};
