@@ -137,7 +137,14 @@ describe('a host with two uplinks', () => {
     const second = await runWeft(client, 'up', '--listen', '127.0.0.1:4000');
     expect(second.code).toBe(1);
     expect(second.stderr).toMatch(new RegExp(`already running here \\(process ${weft.process.pid}\\)`));
-    const elsewhere = await startWeft(lab.node('router0'));
+    const router = lab.node('router0');
+    const killed = await startWeft(router);
+    await killed.stop('SIGKILL');
+    const controlFiles = () => runtimeFiles(router).filter((path) => path.includes('/control-'));
+    expect(controlFiles()).toHaveLength(2);
+    // One in a third namespace clears away what that one left, and leaves the client's alone.
+    const elsewhere = await startWeft(lab.node('router1'));
+    expect(controlFiles()).toEqual([]);
     expect(await elsewhere.stop()).toBe(0);
     expect((await runWeft(client, 'status')).code).toBe(0);
     expect(await weft.stop()).toBe(0);

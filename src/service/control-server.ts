@@ -5,7 +5,7 @@
  *
  * References: unix(7) (permissions), control-api.ts (the calls).
  */
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import { errorText, WeftError, type Logger } from '../base/index.ts';
 import { FileLock } from '../native/index.ts';
@@ -36,6 +36,21 @@ export function takeServiceLock(folder: string, netnsInode: number): FileLock {
     code: 'ALREADY_RUNNING',
     hint: '"weft status" shows it; stop it before you start another',
   });
+}
+
+/**
+ * Removes what killed processes of other network namespaces left: sockets whose lock nobody holds. Those namespaces
+ * are usually gone, so nobody else would.
+ */
+export function removeAbandoned(folder: string, ownNetnsInode: number): void {
+  for (const name of readdirSync(folder)) {
+    const netnsInode = Number(/^control-(\d+)\.lock$/.exec(name)?.[1] ?? NaN);
+    if (Number.isNaN(netnsInode) || netnsInode === ownNetnsInode) continue;
+    const lock = FileLock.tryTake(lockPath(folder, netnsInode));
+    if (lock === undefined) continue;
+    rmSync(controlSocketPath(folder, netnsInode), { force: true });
+    lock.release();
+  }
 }
 
 async function buildServer(api: ControlApi): Promise<FastifyInstance> {

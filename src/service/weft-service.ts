@@ -12,7 +12,7 @@ import type { FileLock } from '../native/index.ts';
 import { ProxyServer, type ListenAddress } from '../proxy/index.ts';
 import { reportConnections } from './connection-report.ts';
 import { API_VERSION, type ControlApi, type StatusReport } from './control-api.ts';
-import { ControlServer, takeServiceLock } from './control-server.ts';
+import { ControlServer, removeAbandoned, takeServiceLock } from './control-server.ts';
 import { explainMultipath } from './explain.ts';
 import { networkNamespaceInode, prepareRuntimeFolder } from './runtime-folder.ts';
 import { Supervisor } from './supervisor.ts';
@@ -78,6 +78,11 @@ export class WeftService implements ControlApi {
       return undefined;
     }
     this.#lock = takeServiceLock(folder, networkNamespaceInode());
+    try {
+      removeAbandoned(folder, networkNamespaceInode());
+    } catch (error) {
+      this.#logger.debug({}, `old control sockets stay: ${errorText(error)}`);
+    }
     return folder;
   }
 

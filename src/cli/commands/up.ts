@@ -127,7 +127,7 @@ async function runUp(options: UpOptions): Promise<void> {
   const reason = await ended;
   if ('signal' in reason) logger.info({}, `${reason.signal}: stopping`);
   const stopped = await stopInTime(service, logger);
-  if (stopped) logger.info({}, 'stopped; everything that was made on this machine is removed');
+  if (stopped) logger.info({}, 'stopped; this machine is as it was');
   process.exit(stopped && 'signal' in reason ? 0 : 1);
 }
 

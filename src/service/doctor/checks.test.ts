@@ -214,6 +214,7 @@ describe('routes', () => {
   it('finds rules that a killed Weft left', () => {
     const rule = { family: 2, priority: 17_800, table: 17_800, action: 1, protocol: 178 } as const;
     expect(find({ rules: [rule] }, 'rules').verdict).toBe('warn');
+    expect(find({ rules: [rule], netAdmin: false }, 'rules').verdict).toBe('ok');
     expect(find({ rules: [rule], running: { pid: 1, mode: 'multipath' } }, 'rules').verdict).toBe('ok');
   });
 });
