@@ -2,11 +2,9 @@
  * routing: which paths a host has, and one routing table and rule for each. The decisions are pure (paths,
  * wanted, plan); RoutingTables carries them out and owns what it makes.
  */
-export { checkReversePath, checkRoute, readReversePathFilter } from './check.ts';
-export type { ReversePathFilter, RouteCheck } from './check.ts';
-export { defaultRouteFor, type DefaultRoute } from './default-route.ts';
+export type { DefaultRoute } from './default-route.ts';
 export type { HostView, LinkChoice } from './host.ts';
-export { isTunnel, tunnelOfDefaultTraffic, whyIgnored } from './links.ts';
+export { tunnelOfDefaultTraffic } from './links.ts';
 export { FIRST_TABLE, isOwnRoute, isOwnRule, RULE_PRIORITY, TABLE_COUNT } from './numbers.ts';
 export { findPaths, uplinkCount } from './paths.ts';
 export type { HostPath, HostPaths, IgnoredLink, PathCause, PathState } from './paths.ts';
