@@ -2,14 +2,19 @@
  * Plain HTTP/1.1 through the proxy: what the origin gets and what the client gets, byte for byte where it matters,
  * and real curl where that says more.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import type { Socket } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createSecureServer } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   cleanUp,
   connectTo,
   exchange,
+  onCleanup,
   readUntil,
   startHttpServer,
   startProxy,
@@ -394,6 +399,37 @@ describe('curl', () => {
   ])('uploads %s', async (_name, args) => {
     const ran = await curl([...args, `http://127.0.0.1:${origin}/upload`], body);
     expect(ran).toEqual({ code: 0, out: `POST ${sum}`, err: '' });
+  });
+
+  it.each(['--http1.1', '--http2'])('fetches https through a tunnel, %s', async (version) => {
+    const folder = mkdtempSync(join(tmpdir(), 'weft-tls-'));
+    onCleanup(() => rmSync(folder, { recursive: true }));
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+    const made = spawnSync('openssl', [
+      'req',
+      '-x509',
+      ...curve,
+      '-keyout',
+      key,
+      '-out',
+      cert,
+      '-days',
+      '2',
+      ...subject,
+    ]);
+    expect(made.status).toBe(0);
+    const server = createSecureServer(
+      { key: readFileSync(key), cert: readFileSync(cert), allowHTTP1: true },
+      (request, response) => void response.end(`${request.httpVersion} ${request.url}`),
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onCleanup(() => new Promise<void>((resolve) => server.close(() => resolve())));
+    const { port } = server.address() as AddressInfo;
+    const ran = await curl([version, '--cacert', cert, `https://localhost:${port}/path`]);
+    expect(ran).toEqual({ code: 0, out: `${version === '--http2' ? '2.0' : '1.1'} /path`, err: '' });
+    expect(proxy.server.counters()).toMatchObject({ tunnelsOpened: 1, requests: 0 });
   });
 
   it('downloads, also a part and only the head', async () => {

@@ -100,9 +100,9 @@ export function startHttpServer(handle: RequestListener): Promise<number> {
 }
 
 /** A connection to a port of this host that reports no error by itself. */
-export function connectTo(port: number): Promise<Socket> {
+export function connectTo(port: number, host = '127.0.0.1'): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const socket = connect({ port, host, allowHalfOpen: true, noDelay: true });
     onCleanup(() => void socket.destroy());
     socket.once('error', reject);
     socket.once('connect', () => {

@@ -11,7 +11,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { errorText, formatSocketAddress, type Logger } from '../base/index.ts';
-import { readMptcpInfo } from '../mptcp/socket-info-read.ts';
+import { readMptcpInfo } from '../mptcp/index.ts';
 import {
   abortConnection,
   closeFd,

@@ -8,7 +8,7 @@ import { Agent, type ClientRequestArgs } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { formatSocketAddress } from '../base/index.ts';
-import { readMptcpInfo } from '../mptcp/socket-info-read.ts';
+import { readMptcpInfo } from '../mptcp/index.ts';
 import { closeFd, IPPROTO_TCP, TCP_NODELAY, trySetIntOption } from '../native/index.ts';
 import type { ProxyConnection, ProxyTallies } from './counters.ts';
 import type { Dialer, Upstream } from './dialer/dialer.ts';
