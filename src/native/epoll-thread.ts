@@ -86,7 +86,8 @@ export class EpollWorker<Options, ToWorker, FromWorker> {
       options,
       loading: this.#loading.buffer,
     };
-    this.#worker = new Worker(workerUrl(name), { workerData });
+    // Not this process's own flags: --input-type, for one, is refused for a program in a file.
+    this.#worker = new Worker(workerUrl(name), { workerData, execArgv: [] });
     this.#worker.on('message', onMessage);
     this.#worker.on('error', onFailure);
     process.on('exit', this.#onExit);
