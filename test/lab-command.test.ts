@@ -159,29 +159,34 @@ describe('weft lab shell', () => {
 });
 
 describe('whatever ends it', () => {
-  /** A lab in which `weft up` runs: outer process, unshare, inner process, weft. */
-  async function startUntilWeftRuns(): Promise<{ running: Running; pids: number[] }> {
-    const running = start(weft('lab', '--plain', '--seconds', '1'));
-    while (!running.output.stdout.includes('a download through the proxy')) {
+  /** Runs until the output shows `text`; resolves with the processes below it: unshare, the first inside, others. */
+  async function startUntil(text: string, ...args: string[]): Promise<{ running: Running; pids: number[] }> {
+    const running = start(weft('lab', ...args));
+    while (!(running.output.stdout + running.output.stderr).includes(text)) {
       await Promise.race([sleep(10), running.ended]);
       expect(running.child.exitCode, running.output.stderr).toBeNull();
     }
-    const pids = descendants(running.child.pid!);
-    expect(pids.length).toBeGreaterThanOrEqual(3);
-    return { running, pids };
+    return { running, pids: descendants(running.child.pid!) };
   }
 
   const allGone = async (pids: readonly number[]) => {
     while (!pids.every(isGone)) await sleep(5);
   };
 
+  // Both would go on for much longer than a test may take.
+  const demo = () => startUntil('one uplink alone', '--plain', '--seconds', '300');
+  const shell = () => startUntil('the proxy listens', 'shell', 'client', '--', ...weft('up'));
+
   it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s ends it in order', async (signal) => {
-    const { running, pids } = await startUntilWeftRuns();
-    running.child.kill(signal);
-    const { code } = await running.ended;
-    expect(code).toBe({ SIGTERM: 143, SIGINT: 130, SIGHUP: 129 }[signal]);
-    expect(running.output.stderr).toBe('');
-    await allGone(pids);
+    for (const begin of [demo, shell]) {
+      const { running, pids } = await begin();
+      expect(pids.length).toBe(begin === demo ? 2 : 3);
+      running.child.kill(signal);
+      expect((await running.ended).code).toBe({ SIGTERM: 143, SIGINT: 130, SIGHUP: 129 }[signal]);
+      await allGone(pids);
+      if (begin === demo) expect(running.output.stderr).toBe('');
+      else expect(running.output.stderr).toContain('everything that was made on this machine is removed');
+    }
   });
 
   it.each([
@@ -189,7 +194,7 @@ describe('whatever ends it', () => {
     ['what holds the namespaces', 'unshare'],
     ['the first process inside', 'inner'],
   ] as const)('kill -9 of %s ends everything', async (_name, which) => {
-    const { running, pids } = await startUntilWeftRuns();
+    const { running, pids } = await shell();
     const [unshare, inner] = pids;
     process.kill({ outer: running.child.pid!, unshare: unshare!, inner: inner! }[which], 'SIGKILL');
     await running.ended;

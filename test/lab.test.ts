@@ -118,7 +118,10 @@ describe('the standard topology', () => {
     fast.resume();
     await once(fast, 'data');
     const [fastBefore] = built.linkBytes();
+    const startMs = performance.now();
     await download(built, 1, 2_000_000, 1);
+    // 2 MB at 8 Mbit/s take 2 s, less what one burst and the queue hold; a slow machine can only add to that.
+    expect(performance.now() - startMs).toBeGreaterThan(1500);
     const [fastAfter, slow] = built.linkBytes();
     fast.destroy();
     const ratio = (fastAfter!.receivedBytes - fastBefore!.receivedBytes) / slow!.receivedBytes;

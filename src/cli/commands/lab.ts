@@ -58,8 +58,8 @@ Examples:
   weft lab shell server -- ip -br addr  one command in the server
 `;
 
-/** In the sandbox: the exit code of `work`, with signals as an orderly end. */
-async function runInside(work: (signal: AbortSignal) => Promise<number>): Promise<never> {
+/** In the sandbox: the exit code of `work`; signals, and a reader of our output who leaves, are an orderly end. */
+async function runInside(work: (signal: AbortSignal) => Promise<number>, json = false): Promise<never> {
   const stop = new AbortController();
   let signalNumber = 0;
   const { constants } = await import('node:os');
@@ -69,12 +69,19 @@ async function runInside(work: (signal: AbortSignal) => Promise<number>): Promis
       stop.abort();
     });
   }
-  const { reportFailure } = await import('../command-result.ts');
+  process.stdout.on('error', () => {
+    signalNumber = constants.signals.SIGPIPE;
+    stop.abort();
+  });
+  const { failureJson, reportFailure, writeOutput } = await import('../command-result.ts');
   let code = 1;
   try {
     code = await work(stop.signal);
   } catch (error) {
-    if (signalNumber === 0) reportFailure(error);
+    if (signalNumber === 0) {
+      if (json) writeOutput(failureJson(error));
+      reportFailure(error);
+    }
   }
   return process.exit(signalNumber === 0 ? code : 128 + signalNumber);
 }
@@ -127,7 +134,7 @@ async function runLab(options: LabOptions): Promise<void> {
     } finally {
       reporter.close();
     }
-  });
+  }, options.json);
 }
 
 async function runShell(
