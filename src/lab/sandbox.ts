@@ -12,7 +12,7 @@
  * References: unshare(1), setpriv(1), pid_namespaces(7), PR_SET_PDEATHSIG in prctl(2).
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { constants } from 'node:os';
 import { WeftError } from '../base/errors.ts';
 import { AF_INET } from '../base/ip.ts';
@@ -22,7 +22,10 @@ import { diagnoseNamespaces, type NamespaceProblem } from './sandbox-diagnosis.t
 /** Set for the command inside and removed by `enterSandbox`, so that its own children do not believe it. */
 const MARK = 'WEFT_SANDBOX_INSIDE';
 
-/** The best first: without a fresh /proc (containers that mask parts of /proc forbid it) most things work too. */
+/**
+ * The best first. Containers that mask parts of /proc forbid a fresh one; then /proc shows the numbers of outside,
+ * and what looks processes up there (a running lab, some tests) does not find them. The lab itself works.
+ */
 const UNSHARE_VARIANTS = [
   ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'],
   ['--net', '--mount', '--pid', '--fork', '--kill-child'],
@@ -126,8 +129,18 @@ export function enterSandbox(): void {
   raiseLoopback();
 }
 
-/** Process 1 inside, as the process numbers of outside name it; `undefined` before it started or after it ended. */
+/** `false` in a process namespace whose /proc shows the processes of another (see UNSHARE_VARIANTS). */
+function procIsOurs(): boolean {
+  try {
+    return readlinkSync('/proc/self') === String(process.pid);
+  } catch {
+    return false;
+  }
+}
+
+/** Process 1 inside, as the process numbers of outside name it; `undefined` when it runs not, or cannot be told. */
 function firstProcessOf(unsharePid: number): number | undefined {
+  if (!procIsOurs()) return undefined;
   const children = readText(`/proc/${unsharePid}/task/${unsharePid}/children`);
   const pid = Number.parseInt(children ?? '', 10);
   return Number.isNaN(pid) ? undefined : pid;
