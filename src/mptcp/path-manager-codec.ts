@@ -9,6 +9,7 @@
 import { AF_INET, AF_INET6, formatIp, parseIp } from '../base/ip.ts';
 import { WeftError } from '../base/errors.ts';
 import {
+  findU32,
   genericPayload,
   GENL_HEADER_BYTES,
   parseAttributes,
@@ -124,10 +125,9 @@ export function parseEndpoint(payload: Uint8Array): Endpoint | undefined {
 }
 
 export function parseLimits(payload: Uint8Array): Limits {
-  const attributes = parseAttributes(payload, GENL_HEADER_BYTES);
   return {
-    addAddrAccepted: attributes.u32(ATTR_RCV_ADD_ADDRS) ?? 0,
-    subflows: attributes.u32(ATTR_SUBFLOWS) ?? 0,
+    addAddrAccepted: findU32(payload, GENL_HEADER_BYTES, ATTR_RCV_ADD_ADDRS) ?? 0,
+    subflows: findU32(payload, GENL_HEADER_BYTES, ATTR_SUBFLOWS) ?? 0,
   };
 }
 

@@ -232,3 +232,20 @@ export class Attributes {
 export function parseAttributes(bytes: Uint8Array, from = 0): Attributes {
   return new Attributes(bytes, from, bytes.length);
 }
+
+/**
+ * One u32 attribute without reading the others, for answers that come by the thousand. Of equal types the last
+ * counts, as everywhere.
+ */
+export function findU32(bytes: Uint8Array, from: number, wanted: number): number | undefined {
+  let found: number | undefined;
+  for (let at = from; at + HEADER_BYTES <= bytes.length;) {
+    const length = u16At(bytes, at);
+    if (length < HEADER_BYTES || at + length > bytes.length) break;
+    if ((u16At(bytes, at + 2) & NLA_TYPE_MASK) === wanted && length >= HEADER_BYTES + 4) {
+      found = u32At(bytes, at + HEADER_BYTES);
+    }
+    at += align4(length);
+  }
+  return found;
+}

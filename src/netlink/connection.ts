@@ -163,6 +163,11 @@ export class NetlinkConnection {
 
   /** The messages of the next datagram: views of memory that is not written to again. */
   #receive(operation: string): NetlinkMessage[] {
+    return parseMessages(this.#receiveBytes(operation));
+  }
+
+  /** The next datagram, in memory that is not written to again. */
+  #receiveBytes(operation: string): Uint8Array {
     if (this.#memory.length < READ_BYTES) this.#memory = outsideHeap(BLOCK_BYTES);
     for (;;) {
       const length = libc.recv(this.#fd, this.#memory, READ_BYTES, MSG_TRUNC);
@@ -174,7 +179,7 @@ export class NetlinkConnection {
       if (length >= 0) {
         const datagram = this.#memory.subarray(0, length);
         this.#memory = this.#memory.subarray(align8(length));
-        return parseMessages(datagram);
+        return datagram;
       }
       const errno = lastErrno();
       if (errno === EAGAIN) {

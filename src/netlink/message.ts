@@ -73,10 +73,12 @@ export function emitMessages(
   const bytes = new Uint8Array(total);
   const view = new DataView(bytes.buffer);
   let at = 0;
-  for (const [i, payload] of payloads.entries()) {
-    emitHeader(view, at, HEADER_BYTES + payload.length, type, flags, firstSequence + i);
+  let sequence = firstSequence;
+  for (const payload of payloads) {
+    emitHeader(view, at, HEADER_BYTES + payload.length, type, flags, sequence);
     bytes.set(payload, at + HEADER_BYTES);
     at += align4(HEADER_BYTES + payload.length);
+    sequence++;
   }
   return bytes;
 }

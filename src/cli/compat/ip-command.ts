@@ -95,7 +95,7 @@ function runOptions(
     session.close();
     return report(end, output);
   };
-  const monitor = () => runMonitor(printer.events(), output);
+  const monitor = () => runMonitor(printer.events(), output, receiveBufferBytes);
   if (batch !== undefined) {
     return new IpBatch(session, output, { path: batch, force, runMonitor: monitor }).run().then(finish);
   }

@@ -22,24 +22,31 @@ function subscriptionFailure(error: unknown): Exit | CommandFailure {
   return { kind: 'exit', exitCode: ARGUMENT_ERROR, stderr };
 }
 
-/** Resolves at a signal, or at once with why it could not begin. */
+/**
+ * Resolves at a signal, or at once with why it could not begin.
+ * @param receiveBufferBytes how much the kernel may hold for us; by default more than ip's 1 MiB
+ */
 export async function runMonitor(
   printer: EventPrinter,
   output: Output,
+  receiveBufferBytes: number | undefined,
 ): Promise<Exit | CommandFailure | undefined> {
   // Signals first: from the moment that events are being gathered, an end has to print what came.
   const ended = endOfSignal();
   let watch;
   try {
-    watch = watchMptcpEvents({
-      onEvent: (event) => output.write(printer.event(event)),
-      onOverrun: () => {
-        const { stdout, stderr } = printer.overrun();
-        if (stdout !== undefined) output.write(stdout);
-        if (stderr !== undefined) output.error(stderr);
+    watch = watchMptcpEvents(
+      {
+        onEvent: (event) => output.write(printer.event(event)),
+        onOverrun: () => {
+          const { stdout, stderr } = printer.overrun();
+          if (stdout !== undefined) output.write(stdout);
+          if (stderr !== undefined) output.error(stderr);
+        },
+        onDrained: () => output.flush(),
       },
-      onDrained: () => output.flush(),
-    });
+      receiveBufferBytes === undefined ? {} : { receiveBufferBytes },
+    );
   } catch (error) {
     return subscriptionFailure(error);
   }
