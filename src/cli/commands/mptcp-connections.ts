@@ -71,6 +71,7 @@ class View {
     this.#output = output;
   }
 
+  /** @param before what stands before the reading, unless it is JSON */
   show(before: string): void {
     const reading = read();
     const links = readLinks();
@@ -84,12 +85,13 @@ class View {
 }
 
 /** Redraws until a signal; resolves then. */
-function runWatch(view: View, intervalS: number): Promise<void> {
-  const before = process.stdout.isTTY ? CLEAR_SCREEN : '';
-  return new Promise((resolve, reject) => {
+async function runWatch(view: View, intervalS: number): Promise<void> {
+  const clear = process.stdout.isTTY ? CLEAR_SCREEN : undefined;
+  view.show(clear ?? '');
+  await new Promise<void>((resolve, reject) => {
     const show = () => {
       try {
-        view.show(before);
+        view.show(clear ?? '\n');
       } catch (error) {
         clearInterval(timer);
         reject(error);
@@ -102,7 +104,6 @@ function runWatch(view: View, intervalS: number): Promise<void> {
         resolve();
       });
     }
-    show();
   });
 }
 
