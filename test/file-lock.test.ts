@@ -1,5 +1,5 @@
 /** FileLock between real processes: a process that is killed loses its lock, and a second one never gets in beside it. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -56,6 +56,21 @@ it('release leaves a file alone that has taken the place of its own', () => {
   writeFileSync(path, 'another');
   lock?.release();
   expect(existsSync(path)).toBe(true);
+});
+
+it('is to be had on a full disk, where nobody can write who has it', () => {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'none', folder]);
+  try {
+    writeFileSync(join(folder, 'filler'), new Uint8Array(4096));
+    const lock = FileLock.tryTake(path);
+    expect(lock).toBeDefined();
+    expect(FileLock.holderOf(path)).toBeUndefined();
+    expect(FileLock.tryTake(path)).toBeUndefined();
+    lock?.release();
+    expect(existsSync(path)).toBe(false);
+  } finally {
+    execFileSync('umount', [folder]);
+  }
 });
 
 it('knows no holder of a file that names none', () => {

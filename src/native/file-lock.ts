@@ -32,6 +32,16 @@ function lockDescriptor(fd: number, path: string): boolean {
   }
 }
 
+/** The process's number, for people: a lock whose file could not be written, on a full disk, is a lock all the same. */
+function writeHolder(fd: number): void {
+  try {
+    ftruncateSync(fd);
+    writeSync(fd, `${process.pid}\n`, 0);
+  } catch {
+    // `holderOf` finds no number then, or half of none.
+  }
+}
+
 function inodeOf(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.ino;
 }
@@ -47,7 +57,7 @@ export class FileLock {
 
   /**
    * Takes the lock and writes this process's number into the file, or returns `undefined` when another process has it.
-   * @throws the errors of open(2); SystemError when the file system has no locks
+   * @throws the errors of open(2) and write(2), without keeping the lock; SystemError when the file system has no locks
    */
   static tryTake(path: string): FileLock | undefined {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
@@ -57,8 +67,7 @@ export class FileLock {
         locked = lockDescriptor(fd, path);
         if (!locked) return undefined;
         if (inodeOf(path) === fstatSync(fd).ino) {
-          ftruncateSync(fd);
-          writeSync(fd, `${process.pid}\n`, 0);
+          writeHolder(fd);
           return new FileLock(path, fd);
         }
         locked = false;
