@@ -2,12 +2,23 @@
  * The supervisor and what is not its own: other programs' endpoints, limits, rules and routes; an earlier process
  * that was killed; a second one. The host is drawn in support/up-host.ts.
  */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { bundleTypeScript } from './support/bundle.ts';
-import { until, UpHost } from './support/up-host.ts';
+import { pathStates, until, UpHost } from './support/up-host.ts';
 
 let host: UpHost;
 
@@ -165,6 +176,72 @@ describe('the record', () => {
     expect(second.status().endpoints.map((endpoint) => endpoint.ours)).toEqual([false, true]);
     await host.stop(second);
     expect(host.changesSince(before)).toEqual([]);
+  });
+});
+
+it.each([
+  ['a folder', (path: string) => mkdirSync(path)],
+  ['a pipe that nobody writes to', (path: string) => execFileSync('mkfifo', [path])],
+  ['of two gigabytes', (path: string) => execFileSync('truncate', ['-s', '2G', path])],
+])('a record that is %s is told of, and delays nothing', async (_, make) => {
+  twoUplinks();
+  const supervisor = await host.start();
+  const path = host.statePath('json')!;
+  await host.stop(supervisor);
+  make(path);
+  const second = await host.start();
+  expect(host.log.filter((line) => line.includes('cannot be read as a record'))).toHaveLength(1);
+  expect(host.endpoints()).toHaveLength(2);
+  await host.stop(second);
+  expect(host.stateFiles()).toEqual([]);
+});
+
+describe('a full disk', () => {
+  let filler: string;
+
+  beforeEach(() => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=700', 'none', host.stateFolder]);
+    filler = join(host.stateFolder, 'filler');
+  });
+
+  afterEach(() => {
+    execFileSync('umount', [host.stateFolder]);
+  });
+
+  function fillDisk(): void {
+    const fd = openSync(filler, 'w');
+    try {
+      for (;;) writeSync(fd, new Uint8Array(4096));
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'ENOSPC' });
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  it('no endpoint is made that could not be recorded; the rest goes on, and the end removes all', async () => {
+    twoUplinks();
+    await host.settle();
+    const before = host.snapshot();
+    fillDisk();
+    const supervisor = await host.start();
+    expect(host.endpoints()).toEqual([]);
+    expect(host.rules()).toHaveLength(2);
+    expect(host.log.filter((line) => line.includes('ENOSPC'))).toHaveLength(1);
+    expect(pathStates(supervisor.status())).toEqual(['c1 10.1.0.2 waiting', 'c2 10.2.0.2 waiting']);
+
+    rmSync(filler);
+    host.ip('addr add 10.1.0.3/24 dev c1');
+    await until(() => host.endpoints().length === 3, 'endpoints, now that there is space');
+    expect(host.limits()).not.toBe('add_addr_accepted 0 subflows 2');
+    expect(host.log.join('\n')).not.toContain('another program');
+
+    fillDisk();
+    host.ip('addr del 10.1.0.3/24 dev c1');
+    await until(() => host.endpoints().length === 2 && host.rules().length === 2, 'the address to go');
+    await host.stop(supervisor);
+    expect(host.changesSince(before)).toEqual([]);
+    expect(host.stateFiles()).toEqual(['filler']);
   });
 });
 

@@ -100,8 +100,17 @@ export class EndpointOwner {
     return this.#owned.length > 0 || Object.keys(this.#raised).length > 0;
   }
 
-  #save(): void {
-    this.#journal.save({ endpoints: this.#owned, limits: this.#raised });
+  /**
+   * @returns why the record could not be written, for the user. That is no reason to stop after something was undone:
+   * a record that tells of more than there is does no harm.
+   */
+  #save(): string[] {
+    try {
+      this.#journal.save({ endpoints: this.#owned, limits: this.#raised });
+      return [];
+    } catch (error) {
+      return [errorText(error)];
+    }
   }
 
   #plan(wanted: readonly WantedEndpoint[], present: readonly Endpoint[]): EndpointPlan {
@@ -116,9 +125,7 @@ export class EndpointOwner {
   /** Drops from the record what is no longer there: another program removed it, and what it makes is its own. */
   #forgetVanished(present: readonly Endpoint[]): void {
     const there = stillThere({ owned: this.#owned, present });
-    if (there.length === this.#owned.length) return;
-    this.#owned = there;
-    this.#save();
+    if (there.length < this.#owned.length) this.#owned = there;
   }
 
   /**
@@ -126,6 +133,13 @@ export class EndpointOwner {
    * change of routing: what the kernel sends then must still find its way.
    */
   retire(wanted: readonly WantedEndpoint[]): string[] {
+    const before = this.#owned;
+    const failures = this.#remove(wanted);
+    if (this.#owned !== before) failures.push(...this.#save());
+    return failures;
+  }
+
+  #remove(wanted: readonly WantedEndpoint[]): string[] {
     const present = this.#kernel.endpoints();
     this.#forgetVanished(present);
     return this.#delete(this.#plan(wanted, present).deletions);
@@ -145,10 +159,7 @@ export class EndpointOwner {
         else failures.push(errorText(error));
       }
     }
-    if (gone.size > 0) {
-      this.#owned = this.#owned.filter((record) => !gone.has(record));
-      this.#save();
-    }
+    if (gone.size > 0) this.#owned = this.#owned.filter((record) => !gone.has(record));
     return failures;
   }
 
@@ -175,8 +186,11 @@ export class EndpointOwner {
   #add(additions: readonly EndpointAddition[]): 'full' | 'raced' | string[] {
     const before = this.#owned;
     this.#owned = [...before, ...additions.map(recordOf)];
-    this.#save();
-    const failures: string[] = [];
+    const failures = this.#save();
+    if (failures.length > 0) {
+      this.#owned = before;
+      return failures;
+    }
     let verdict: 'full' | 'raced' | undefined;
     const made = new Set<EndpointAddition>();
     for (const addition of additions) {
@@ -194,7 +208,7 @@ export class EndpointOwner {
     }
     if (made.size < additions.length) {
       this.#owned = [...before, ...additions.filter((addition) => made.has(addition)).map(recordOf)];
-      this.#save();
+      failures.push(...this.#save());
     }
     return verdict ?? failures;
   }
@@ -220,17 +234,19 @@ export class EndpointOwner {
         ...(this.#maximum === undefined ? {} : { maximum: this.#maximum }),
       });
       for (const name of plan.lost) this.#leaveAlone(name, present[name]);
-      if (Object.keys(plan.set).length === 0) {
-        this.#remember(plan.raised);
+      const former = this.#raised;
+      const unsaved = this.#remember(plan.raised);
+      failures.push(...unsaved);
+      if (Object.keys(plan.set).length === 0) return this.#limitsReport(present, failures);
+      if (unsaved.length > 0) {
+        this.#raised = former;
         return this.#limitsReport(present, failures);
       }
-      const former = this.#raised;
-      this.#remember(plan.raised);
       try {
         this.#kernel.setLimits(plan.set);
         this.#limitsRaised++;
       } catch (error) {
-        this.#remember(former);
+        failures.push(...this.#remember(former));
         const largest = Math.max(...Object.values(plan.set));
         if (!isErrno(error, EINVAL) || largest === 0) {
           failures.push(errorText(error));
@@ -246,14 +262,15 @@ export class EndpointOwner {
     return { limits, failures, ...(this.#maximum === undefined ? {} : { maximum: this.#maximum }) };
   }
 
-  #remember(raised: RaisedLimits): void {
+  /** @returns why it could not be written */
+  #remember(raised: RaisedLimits): string[] {
     const same = LIMIT_NAMES.every(
       (name) =>
         raised[name]?.set === this.#raised[name]?.set && raised[name]?.former === this.#raised[name]?.former,
     );
-    if (same) return;
+    if (same) return [];
     this.#raised = raised;
-    this.#save();
+    return this.#save();
   }
 
   #leaveAlone(name: LimitName, present: number): void {
@@ -266,7 +283,7 @@ export class EndpointOwner {
 
   /** Removes the own endpoints and puts the limits back. The rest of the host's endpoints and limits stay. */
   removeAll(): string[] {
-    const failures = this.retire([]);
+    const failures = this.#remove([]);
     const restored = planRestore({ present: this.#kernel.limits(), raised: this.#raised });
     try {
       if (Object.keys(restored).length > 0) this.#kernel.setLimits(restored);
@@ -274,9 +291,7 @@ export class EndpointOwner {
     } catch (error) {
       failures.push(errorText(error));
     }
-    if (failures.length === 0) this.#owned = [];
-    this.#save();
-    return failures;
+    return [...failures, ...this.#save()];
   }
 }
 

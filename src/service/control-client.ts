@@ -7,8 +7,13 @@ import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { WeftError } from '../base/index.ts';
 import { CONTROL_CALLS, type ControlApi, type ControlFailure, type StatusReport } from './control-api.ts';
-import { controlSocketPath, networkNamespaceInode } from './runtime-folder.ts';
-import { currentUser, runtimeFolderCandidates, type RuntimeUser } from './runtime-folder.ts';
+import {
+  controlSocketPath,
+  currentUser,
+  networkNamespaceInode,
+  runtimeFolderCandidates,
+  type RuntimeUser,
+} from './runtime-folder.ts';
 
 const ANSWER_TIMEOUT_MS = 10_000;
 /** BOUNDED: far above what `CONNECTIONS_SHOWN_MAX` connections take. */

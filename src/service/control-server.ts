@@ -5,10 +5,11 @@
  *
  * References: unix(7) (permissions), control-api.ts (the calls).
  */
-import { readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
 import { errorText, WeftError, type Logger } from '../base/index.ts';
 import { FileLock } from '../native/index.ts';
+import { takeLock } from './abandoned.ts';
 import { CONTROL_CALLS, type ControlApi, type ControlFailure } from './control-api.ts';
 import { controlSocketPath, lockPath } from './runtime-folder.ts';
 
@@ -29,28 +30,13 @@ const SOCKET_PATH_MAX_BYTES = 107;
  */
 export function takeServiceLock(folder: string, netnsInode: number): FileLock {
   const path = lockPath(folder, netnsInode);
-  const lock = FileLock.tryTake(path);
+  const lock = takeLock(path);
   if (lock !== undefined) return lock;
   const holder = FileLock.holderOf(path);
   throw new WeftError(`Weft is already running here${holder === undefined ? '' : ` (process ${holder})`}`, {
     code: 'ALREADY_RUNNING',
     hint: '"weft status" shows it; stop it before you start another',
   });
-}
-
-/**
- * Removes what killed processes of other network namespaces left: sockets whose lock nobody holds. Those namespaces
- * are usually gone, so nobody else would.
- */
-export function removeAbandoned(folder: string, ownNetnsInode: number): void {
-  for (const name of readdirSync(folder)) {
-    const netnsInode = Number(/^control-(\d+)\.lock$/.exec(name)?.[1] ?? NaN);
-    if (Number.isNaN(netnsInode) || netnsInode === ownNetnsInode) continue;
-    const lock = FileLock.tryTake(lockPath(folder, netnsInode));
-    if (lock === undefined) continue;
-    rmSync(controlSocketPath(folder, netnsInode), { force: true });
-    lock.release();
-  }
 }
 
 async function buildServer(api: ControlApi): Promise<FastifyInstance> {

@@ -70,7 +70,7 @@ export async function openLog(options: LogOptions): Promise<Logger> {
     hideObject: true,
     messageFormat: (fields, messageKey) => formatLogMessage(fields, messageKey, options.verbose === true),
     customPrettifiers: {
-      // `12:03:04 INFO  text` rather than `[12:03:04] INFO: text`.
+      // `12:03:04 INFO: text` rather than `[12:03:04] INFO: text`.
       time: (time) => time as string,
       level: (_level, _key, _log, { labelColorized }) => labelColorized,
     },

@@ -31,6 +31,14 @@ describe('the state file', () => {
       'a limit without value',
       '{"version":1,"cookie":"1","bootId":"b","owned":{"endpoints":[],"limits":{"subflows":{"former":2}}}}',
     ],
+    [
+      'a negative number',
+      '{"version":1,"cookie":"1","bootId":"b","owned":{"endpoints":[],"limits":{"subflows":{"former":-2,"set":4}}}}',
+    ],
+    [
+      'a limit that was lowered',
+      '{"version":1,"cookie":"1","bootId":"b","owned":{"endpoints":[],"limits":{"subflows":{"former":1000000000,"set":4}}}}',
+    ],
   ])('refuses %s', (_, text) => expect(parseStateFile(text)).toBeUndefined());
 
   it('refuses every part of itself, and never throws', () => {

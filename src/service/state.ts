@@ -5,10 +5,9 @@
  * Invariants: the file is replaced as a whole or not at all; it is believed only for the very namespace and boot
  * that it was written in, because numbers of namespaces are used again, and endpoints end with their namespace.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errorText, WeftError, type Logger } from '../base/index.ts';
-import { AF_INET } from '../base/index.ts';
+import { AF_INET, errorText, WeftError, type Logger } from '../base/index.ts';
 import {
   closeFd,
   FileLock,
@@ -21,6 +20,7 @@ import {
   SystemError,
 } from '../native/index.ts';
 import { OWNS_NOTHING, type Ownership, type OwnershipJournal } from '../pathmanager/index.ts';
+import { takeLock } from './abandoned.ts';
 
 /** What tells one network namespace from every other, at any time. */
 export interface NamespaceIdentity {
@@ -55,6 +55,8 @@ export function namespaceIdentity(netns?: string): NamespaceIdentity {
 }
 
 const FORMAT_VERSION = 1;
+/** BOUNDED: far above what a record of 255 endpoints takes. */
+const FILE_MAX_BYTES = 1 << 20;
 
 interface StateFile {
   readonly version: number;
@@ -68,14 +70,17 @@ interface StateFile {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null;
 
+const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0;
+
+/** Limits are only ever raised, so what is put back is less than what the kernel has taken already. */
 const isLimit = (value: unknown): boolean =>
   value === undefined ||
-  (isRecord(value) && Number.isInteger(value['former']) && Number.isInteger(value['set']));
+  (isRecord(value) && isCount(value['former']) && isCount(value['set']) && value['former'] < value['set']);
 
 const isEndpoint = (value: unknown): boolean =>
   isRecord(value) &&
   typeof value['address'] === 'string' &&
-  ['id', 'linkIndex', 'flags'].every((name) => Number.isInteger(value[name]));
+  ['id', 'linkIndex', 'flags'].every((name) => isCount(value[name]));
 
 /** Reads the file's text; `undefined` when it is not such a file. Pure. */
 export function parseStateFile(text: string): StateFile | undefined {
@@ -111,6 +116,8 @@ export class StateJournal implements OwnershipJournal {
   readonly #namespace: NamespaceIdentity;
   readonly #logger: Logger;
   readonly #lock: FileLock;
+  /** Something that is no record stands in its place, and renaming may not replace it. */
+  #damaged = false;
 
   private constructor(path: string, namespace: NamespaceIdentity, lock: FileLock, logger: Logger) {
     this.#path = path;
@@ -126,7 +133,7 @@ export class StateJournal implements OwnershipJournal {
   static open(folder: string, namespace: NamespaceIdentity, logger: Logger): StateJournal {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const base = join(folder, `paths-${namespace.inode}`);
-    const lock = FileLock.tryTake(`${base}.lock`);
+    const lock = takeLock(`${base}.lock`);
     if (lock === undefined) {
       const holder = FileLock.holderOf(`${base}.lock`);
       const who = holder === undefined ? 'another process' : `process ${holder}`;
@@ -139,15 +146,13 @@ export class StateJournal implements OwnershipJournal {
   }
 
   load(): Ownership {
-    let text: string;
-    try {
-      text = readFileSync(this.#path, 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return OWNS_NOTHING;
-      throw error;
-    }
-    const file = parseStateFile(text);
+    const stat = lstatSync(this.#path, { throwIfNoEntry: false });
+    if (stat === undefined) return OWNS_NOTHING;
+    // Reading anything else could wait for ever, or fill the memory.
+    const readable = stat.isFile() && stat.size <= FILE_MAX_BYTES;
+    const file = readable ? parseStateFile(readFileSync(this.#path, 'utf8')) : undefined;
     if (file === undefined) {
+      this.#damaged = true;
       this.#logger.warn(
         { path: this.#path },
         `"${this.#path}" cannot be read as a record of endpoints; what an earlier Weft left may stay`,
@@ -160,23 +165,26 @@ export class StateJournal implements OwnershipJournal {
 
   save(owned: Ownership): void {
     if (owned.endpoints.length === 0 && Object.keys(owned.limits).length === 0) {
-      rmSync(this.#path, { force: true });
+      rmSync(this.#path, { force: true, recursive: true });
       return;
     }
     const temporary = `${this.#path}.new`;
     try {
       // Left by a process that died while it wrote; the lock says that no other is writing.
       rmSync(temporary, { force: true });
+      if (this.#damaged) rmSync(this.#path, { force: true, recursive: true });
+      this.#damaged = false;
       writeFileSync(temporary, formatStateFile(owned, this.#namespace, process.pid), {
         mode: 0o600,
         flag: 'wx',
       });
       renameSync(temporary, this.#path);
     } catch (error) {
+      rmSync(temporary, { force: true });
       throw new WeftError(`write "${this.#path}": ${errorText(error)}`, {
         code: 'STATE',
         cause: error,
-        hint: 'without this record nothing is changed on the host, because a crash could not be cleaned up after',
+        hint: 'without this record no endpoint is made and no limit raised, because a crash could not be cleaned up after',
       });
     }
   }

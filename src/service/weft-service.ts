@@ -10,9 +10,10 @@ import { errorText, formatSocketAddress, WeftError, type Logger } from '../base/
 import { listConnections, type MptcpConnection } from '../mptcp/index.ts';
 import type { FileLock } from '../native/index.ts';
 import { ProxyServer, type ListenAddress } from '../proxy/index.ts';
+import { removeAbandoned } from './abandoned.ts';
 import { reportConnections } from './connection-report.ts';
 import { API_VERSION, type ControlApi, type StatusReport } from './control-api.ts';
-import { ControlServer, removeAbandoned, takeServiceLock } from './control-server.ts';
+import { ControlServer, takeServiceLock } from './control-server.ts';
 import { explainMultipath } from './explain.ts';
 import { networkNamespaceInode, prepareRuntimeFolder } from './runtime-folder.ts';
 import { Supervisor } from './supervisor.ts';
@@ -41,7 +42,8 @@ function linkByAddress(): Map<string, string> {
 export class WeftService implements ControlApi {
   readonly #options: WeftOptions;
   readonly #logger: Logger;
-  readonly #startedAtMs = Date.now();
+  /** Of the monotonic clock: nobody sets that one. */
+  readonly #startedAtMs = performance.now();
   #lock: FileLock | undefined;
   #proxy: ProxyServer | undefined;
   #supervisor: Supervisor | undefined;
@@ -81,7 +83,7 @@ export class WeftService implements ControlApi {
     try {
       removeAbandoned(folder, networkNamespaceInode());
     } catch (error) {
-      this.#logger.debug({}, `old control sockets stay: ${errorText(error)}`);
+      this.#logger.debug({}, `what killed processes left in "${folder}" stays: ${errorText(error)}`);
     }
     return folder;
   }
@@ -168,7 +170,7 @@ export class WeftService implements ControlApi {
       apiVersion: API_VERSION,
       version,
       pid: process.pid,
-      upForMs: Date.now() - this.#startedAtMs,
+      upForMs: Math.round(performance.now() - this.#startedAtMs),
       ...supervised,
       actions: { ...supervised.actions },
       proxy: { addresses: this.proxyAddresses, allowRemote, multipath, counters: { ...proxy.counters() } },
