@@ -321,6 +321,11 @@ describe('how it starts, tells and ends', () => {
     const wrongAddress = await runWeft(host, 'up', '--listen', '::1:80');
     expect(wrongAddress.code).toBe(1);
     expect(wrongAddress.stderr).toMatch(/brackets: \[::1\]:13128/);
+    const wrongLink = await runWeft(host, 'up', '--backup', 'no such link');
+    expect(wrongLink.code).toBe(1);
+    expect(wrongLink.stderr).toMatch(
+      /'--backup <name>' argument 'no such link' is invalid. No link can have/,
+    );
     expect((await runWeft(host, '--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseListen } from './listen-address.ts';
+import { addListen, parseListen } from './listen-address.ts';
 
 describe('parseListen', () => {
   it.each([
@@ -33,5 +33,17 @@ describe('parseListen', () => {
     ['256.0.0.1:80', /not an IP address/],
     ['', /ADDRESS:PORT/],
     [':80', /not an IP address/],
+    ['[fe80::1%eth0]:80', /zone/],
+    ['[::ffff:127.0.0.1]:80', /IPv4 address/],
+    ['224.0.0.1:80', /groups of hosts/],
+    ['255.255.255.255:80', /groups of hosts/],
+    ['[ff02::1]:80', /groups of hosts/],
   ])('says what is wrong with "%s"', (text, expected) => expect(parseListen(text)).toMatch(expected));
+});
+
+it('addListen takes the same address once, and port 0 as often as it is given', () => {
+  const one = { address: '127.0.0.1', port: 80 };
+  const any = { address: '127.0.0.1', port: 0 };
+  expect(addListen([one], [one, { ...one, port: 81 }])).toEqual([one, { ...one, port: 81 }]);
+  expect(addListen([any], [any])).toEqual([any, any]);
 });

@@ -1,5 +1,5 @@
 /** `--listen`: an address and a port as people write them (pure). */
-import { canonicalIp } from '../base/index.ts';
+import { canonicalIp, inPrefix, type Prefix } from '../base/index.ts';
 
 export interface ListenAddress {
   readonly address: string;
@@ -20,6 +20,14 @@ function parsePort(text: string): number | undefined {
   return port >= 0 && port <= 65_535 ? port : undefined;
 }
 
+/** Addresses that the kernel may take, and at which no connection arrives. */
+const NOT_OF_A_HOST: readonly Prefix[] = [
+  { address: '224.0.0.0', length: 4 },
+  { address: '255.255.255.255', length: 32 },
+  { address: 'ff00::', length: 8 },
+];
+const MAPPED: Prefix = { address: '::ffff:0.0.0.0', length: 96 };
+
 /**
  * `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` or just `8080` (the latter two are both loopback addresses). Port 0
  * lets the kernel choose. Returns what is wrong, as text, when it is none of these.
@@ -38,7 +46,24 @@ export function parseListen(text: string): readonly ListenAddress[] | string {
   const address = canonicalIp(host);
   const bracketed = match[1] !== undefined;
   if (address === undefined || address.includes(':') !== bracketed) {
-    return `"${host}" is not an IP address; names are not looked up here`;
+    const zone = host.includes('%')
+      ? 'addresses with a zone are not supported'
+      : 'names are not looked up here';
+    return `"${host}" is not an IP address; ${zone}`;
   }
+  if (NOT_OF_A_HOST.some((prefix) => inPrefix(address, prefix))) {
+    return `"${host}" is for groups of hosts, and the proxy needs an address of this one`;
+  }
+  if (inPrefix(address, MAPPED)) return `write "${host}" as an IPv4 address`;
   return [{ address, port }];
+}
+
+/** Adds addresses to those given before; naming one twice is no mistake, but port 0 is another port each time. */
+export function addListen(
+  previous: readonly ListenAddress[],
+  more: readonly ListenAddress[],
+): readonly ListenAddress[] {
+  const isNew = ({ address, port }: ListenAddress) =>
+    port === 0 || !previous.some((known) => known.address === address && known.port === port);
+  return [...previous, ...more.filter(isNew)];
 }

@@ -8,7 +8,7 @@ import { platformProblem } from '../../native/index.ts';
 import { RouteNetlink } from '../../netlink/index.ts';
 import { openLog, wantsColor, WeftService } from '../../service/index.ts';
 import { greeting } from '../greeting.ts';
-import { DEFAULT_LISTEN, parseListen, type ListenAddress } from '../listen-address.ts';
+import { addListen, DEFAULT_LISTEN, parseListen, type ListenAddress } from '../listen-address.ts';
 import { packageVersion } from '../version.ts';
 
 interface UpOptions {
@@ -131,12 +131,20 @@ async function runUp(options: UpOptions): Promise<void> {
   process.exit(stopped && 'signal' in reason ? 0 : 1);
 }
 
-const collect = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
+/** The kernel's own rule for names (dev_valid_name in net/core/dev.c); IFNAMSIZ is 16 with the terminating zero. */
+const LINK_NAME = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
 
-function collectListen(value: string, previous: readonly ListenAddress[] = []): ListenAddress[] {
+function collectLink(value: string, previous: readonly string[] = []): readonly string[] {
+  if (!LINK_NAME.test(value)) {
+    throw new InvalidArgumentError('No link can have this name; "ip link" shows those of this machine.');
+  }
+  return [...previous, value];
+}
+
+function collectListen(value: string, previous: readonly ListenAddress[] = []): readonly ListenAddress[] {
   const parsed = parseListen(value);
   if (typeof parsed === 'string') throw new InvalidArgumentError(`${parsed}.`);
-  return [...previous, ...parsed];
+  return addListen(previous, parsed);
 }
 
 const HELP = `
@@ -165,9 +173,13 @@ export function upCommand(): Command {
     .description(
       'Runs a local HTTP proxy whose connections use every path of this machine (Multipath TCP), and sets up and follows those paths.',
     )
-    .option('--interface <name>', 'use only this link; may be given more than once', collect)
-    .option('--exclude <name>', 'never use this link; may be given more than once', collect)
-    .option('--backup <name>', 'use this link only when no other works; may be given more than once', collect)
+    .option('--interface <name>', 'use only this link; may be given more than once', collectLink)
+    .option('--exclude <name>', 'never use this link; may be given more than once', collectLink)
+    .option(
+      '--backup <name>',
+      'use this link only when no other works; may be given more than once',
+      collectLink,
+    )
     .option(
       '--listen <address:port>',
       'where the proxy listens; may be given more than once (default: 127.0.0.1:13128 and [::1]:13128)',
