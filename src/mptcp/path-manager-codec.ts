@@ -6,7 +6,7 @@
  *
  * References: <linux/mptcp_pm.h>, Documentation/netlink/specs/mptcp_pm.yaml.
  */
-import { AF_INET, AF_INET6, formatIp, parseIp } from '../base/ip.ts';
+import { AF_INET, AF_INET6, parseIp } from '../base/ip.ts';
 import { WeftError } from '../base/errors.ts';
 import {
   findU32,
@@ -112,11 +112,10 @@ export function emitTokenCommand(
 /** `undefined` when the payload holds no endpoint. */
 export function parseEndpoint(payload: Uint8Array): Endpoint | undefined {
   const nest = parseAttributes(payload, GENL_HEADER_BYTES).nested(ATTR_ADDR);
-  const bytes = nest?.bytes(ADDR_ADDR4) ?? nest?.bytes(ADDR_ADDR6);
-  if (nest === undefined || bytes === undefined || (bytes.length !== 4 && bytes.length !== 16))
-    return undefined;
+  const address = nest?.ip(ADDR_ADDR4) ?? nest?.ip(ADDR_ADDR6);
+  if (nest === undefined || address === undefined) return undefined;
   return {
-    address: formatIp(bytes),
+    address,
     port: nest.u16(ADDR_PORT) ?? 0,
     id: nest.u8(ADDR_ID) ?? 0,
     flags: nest.u32(ADDR_FLAGS) ?? 0,
@@ -153,11 +152,6 @@ const EVENT = {
   serverSide: 18,
 } as const;
 
-function ip(attributes: Attributes, type: number, length: number): string | undefined {
-  const bytes = attributes.bytes(type);
-  return bytes === undefined || bytes.length < length ? undefined : formatIp(bytes.subarray(0, length));
-}
-
 /** Older kernels send some of these narrower or wider than newer ones; any width is read. */
 function unsigned(attributes: Attributes, type: number): number | undefined {
   return attributes.u32(type) ?? attributes.u16(type) ?? attributes.u8(type);
@@ -176,10 +170,10 @@ export function parseEvent(payload: Uint8Array): MptcpEvent | undefined {
     family: attributes.u16(EVENT.family),
     localId: attributes.u8(EVENT.localId),
     remoteId: attributes.u8(EVENT.remoteId),
-    sourceAddress4: ip(attributes, EVENT.source4, 4),
-    sourceAddress6: ip(attributes, EVENT.source6, 16),
-    destinationAddress4: ip(attributes, EVENT.destination4, 4),
-    destinationAddress6: ip(attributes, EVENT.destination6, 16),
+    sourceAddress4: attributes.ip(EVENT.source4),
+    sourceAddress6: attributes.ip(EVENT.source6),
+    destinationAddress4: attributes.ip(EVENT.destination4),
+    destinationAddress6: attributes.ip(EVENT.destination6),
     sourcePort: attributes.be16(EVENT.sourcePort),
     destinationPort: attributes.be16(EVENT.destinationPort),
     backup: attributes.u8(EVENT.backup),

@@ -8,7 +8,7 @@
  *
  * References: rtnetlink(7), <linux/if_addr.h>.
  */
-import { AF_INET, AF_INET6, familyOf, formatIp, parseIp } from '../base/ip.ts';
+import { AF_INET, AF_INET6, familyOf, parseIp } from '../base/ip.ts';
 import { WeftError } from '../base/errors.ts';
 import { parseAttributes, PayloadWriter } from './attributes.ts';
 import type { InterfaceAddress } from './route-types.ts';
@@ -61,18 +61,17 @@ export function emitAddress(spec: AddressSpec): Uint8Array {
   return writer.finish();
 }
 
-/** `undefined` when the payload is too short or of another family. */
+/** `undefined` when the payload is too short, of another family, or without an address. */
 export function parseAddress(payload: Uint8Array): InterfaceAddress | undefined {
   if (payload.length < IFADDRMSG_BYTES) return undefined;
   const family = payload[0];
   if (family !== AF_INET && family !== AF_INET6) return undefined;
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   const attributes = parseAttributes(payload, IFADDRMSG_BYTES);
-  const remote = attributes.bytes(IFA_ADDRESS);
-  const local = attributes.bytes(IFA_LOCAL) ?? remote;
-  if (local === undefined) return undefined;
-  const address = formatIp(local);
-  const peer = remote === undefined ? address : formatIp(remote);
+  const remote = attributes.ip(IFA_ADDRESS);
+  const address = attributes.ip(IFA_LOCAL) ?? remote;
+  if (address === undefined) return undefined;
+  const peer = remote ?? address;
   const label = attributes.text(IFA_LABEL);
   return {
     linkIndex: view.getUint32(4, true),

@@ -45,6 +45,19 @@ describe('attributes', () => {
     expect(parsed.u64(3)).toBeUndefined();
   });
 
+  it('takes for an address only what has the length of one', () => {
+    const bytes = new PayloadWriter();
+    for (let length = 0; length <= 20; length++) bytes.bytes(length + 1, new Uint8Array(length).fill(1));
+    const parsed = parseAttributes(bytes.finish());
+    const found = Array.from({ length: 21 }, (_, length) => parsed.ip(length + 1));
+    expect(found.filter((text) => text !== undefined)).toEqual([
+      '1.1.1.1',
+      '101:101:101:101:101:101:101:101',
+    ]);
+    expect(found[4]).toBe('1.1.1.1');
+    expect(parsed.ip(99)).toBeUndefined();
+  });
+
   it('keeps what is whole of every truncated prefix, and says that it was cut', () => {
     const bytes = new PayloadWriter().u32(1, 1).text(2, 'name').u32(3, 3).finish();
     for (let length = 0; length < bytes.length; length++) {

@@ -8,6 +8,8 @@
  * References: <linux/netlink.h>, Documentation/userspace-api/netlink/intro.rst.
  */
 
+import { formatIp } from '../base/ip.ts';
+
 const HEADER_BYTES = 4;
 const NLA_F_NESTED = 0x8000;
 const NLA_TYPE_MASK = 0x3fff;
@@ -207,6 +209,12 @@ export class Attributes {
     if (value === undefined) return undefined;
     const end = value.indexOf(0);
     return decoder.decode(end < 0 ? value : value.subarray(0, end));
+  }
+
+  /** An IP address as canonical text; `undefined` also for a value of neither 4 nor 16 bytes. */
+  ip(type: number): string | undefined {
+    const value = this.bytes(type);
+    return value?.length === 4 || value?.length === 16 ? formatIp(value) : undefined;
   }
 
   nested(type: number): Attributes | undefined {

@@ -124,6 +124,12 @@ describe('links and addresses', () => {
     expect(parseAddress(payload)).toMatchObject({ address: '10.9.9.1', peer: '10.9.9.2', linkIndex: 3 });
   });
 
+  it('makes no address of bytes that are none', () => {
+    // ifaddrmsg of IPv4, then IFA_LOCAL of 3 bytes, or none at all
+    expect(parseAddress(bytesOf('02180000 03000000 0700 0200 0a0101 00'))).toBeUndefined();
+    expect(parseAddress(bytesOf('02180000 03000000'))).toBeUndefined();
+  });
+
   it('writes a veth with its peer', () => {
     const link = parseLink(
       emitNewLink({ name: 'wifi0', kind: 'veth', peer: { name: 'r0', netnsFd: 9 }, mtuBytes: 1400 }),

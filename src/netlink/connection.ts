@@ -15,6 +15,7 @@ import {
   closeFd,
   EAGAIN,
   EINTR,
+  emitSockaddrNetlink,
   ENOBUFS,
   inNamespace,
   lastErrno,
@@ -29,7 +30,6 @@ import {
   SystemError,
   trySetIntOption,
 } from '../native/index.ts';
-import { emitSockaddrNetlink } from '../native/index.ts';
 import { NetlinkError } from './errors.ts';
 import {
   emitMessage,

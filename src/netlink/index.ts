@@ -14,5 +14,13 @@ export type { TokenBucket } from './qdisc.ts';
 export { formatRoute, RouteNetlink, watchRoutes } from './route-netlink.ts';
 export type { RouteQuery, RouteSpec } from './route.ts';
 export * from './route-types.ts';
-export * from './sock-diag.ts';
+export { SocketDiag } from './sock-diag.ts';
+export {
+  STATES_ALL,
+  STATES_CONNECTED,
+  SubflowFlag,
+  type DiagSocket,
+  type DiagSubflow,
+  type SubflowUlp,
+} from './sock-diag-codec.ts';
 export type { RuleSpec } from './rule.ts';

@@ -139,10 +139,8 @@ export function emitRouteLookup(query: RouteQuery): Uint8Array {
 
 /** A gateway in RTA_GATEWAY, or of the other family in RTA_VIA (2 bytes family, address). */
 function parseGateway(attributes: Attributes): string | undefined {
-  const gateway = attributes.bytes(RTA_GATEWAY) ?? attributes.bytes(RTA_VIA)?.subarray(2);
-  return gateway === undefined || (gateway.length !== 4 && gateway.length !== 16)
-    ? undefined
-    : formatIp(gateway);
+  const via = attributes.bytes(RTA_VIA)?.subarray(2);
+  return attributes.ip(RTA_GATEWAY) ?? (via?.length === 4 || via?.length === 16 ? formatIp(via) : undefined);
 }
 
 function parseNextHops(bytes: Uint8Array): NextHop[] {
@@ -160,9 +158,10 @@ function parseNextHops(bytes: Uint8Array): NextHop[] {
   return hops;
 }
 
-export function parsePrefix(bytes: Uint8Array | undefined, length: number): Prefix | undefined {
-  if (bytes === undefined || (bytes.length !== 4 && bytes.length !== 16)) return undefined;
-  return { address: formatIp(bytes), length };
+/** The address in attribute `type` with the prefix length that stands in the message's fixed part. */
+export function parsePrefix(attributes: Attributes, type: number, length: number): Prefix | undefined {
+  const address = attributes.ip(type);
+  return address === undefined ? undefined : { address, length };
 }
 
 /** `undefined` when the payload is too short or of another family. */
@@ -173,12 +172,12 @@ export function parseRoute(payload: Uint8Array): Route | undefined {
   if (family !== AF_INET && family !== AF_INET6) return undefined;
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   const attributes = parseAttributes(payload, RTMSG_BYTES);
-  const destination = parsePrefix(attributes.bytes(RTA_DST), destinationLength);
-  const source = parsePrefix(attributes.bytes(RTA_SRC), sourceLength);
+  const destination = parsePrefix(attributes, RTA_DST, destinationLength);
+  const source = parsePrefix(attributes, RTA_SRC, sourceLength);
   const gateway = parseGateway(attributes);
   const linkIndex = attributes.u32(RTA_OIF);
   const priority = attributes.u32(RTA_PRIORITY);
-  const preferredSource = attributes.bytes(RTA_PREFSRC);
+  const preferredSource = attributes.ip(RTA_PREFSRC);
   const multipath = attributes.bytes(RTA_MULTIPATH);
   return {
     family,
@@ -192,7 +191,7 @@ export function parseRoute(payload: Uint8Array): Route | undefined {
     ...(gateway === undefined ? {} : { gateway }),
     ...(linkIndex === undefined ? {} : { linkIndex }),
     ...(priority === undefined ? {} : { priority }),
-    ...(preferredSource === undefined ? {} : { preferredSource: formatIp(preferredSource) }),
+    ...(preferredSource === undefined ? {} : { preferredSource }),
     ...(multipath === undefined ? {} : { nextHops: parseNextHops(multipath) }),
   };
 }

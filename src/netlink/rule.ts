@@ -66,8 +66,8 @@ export function parseRule(payload: Uint8Array): Rule | undefined {
   const [family, destinationLength = 0, sourceLength = 0, , table = 0, , , action = 0] = payload;
   if (family !== AF_INET && family !== AF_INET6) return undefined;
   const attributes = parseAttributes(payload, RULE_HEADER_BYTES);
-  const source = parsePrefix(attributes.bytes(FRA_SRC), sourceLength);
-  const destination = parsePrefix(attributes.bytes(FRA_DST), destinationLength);
+  const source = parsePrefix(attributes, FRA_SRC, sourceLength);
+  const destination = parsePrefix(attributes, FRA_DST, destinationLength);
   const inputLink = attributes.text(FRA_IIFNAME);
   const outputLink = attributes.text(FRA_OIFNAME);
   const mark = attributes.u32(FRA_FWMARK);
