@@ -1,10 +1,11 @@
 /**
  * Builds dist/: the library modules with their declarations (tsc), then the programs and workers as bundles
- * (esbuild), so that a command loads one small file and nothing that it does not use.
+ * (esbuild), so that a command loads one small file and nothing that it does not use: package.json says that no
+ * module does anything by being imported ("sideEffects"), so unused ones are left out.
  */
 import { build } from 'esbuild';
 import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { root, run } from './setup.mjs';
 
 const src = (name) => join(root, 'src', name);
@@ -31,16 +32,6 @@ const rarelyUsedApart = {
     onResolve({ filter: /^\.\/.*\.ts$/ }, ({ kind, path }) =>
       kind === 'dynamic-import' && path in APART ? { path: APART[path], external: true } : undefined,
     ),
-};
-
-/** A file of ours does nothing by being imported, so what is not used of it, or all of it, can be left out. */
-const onlyWhatIsUsed = {
-  name: 'only-what-is-used',
-  setup: ({ onResolve }) =>
-    onResolve({ filter: /^\.{1,2}\/.*\.ts$/ }, ({ resolveDir, path }) => ({
-      path: resolve(resolveDir, path),
-      sideEffects: false,
-    })),
 };
 
 /** Node's `import()` starts its module loader, which takes 10 ms; a CommonJS neighbour can be had without it. */
@@ -79,7 +70,7 @@ await build({
   banner: {
     js: `'use strict'; const moduleUrl = 'file://' + encodeURI(__filename).replace(/[?#]/g, encodeURIComponent);`,
   },
-  plugins: [rarelyUsedApart, onlyWhatIsUsed],
+  plugins: [rarelyUsedApart],
 });
 requireOwnPart(join(dist, 'bin', 'weft.js'));
 writeFileSync(join(dist, 'bin', 'package.json'), '{ "type": "commonjs" }\n');
