@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import { formatSocketAddress, WeftError } from '../base/index.ts';
 import { clientOf } from './client.ts';
 import type { ProxyTallies } from './counters.ts';
+import { setKeepalive } from './keepalive.ts';
 import type { ListenAddress, ProxyLimits } from './options.ts';
 import type { Refusals } from './http/refusals.ts';
 
@@ -60,6 +61,8 @@ export class Front {
     } catch (error) {
       throw listenError(address, port, error as NodeJS.ErrnoException);
     }
+    const fd = (server as unknown as { _handle?: { fd?: number } })._handle?.fd;
+    if (fd !== undefined && fd >= 0) setKeepalive(fd);
     this.#servers.push(server);
   }
 

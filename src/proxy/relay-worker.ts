@@ -13,7 +13,7 @@ const data = workerData as EpollWorkerData<RelayOptions>;
 new RelayLoop(
   startWorkerLoop(data),
   {
-    receive: () => receiveMessageOnPort(port)?.message as ToRelay | undefined,
+    receive: () => receiveMessageOnPort(port)?.message as readonly ToRelay[] | undefined,
     send: (message) => port.postMessage(message),
   },
   data.options,

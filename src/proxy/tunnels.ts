@@ -19,11 +19,6 @@ import {
   IPPROTO_TCP,
   libc,
   MSG_NOSIGNAL,
-  SO_KEEPALIVE,
-  SOL_SOCKET,
-  TCP_KEEPCNT,
-  TCP_KEEPIDLE,
-  TCP_KEEPINTVL,
   TCP_NODELAY,
   trySetIntOption,
 } from '../native/index.ts';
@@ -34,15 +29,11 @@ import type { Dialer, Upstream } from './dialer/dialer.ts';
 import { hasTooManyFields, isBadFraming, requestBody } from './http/fields.ts';
 import { answerUnderWay, type Refusals } from './http/refusals.ts';
 import { isMalformed, parseAuthority, type Authority } from './http/target.ts';
+import { setKeepalive } from './keepalive.ts';
 import { RelayThread, type TunnelEnd } from './relay/relay-thread.ts';
 import type { ProxyLimits } from './options.ts';
 
 const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n');
-
-/** A dead peer is noticed after about 2 minutes, also when nobody sends (tcp(7)). */
-const KEEPALIVE_IDLE_S = 60;
-const KEEPALIVE_INTERVAL_S = 15;
-const KEEPALIVE_COUNT = 4;
 
 interface OpenTunnel {
   readonly client: string;
@@ -130,13 +121,12 @@ export class Tunnels {
     const { host, port } = authority;
     const { dialer, tallies, refusals, logger } = this.#options;
     const target = formatSocketAddress(host, port);
-    const abort = new AbortController();
-    const onClose = () => abort.abort();
-    socket.once('close', onClose);
+    const dialing = dialer.dial({ host, port, forRemoteClient: client.remote });
+    socket.once('close', dialing.abort);
     this.#dialing++;
     let upstream: Upstream;
     try {
-      upstream = await dialer.dial({ host, port, signal: abort.signal, forRemoteClient: client.remote });
+      upstream = await dialing.result;
     } catch (error) {
       const failure = error instanceof DialError ? error.failure : 'other';
       tallies.dialFailures.add(failure);
@@ -145,7 +135,12 @@ export class Tunnels {
       return;
     } finally {
       this.#dialing--;
-      socket.off('close', onClose);
+      socket.off('close', dialing.abort);
+    }
+    if (socket.destroyed) {
+      closeFd(upstream.fd);
+      tallies.dialFailures.add('aborted');
+      return;
     }
     try {
       if (this.#stopped) throw new Error('the proxy is stopping');
@@ -180,7 +175,7 @@ export class Tunnels {
       closeFd(upstream.fd);
       return;
     }
-    for (const fd of [clientFd, upstream.fd]) prepareForRelay(fd);
+    prepareUpstream(upstream.fd);
     const { protocol, descriptorProtocol, fallbackReason } = upstream;
     const id = nextId();
     const token = protocol === 'mptcp' ? readMptcpInfo(upstream.fd)?.token : undefined;
@@ -296,10 +291,8 @@ function takeBuffered(socket: Socket, head: Buffer): Uint8Array | undefined {
   return chunks.length === 0 ? undefined : new Uint8Array(Buffer.concat(chunks));
 }
 
-function prepareForRelay(fd: number): void {
+/** The client's descriptor has the same from its listening socket (front.ts). */
+function prepareUpstream(fd: number): void {
   trySetIntOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  trySetIntOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  trySetIntOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
-  trySetIntOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
-  trySetIntOption(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
+  setKeepalive(fd);
 }

@@ -17,7 +17,8 @@ import type { Dialer, Upstream } from './dialer/dialer.ts';
 export interface DialContext {
   readonly client: string;
   readonly forRemoteClient: boolean;
-  readonly signal: AbortSignal;
+  /** Told how to give the dial up, when one begins for this request. */
+  readonly onDial: (abort: () => void) => void;
 }
 
 /** http.request's options, with the context that Node hands through untouched. */
@@ -75,9 +76,11 @@ export class UpstreamAgent extends Agent {
   /** Makes one connection; also used without the pool, for a request that must not get a kept one. */
   connectFor(options: UpstreamRequestOptions, created: Created): void {
     const { host, port, dialContext } = options;
-    const { client, forRemoteClient, signal } = dialContext;
+    const { client, forRemoteClient, onDial } = dialContext;
     const { dialer, tallies } = this.#settings;
-    dialer.dial({ host, port, signal, forRemoteClient }).then(
+    const dialing = dialer.dial({ host, port, forRemoteClient });
+    onDial(dialing.abort);
+    dialing.result.then(
       (upstream) => {
         let socket: Socket;
         try {

@@ -23,10 +23,16 @@ import { Resolver } from './resolve.ts';
 export interface DialRequest {
   readonly host: string;
   readonly port: number;
-  /** Gives the dial up. */
-  readonly signal?: AbortSignal | undefined;
   /** The client is not of this host: it may not reach what only this host can. */
   readonly forRemoteClient: boolean;
+}
+
+/** A dial under way. */
+export interface Dialing {
+  /** Rejects with DialError, and with nothing else. */
+  readonly result: Promise<Upstream>;
+  /** Gives it up, when it has not ended yet. */
+  readonly abort: () => void;
 }
 
 /** A connected socket and where it leads to. */
@@ -66,32 +72,32 @@ export class Dialer {
     this.#options = options;
   }
 
-  /** Rejects with DialError, and with nothing else. */
-  async dial(request: DialRequest): Promise<Upstream> {
-    const { host, port, signal } = request;
-    const { timeoutMs } = this.#options;
+  dial(request: DialRequest): Dialing {
+    // One signal for everything under way: the caller's abort, the timeout, and success, which stops the others.
     const stop = new AbortController();
+    return { result: this.#run(request, stop), abort: () => stop.abort() };
+  }
+
+  async #run(request: DialRequest, stop: AbortController): Promise<Upstream> {
+    const { host, port } = request;
+    const { timeoutMs } = this.#options;
     let resolving = true;
     let timedOut = false;
-    const onAbort = () => stop.abort();
     const timer = setTimeout(() => {
       timedOut = true;
       stop.abort();
     }, timeoutMs);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    if (signal?.aborted === true) onAbort();
     try {
       const addresses = await this.#resolve(host, port, stop.signal);
       resolving = false;
       this.#checkAllowed(request, addresses);
-      return await this.#connect(host, port, interleaveFamilies(addresses), stop.signal);
+      return await this.#race(host, port, interleaveFamilies(addresses), stop);
     } catch (error) {
       if (timedOut) throw dialTimedOut(host, port, timeoutMs, resolving);
       if (stop.signal.aborted) throw dialAborted(host, port);
       throw error;
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
     }
   }
 
@@ -121,65 +127,47 @@ export class Dialer {
     }
   }
 
-  /** The common case of one address needs no race. */
-  #connect(host: string, port: number, addresses: readonly string[], signal: AbortSignal): Promise<Upstream> {
-    const { multipath } = this.#options;
+  /** The driver of HappyEyeballs. Rejects with the failures of all addresses, or soon after `stop` aborts. */
+  #race(host: string, port: number, addresses: readonly string[], stop: AbortController): Promise<Upstream> {
+    const { multipath, attemptDelayMs } = this.#options;
+    const { signal } = stop;
     return new Promise((resolve, reject) => {
-      const race = new HappyEyeballs(addresses.length, this.#options.attemptDelayMs);
-      const aborts = new Map<number, AbortController>();
+      const race = new HappyEyeballs(addresses.length, attemptDelayMs);
       const failures: unknown[] = [];
       let timer: NodeJS.Timeout | undefined;
-      let settled = false;
 
-      const settle = (): void => {
-        settled = true;
-        clearTimeout(timer);
-        signal.removeEventListener('abort', giveUp);
-        for (const abort of aborts.values()) abort.abort();
-      };
-      const giveUp = (): void => {
-        settle();
-        reject(dialAborted(host, port));
-      };
       const run = (): void => {
         clearTimeout(timer);
         const nowMs = performance.now();
         for (let index = race.poll(nowMs); index !== undefined; index = race.poll(nowMs)) start(index);
-        if (race.exhausted) {
-          settle();
-          reject(connectFailed(host, port, failures));
-          return;
-        }
         const deadlineMs = race.pollDeadlineMs();
-        if (deadlineMs !== undefined) timer = setTimeout(run, Math.max(0, deadlineMs - nowMs));
+        if (race.exhausted) reject(connectFailed(host, port, failures));
+        else if (deadlineMs !== undefined) timer = setTimeout(run, Math.max(0, deadlineMs - nowMs));
       };
       const start = (index: number): void => {
         const address = addresses[index]!;
-        const abort = new AbortController();
-        aborts.set(index, abort);
-        connectFd({ address, port, multipath, signal: abort.signal }).then(
+        connectFd({ address, port, multipath, signal }).then(
           (socket) => {
-            aborts.delete(index);
-            if (settled || race.handleConnected(index) === undefined) {
+            clearTimeout(timer);
+            if (signal.aborted || race.handleConnected(index) === undefined) {
               closeFd(socket.fd);
+              reject(dialAborted(host, port));
               return;
             }
-            settle();
+            stop.abort();
             resolve({ ...socket, address });
           },
           (error: unknown) => {
-            aborts.delete(index);
-            if (settled) return;
             failures.push(error);
             race.handleFailed(index);
-            run();
+            if (signal.aborted) {
+              clearTimeout(timer);
+              reject(dialAborted(host, port));
+            } else run();
           },
         );
       };
-
-      signal.addEventListener('abort', giveUp, { once: true });
-      if (signal.aborted) giveUp();
-      else run();
+      run();
     });
   }
 }

@@ -41,10 +41,14 @@ const WITHOUT_BODY_BY_NATURE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPT
 
 export class Exchange {
   readonly #options: ExchangeOptions;
-  readonly #abort = new AbortController();
+  #abortDial: (() => void) | undefined;
   #upstreamRequest: ClientRequest | undefined;
   #responseBegun = false;
   #settled = false;
+
+  readonly #noteDial = (abort: () => void): void => {
+    this.#abortDial = abort;
+  };
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
@@ -76,7 +80,7 @@ export class Exchange {
       timeout: limits.exchangeIdleTimeoutMs,
       maxHeaderSize: limits.maxHeaderBytes,
       insecureHTTPParser: false,
-      dialContext: { client: client.text, forRemoteClient: client.remote, signal: this.#abort.signal },
+      dialContext: { client: client.text, forRemoteClient: client.remote, onDial: this.#noteDial },
       ...(fresh
         ? {
             createConnection: (given, created) => {
@@ -207,7 +211,7 @@ export class Exchange {
 
   #handleClientGone(): void {
     this.#settled = true;
-    this.#abort.abort();
+    this.#abortDial?.();
     this.#upstreamRequest?.destroy();
   }
 

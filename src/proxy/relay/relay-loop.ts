@@ -57,7 +57,8 @@ interface Tunnel {
 
 /** How the loop talks to the main thread. */
 export interface RelayPort {
-  receive(): ToRelay | undefined;
+  /** The next messages, oldest first. */
+  receive(): readonly ToRelay[] | undefined;
   send(message: FromRelay): void;
 }
 
@@ -188,24 +189,28 @@ export class RelayLoop {
 
   #takeMessages(): void {
     this.#loop.wakeFd.clear();
-    for (let message = this.#port.receive(); message !== undefined; message = this.#port.receive()) {
-      switch (message.kind) {
-        case 'open':
-          this.#open(message);
-          break;
-        case 'counters':
-          this.#counters.addBlock(message.block);
-          break;
-        case 'abort': {
-          const slot = this.#slotOfId.get(message.id);
-          const tunnel = slot === undefined ? undefined : this.#tunnels[slot];
-          if (slot !== undefined && tunnel !== undefined) this.#close(slot, tunnel, 'aborted', 0);
-          break;
-        }
-        case 'stop':
-          this.#stopping = true;
-          break;
+    for (let messages = this.#port.receive(); messages !== undefined; messages = this.#port.receive()) {
+      for (const message of messages) this.#takeMessage(message);
+    }
+  }
+
+  #takeMessage(message: ToRelay): void {
+    switch (message.kind) {
+      case 'open':
+        this.#open(message);
+        break;
+      case 'counters':
+        this.#counters.addBlock(message.block);
+        break;
+      case 'abort': {
+        const slot = this.#slotOfId.get(message.id);
+        const tunnel = slot === undefined ? undefined : this.#tunnels[slot];
+        if (slot !== undefined && tunnel !== undefined) this.#close(slot, tunnel, 'aborted', 0);
+        break;
       }
+      case 'stop':
+        this.#stopping = true;
+        break;
     }
   }
 

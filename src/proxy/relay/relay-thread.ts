@@ -44,12 +44,14 @@ interface Carried {
 
 export class RelayThread {
   readonly #handlers: RelayThreadHandlers;
-  readonly #worker: EpollWorker<RelayOptions, ToRelay, FromRelay>;
+  readonly #worker: EpollWorker<RelayOptions, readonly ToRelay[], FromRelay>;
   readonly #counters = new TunnelCounters();
   /** BOUNDED by the proxy's limit of tunnels. */
   readonly #carried = new Map<number, Carried>();
   readonly #freeSlots: number[] = [];
   #usedSlots = 0;
+  /** BOUNDED: what one turn of the event loop says; sent together, because each wake-up of the thread costs. */
+  #outbox: ToRelay[] = [];
   /** Resolves when the loop runs; rejects when the program fails before. */
   readonly ready: Promise<void>;
   #settleReady: (error?: Error) => void = () => {};
@@ -81,12 +83,12 @@ export class RelayThread {
     const counterSlot = this.#takeSlot();
     const { id, clientFd, upstreamFd, splice, toUpstream } = tunnel;
     this.#carried.set(id, { counterSlot, clientFd, upstreamFd });
-    this.#worker.post({ kind: 'open', id, counterSlot, clientFd, upstreamFd, splice, toUpstream });
+    this.#send({ kind: 'open', id, counterSlot, clientFd, upstreamFd, splice, toUpstream });
   }
 
   /** Resets both connections of the tunnel. */
   abort(id: number): void {
-    if (this.#carried.has(id)) this.#worker.post({ kind: 'abort', id });
+    if (this.#carried.has(id)) this.#send({ kind: 'abort', id });
   }
 
   /** Bytes from and to the client so far. */
@@ -98,8 +100,18 @@ export class RelayThread {
 
   /** Resets every tunnel; resolves when the thread has ended and all it had is closed. */
   async stop(): Promise<void> {
-    this.#worker.post({ kind: 'stop' });
+    this.#send({ kind: 'stop' });
     await this.#worker.ended;
+  }
+
+  #send(message: ToRelay): void {
+    this.#outbox.push(message);
+    if (this.#outbox.length > 1) return;
+    setImmediate(() => {
+      const messages = this.#outbox;
+      this.#outbox = [];
+      this.#worker.post(messages);
+    });
   }
 
   #takeSlot(): number {
@@ -108,7 +120,7 @@ export class RelayThread {
     if (this.#usedSlots === this.#counters.capacity) {
       const block = TunnelCounters.newBlock();
       this.#counters.addBlock(block);
-      this.#worker.post({ kind: 'counters', block });
+      this.#send({ kind: 'counters', block });
     }
     return this.#usedSlots++;
   }

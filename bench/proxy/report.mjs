@@ -1,0 +1,94 @@
+/**
+ * The results as bench/RESULTS.md. Pure.
+ */
+
+const KINDS = [
+  ['stream', 'one CONNECT stream, Gbit/s', 1, Math.max],
+  ['requests', 'small GETs/s', 0, Math.max],
+  ['tunnels', 'new tunnels/s', 0, Math.max],
+  ['idle', 'KiB per idle tunnel', 1, Math.min],
+];
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+const written = (value, digits) =>
+  digits === 0 ? Math.round(value).toLocaleString('en-US') : value.toFixed(digits);
+
+function cell(values, digits, best) {
+  if (values === undefined) return '-';
+  return `${written(best(...values), digits)} (${written(median(values), digits)})`;
+}
+
+/** The best of Weft against the best of each peer, as `1.8`. */
+function ratio(results, kind, best, weft, peer) {
+  const ours = results[weft]?.[kind];
+  const theirs = results[peer]?.[kind];
+  if (ours === undefined || theirs === undefined) return '-';
+  return (best(...ours) / best(...theirs)).toFixed(2);
+}
+
+export function report({ results, notes, peers, rounds, seconds, idleTunnels, pathRate, machine }) {
+  const names = ['none (direct)', ...peers.map(({ name }) => name)].filter(
+    (name) => results[name] !== undefined,
+  );
+  const weft = names.find((name) => name.startsWith('Weft, TCP'));
+  const rivals = names.filter((name) => !name.startsWith('Weft') && name !== 'none (direct)');
+  const lines = [
+    '# Proxy benchmark',
+    '',
+    '`node bench/proxy/run.mjs` wrote this file; what it measures and how stands in its head.',
+    '',
+    `- Date: ${new Date().toISOString().slice(0, 10)}`,
+    `- Machine: ${machine.cpus} cores (${machine.model}), ${machine.memoryGib} GiB, Linux ${machine.kernel}, Node ${machine.node}.`,
+    '  Client, proxy and server share these cores.',
+    `- Load before the run: ${machine.loadBefore.toFixed(2)}. ${rounds} rounds of ${seconds} s for each number: the best, and in brackets the median.`,
+    `- Peers: ${peers
+      .filter(({ name }) => rivals.includes(name))
+      .map(({ name, version }) => `${name} ${version()}`)
+      .join(', ')}.`,
+    '',
+    `| program | ${KINDS.map(([, title]) => title).join(' | ')} |`,
+    `|---|${KINDS.map(() => '---').join('|')}|`,
+    ...names.map((name) => {
+      const cells = KINDS.map(([kind, , digits, best]) => cell(results[name][kind], digits, best));
+      return `| ${name} | ${cells.join(' | ')} |`;
+    }),
+    '',
+    'Weft with TCP upstream, as a multiple of each peer (below 1 is better for memory):',
+    '',
+    `| peer | ${KINDS.map(([, title]) => title).join(' | ')} |`,
+    `|---|${KINDS.map(() => '---').join('|')}|`,
+    ...rivals.map((peer) => {
+      const cells = KINDS.map(([kind, , , best]) => ratio(results, kind, best, weft, peer));
+      return `| ${peer} | ${cells.join(' | ')} |`;
+    }),
+    '',
+  ];
+  const twoPaths = results['Weft, MPTCP upstream']?.twoPaths;
+  if (twoPaths !== undefined) {
+    lines.push(
+      `Weft with MPTCP upstream over two paths of ${pathRate.replace('gbit', ' Gbit/s')} each, one CONNECT stream: ${cell(twoPaths, 2, Math.max)} Gbit/s.`,
+      '',
+    );
+  }
+  lines.push(
+    '## Reading it',
+    '',
+    '- A tunnel counts as open when one byte of the server has come through it; 32 are being opened at a time.',
+    `- Memory is the growth of the proxy's own memory (PSS, all its processes) by ${idleTunnels} idle tunnels; the kernel's socket memory is not in it.`,
+    '- GETs: 32 kept connections of `wrk`, 1 KiB bodies, absolute targets, kept connections upstream.',
+    ...peers
+      .filter(({ name, note }) => note !== undefined && results[name] !== undefined)
+      .map(({ name, note }) => `- ${name} ${note}.`),
+    '- Without a limit on the paths, MPTCP here moves memory, not packets: sender, proxy and receiver share the cores, and the',
+    '  kernel acknowledges data late when a whole send buffer arrives while the receiver holds the socket; the sender then waits',
+    '  for its retransmission timer (200 ms). It happens to any reader, and not on paths with a rate of their own.',
+    ...notes.map((text) => `- Failed: ${text}.`),
+    '',
+  );
+  return lines.join('\n');
+}
