@@ -7,7 +7,7 @@ export * from './epoll.ts';
 export * from './epoll-thread.ts';
 export * from './errno.ts';
 export { FileLock } from './file-lock.ts';
-export { libc, lastErrno, platformProblem } from './libc.ts';
+export { exitAtOnce, libc, lastErrno, platformProblem } from './libc.ts';
 export * from './link-names.ts';
 export * from './namespace.ts';
 export * from './owned-buffer.ts';

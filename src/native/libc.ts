@@ -30,6 +30,7 @@ interface Koffi {
 
 /** The functions that Weft uses, in the order of the manual. */
 export interface Libc {
+  readonly _exit: NativeFunction<[number], never>;
   readonly accept4: NativeFunction<[number, Pointer, Pointer, number], number>;
   readonly bind: NativeFunction<[number, Bytes, number], number>;
   readonly close: NativeFunction<[number], number>;
@@ -70,6 +71,7 @@ export interface Libc {
 }
 
 const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
+  _exit: 'void _exit(int)',
   accept4: 'int accept4(int, void *, void *, int)',
   bind: 'int bind(int, void *, int)',
   close: 'int close(int)',
@@ -208,6 +210,20 @@ function bindLazily(): Libc {
 }
 
 export const libc: Libc = bindLazily();
+
+/**
+ * Ends the process without Node's own way out, which waits for compilations in the background that nobody needs any
+ * more (measured: 15 ms of 100 after a batch, 2 of 65 after one command). Only for a program that has written all
+ * its output with system calls, has nothing pending, and never touched `process.stdin`, `stdout` or `stderr`, whose
+ * modes Node restores at its exit.
+ * @returns without doing anything when the C library is not loaded, or when Node was started with options that want
+ *   its exit (profiles, coverage)
+ */
+export function exitAtOnce(code: number): void {
+  const watched =
+    process.execArgv.length > 0 || 'NODE_OPTIONS' in process.env || 'NODE_V8_COVERAGE' in process.env;
+  if (library !== undefined && !watched) libc._exit(code);
+}
 
 /** errno of the last call on this thread. Read it before any other native call. */
 export function lastErrno(): number {

@@ -7,7 +7,7 @@
  */
 import { runIp } from '../compat/ip-command.ts';
 import { parseIpOptions } from '../compat/ip-options.ts';
-import type { Output } from '../compat/output.ts';
+import { Output } from '../compat/output.ts';
 import { settle } from '../compat/settle.ts';
 
 const IP_WORDS = ['help', 'endpoint', 'limits', 'monitor'];
@@ -23,12 +23,13 @@ function isOwn(argv: readonly string[]): boolean {
   return known === undefined || (known === 'endpoint' && second === 'set');
 }
 
-async function runOwnPart(argv: readonly string[], output: Output): Promise<number> {
+async function runOwnPart(argv: readonly string[]): Promise<void> {
   const { runOwn } = await import('./mptcp-own.ts');
-  return runOwn(argv, output);
+  process.exitCode = await runOwn(argv, new Output());
 }
 
 /** @param argv the words after `weft mptcp` */
 export function runMptcp(argv: readonly string[]): void {
-  settle((output) => (isOwn(argv) ? runOwnPart(argv, output) : runIp(argv, output, { object: ['mptcp'] })));
+  if (isOwn(argv)) void runOwnPart(argv);
+  else settle((output) => runIp(argv, output, { object: ['mptcp'] }));
 }

@@ -1,5 +1,9 @@
-/** Runs the main part of a short command and sets the exit code. */
+/**
+ * Runs the main part of a short command and ends with its exit code: at once where nothing else can be going on, by
+ * letting Node end otherwise.
+ */
 import { WeftError } from '../../base/index.ts';
+import { exitAtOnce } from '../../native/index.ts';
 import { Output } from './output.ts';
 
 /** One line for what Weft foresaw; anything else is a defect and keeps its stack. */
@@ -9,18 +13,19 @@ export function failureCode(error: unknown, output: Output): number {
   return 1;
 }
 
-function setCode(code: number): void {
+function end(code: number): void {
   process.exitCode = code;
+  exitAtOnce(code);
 }
 
-/** Ends within this turn unless `run` goes on by nature. */
+/** Runs a command that writes through `Output` only. */
 export function settle(run: (output: Output) => number | Promise<number>): void {
   const output = new Output();
   try {
     const code = run(output);
-    if (typeof code === 'number') setCode(code);
-    else void code.catch((error: unknown) => failureCode(error, output)).then(setCode);
+    if (typeof code === 'number') end(code);
+    else void code.catch((error: unknown) => failureCode(error, output)).then(end);
   } catch (error) {
-    setCode(failureCode(error, output));
+    end(failureCode(error, output));
   }
 }
