@@ -6,7 +6,7 @@
  * early, and late only by the granularity of epoll (1 ms) and the scheduler.
  */
 import { workerData } from 'node:worker_threads';
-import { EPOLLIN, EpollLoop, libc, WAKE_KEY, type EpollWorkerData } from '../native/index.ts';
+import { EPOLLIN, libc, startWorkerLoop, WAKE_KEY, type EpollWorkerData } from '../native/index.ts';
 import { DelayLine } from './delay-line.ts';
 import { LinkControl } from './link-control.ts';
 import { LARGEST_FRAME_BYTES, VIRTIO_HEADER_BYTES } from './packet-socket.ts';
@@ -36,12 +36,12 @@ interface Direction {
   readonly number: number;
 }
 
-const { wakeFd, options } = workerData as EpollWorkerData<LinkWorkerOptions>;
-const loop = new EpollLoop({ wakeFd });
+const data = workerData as EpollWorkerData<LinkWorkerOptions>;
+const loop = startWorkerLoop(data);
 const overflow = new Uint8Array(new ArrayBuffer(LARGEST_FRAME_BYTES));
 const directions: Direction[] = [];
 
-for (const link of options.links) {
+for (const link of data.options.links) {
   const control = new LinkControl(link.control);
   const [a, b] = link.fds;
   for (const [number, from, to] of [

@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker, type TransferListItem } from 'node:worker_threads';
 import { WeftError } from '../base/errors.ts';
 import { EpollLoop, WakeFd } from './epoll.ts';
+import { bindAll } from './libc.ts';
 
 /** What the worker gets as `workerData`; `wakeFd` goes to its EpollLoop. */
 export interface EpollWorkerData<Options> {
@@ -19,18 +20,24 @@ export interface EpollWorkerData<Options> {
 }
 
 /**
- * Where a thread is in loading koffi. A thread must not be terminated while it does: the native module finds that
- * it can neither finish nor throw, and aborts the process (seen: "FATAL ERROR … napi_throw").
+ * Where a thread is in loading koffi and binding its functions. A thread must not be terminated while it does: the
+ * native module finds that it can neither finish nor throw, and aborts the process (seen: "FATAL ERROR …
+ * napi_throw"). So whoever comes first has its way: a stop that comes before the loading forbids it, a later one waits
+ * for its end; and all functions are bound at once, not each at its first use. Calling them is safe.
  */
-const Loading = { before: 0, now: 1, done: 2 } as const;
+const Loading = { before: 0, now: 1, done: 2, forbidden: 3 } as const;
 /** BOUNDED: loading takes a few milliseconds. */
 const LONGEST_LOADING_MS = 2000;
 
 /** In a worker, as its first native call: the loop that wakes when the main side posts. */
 export function startWorkerLoop(data: EpollWorkerData<unknown>): EpollLoop {
   const state = new Int32Array(data.loading);
-  Atomics.store(state, 0, Loading.now);
+  if (Atomics.compareExchange(state, 0, Loading.before, Loading.now) === Loading.forbidden) {
+    // Being terminated ends this wait.
+    Atomics.wait(state, 0, Loading.forbidden);
+  }
   try {
+    bindAll();
     return new EpollLoop({ wakeFd: data.wakeFd });
   } finally {
     Atomics.store(state, 0, Loading.done);
@@ -60,7 +67,7 @@ function workerUrl(name: string): URL {
 
 export class EpollWorker<Options, ToWorker, FromWorker> {
   readonly #worker: Worker;
-  readonly #wakeFd = new WakeFd();
+  readonly #wakeFd: WakeFd;
   readonly #loading = new Int32Array(new SharedArrayBuffer(4));
   #running = true;
   /** Resolves when the thread has ended, by itself or stopped. */
@@ -74,6 +81,7 @@ export class EpollWorker<Options, ToWorker, FromWorker> {
    * @param name the program in src/LAYER/NAME-worker.ts
    * @param onMessage called on the main thread for each message of the worker
    * @param onFailure called when the worker's program throws; the worker has ended then
+   * @throws WeftError NO_WORKER when the program is not built; DataCloneError for options that cannot be copied
    */
   constructor(
     name: string,
@@ -81,13 +89,20 @@ export class EpollWorker<Options, ToWorker, FromWorker> {
     onMessage: (message: FromWorker) => void,
     onFailure: (error: Error) => void,
   ) {
+    const url = workerUrl(name);
+    this.#wakeFd = new WakeFd();
     const workerData: EpollWorkerData<Options> = {
       wakeFd: this.#wakeFd.fd,
       options,
       loading: this.#loading.buffer,
     };
-    // Not this process's own flags: --input-type, for one, is refused for a program in a file.
-    this.#worker = new Worker(workerUrl(name), { workerData, execArgv: [] });
+    try {
+      // Not this process's own flags: --input-type, for one, is refused for a program in a file.
+      this.#worker = new Worker(url, { workerData, execArgv: [] });
+    } catch (error) {
+      this.#wakeFd.close();
+      throw error;
+    }
     this.#worker.on('message', onMessage);
     this.#worker.on('error', onFailure);
     process.on('exit', this.#onExit);
@@ -114,14 +129,16 @@ export class EpollWorker<Options, ToWorker, FromWorker> {
   }
 
   #terminate(): Promise<number> {
-    Atomics.wait(this.#loading, 0, Loading.now, LONGEST_LOADING_MS);
+    const state = Atomics.compareExchange(this.#loading, 0, Loading.before, Loading.forbidden);
+    if (state === Loading.now) Atomics.wait(this.#loading, 0, Loading.now, LONGEST_LOADING_MS);
     const terminated = this.#worker.terminate();
-    this.#wakeFd.wake();
+    // The number of a closed descriptor may be another one's by now.
+    if (this.#running) this.#wakeFd.wake();
     return terminated;
   }
 
   /**
-   * Ends the thread wherever it is and resolves when it has ended. Descriptors that its program owned are its
+   * Ends the thread wherever it is and resolves when it has ended; may be called again. Descriptors that its program owned are its
    * program's matter; one that has some is told to end by a message instead, and `ended` is awaited.
    */
   async stop(): Promise<void> {

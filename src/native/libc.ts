@@ -225,6 +225,11 @@ export function exitAtOnce(code: number): void {
   if (library !== undefined && !watched) libc._exit(code);
 }
 
+/** Binds every function now, for a thread in which that must not happen later (epoll-thread.ts). About 1 ms. */
+export function bindAll(): void {
+  for (const name of Object.keys(PROTOTYPES) as (keyof Libc)[]) void libc[name];
+}
+
 /** errno of the last call on this thread. Read it before any other native call. */
 export function lastErrno(): number {
   return loadKoffi().errno();
