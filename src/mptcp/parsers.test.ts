@@ -71,7 +71,7 @@ const payloadOf = (headerBytes: number) =>
     ? fc.array(fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 2, 10, 16)), { maxLength: 400 })
     : fc
         .tuple(
-          fc.constantFrom(0, 2, 10),
+          fc.constantFrom<number>(0, 2, 10),
           fc.array(fc.oneof(fc.nat(255), fc.constant(0)), {
             minLength: headerBytes - 1,
             maxLength: headerBytes - 1,
