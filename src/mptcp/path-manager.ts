@@ -181,13 +181,13 @@ export interface MptcpEventHandlers {
   readonly onEvent: (event: MptcpEvent) => void;
   /** The kernel dropped events; what is known about connections is stale. */
   readonly onOverrun: () => void;
-  /** The events that were waiting have all been given. */
+  /** Many events have been given, or all that were waiting; a good moment to write output. */
   readonly onDrained?: () => void;
 }
 
 /**
  * Watches the events of every MPTCP connection of the network namespace until closed.
- * @throws SystemError EPERM without CAP_NET_ADMIN, WeftError NO_MPTCP
+ * @throws SystemError EPERM without CAP_NET_ADMIN; WeftError NO_MPTCP, or NO_EVENTS before Linux 5.12
  */
 export function watchMptcpEvents(
   handlers: MptcpEventHandlers,
@@ -201,6 +201,9 @@ export function watchMptcpEvents(
     connection.close();
   }
   const groups = family.groups.filter((group) => group.name === MPTCP_PM_EVENT_GROUP);
+  if (groups.length === 0) {
+    throw new WeftError('this kernel tells no MPTCP events', { code: 'NO_EVENTS', hint: 'Linux 5.12 does' });
+  }
   return new EventSocket(
     NETLINK_GENERIC,
     groups,

@@ -23,7 +23,7 @@ export interface EventHandlers {
   readonly onMessage: (message: NetlinkMessage) => void;
   /** Messages were lost; what is known is stale. */
   readonly onOverrun: () => void;
-  /** All messages that were waiting have been given; a good moment to write output. */
+  /** Many messages have been given, or all that were waiting; a good moment to write output. */
   readonly onDrained?: () => void;
 }
 
@@ -38,6 +38,10 @@ export interface Group {
   readonly name: string;
 }
 
+/**
+ * Handlers may close it; nothing is called after that. What a handler throws becomes an uncaught exception, and the
+ * next message comes all the same.
+ */
 export class EventSocket {
   readonly #fd: number;
   readonly #handlers: EventHandlers;
@@ -46,6 +50,10 @@ export class EventSocket {
   /** How often the kernel dropped messages. */
   overruns = 0;
 
+  /**
+   * Opens the socket and joins the groups; what is sent to them from now on is given to the handlers.
+   * @throws SystemError EPERM for groups that need CAP_NET_ADMIN
+   */
   constructor(
     protocol: number,
     groups: readonly Group[],
@@ -75,18 +83,18 @@ export class EventSocket {
         if (errno === EINTR) continue;
         if (errno === EAGAIN) break;
         if (errno !== ENOBUFS) throw new SystemError('receive netlink events', errno);
+      }
+      // Refused or cut: either way messages are lost.
+      if (length < 0 || length > this.#buffer.length) {
         this.overruns++;
         this.#handlers.onOverrun();
         continue;
       }
-      if (length > this.#buffer.length) {
-        this.overruns++;
-        this.#handlers.onOverrun();
-        continue;
+      for (const message of parseMessages(this.#buffer.slice(0, length))) {
+        if (this.#watch !== undefined) this.#handlers.onMessage(message);
       }
-      for (const message of parseMessages(this.#buffer.slice(0, length))) this.#handlers.onMessage(message);
     }
-    this.#handlers.onDrained?.();
+    if (this.#watch !== undefined) this.#handlers.onDrained?.();
   }
 
   close(): void {
