@@ -12,6 +12,7 @@ import {
   bindSocket,
   closeFd,
   EACCES,
+  ENODEV,
   ENOPROTOOPT,
   EOPNOTSUPP,
   EPERM,
@@ -92,11 +93,18 @@ export function socketAddress(text: string, port: number): SocketAddress {
   return scopeId === undefined ? { address, port } : { address, port, scopeId };
 }
 
+/** <linux/if.h>, without the zero at the end. */
+const LONGEST_LINK_NAME_BYTES = 15;
+
 function bindToLink(fd: number, link: string): void {
+  const operation = `bind to link "${link}"`;
+  const name = new TextEncoder().encode(link);
+  // The kernel would cut a longer name to another link's, and take an empty one for "any link".
+  if (name.length === 0 || name.length > LONGEST_LINK_NAME_BYTES) throw new SystemError(operation, ENODEV);
   try {
-    setSocketOption(fd, SOL_SOCKET, SO_BINDTODEVICE, new TextEncoder().encode(link));
+    setSocketOption(fd, SOL_SOCKET, SO_BINDTODEVICE, name);
   } catch (error) {
-    throw error instanceof SystemError ? new SystemError(`bind to link "${link}"`, error.errno) : error;
+    throw error instanceof SystemError ? new SystemError(operation, error.errno) : error;
   }
 }
 

@@ -12,7 +12,7 @@ import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { isIP, Server, type ServerOpts, type Socket } from 'node:net';
 import { WeftError } from '../base/errors.ts';
-import { familyOf } from '../base/ip.ts';
+import { familyOf, isIpv6 } from '../base/ip.ts';
 import {
   bindSocket,
   closeFd,
@@ -23,14 +23,13 @@ import {
   listenOn,
   setIntOption,
   SO_REUSEADDR,
+  SO_REUSEPORT,
   SOL_SOCKET,
   SystemError,
 } from '../native/index.ts';
 import { socketAddress } from './connect.ts';
 import { openStreamSocket, type StreamSocket } from './open-socket.ts';
 
-/** <asm-generic/socket.h> */
-const SO_REUSEPORT = 15;
 /** As Node's own servers; the kernel's net.core.somaxconn is the upper limit. */
 const DEFAULT_BACKLOG = 511;
 
@@ -64,7 +63,7 @@ function openListener(address: string, options: ListenOptions): StreamSocket {
   try {
     setIntOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (reusePort) setIntOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    if (familyOf(local.address) !== familyOf('0.0.0.0')) {
+    if (isIpv6(local.address)) {
       setIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, ipv6Only ? 1 : 0);
     }
     bindSocket(fd, local);
