@@ -74,10 +74,10 @@ export async function transfer(options: TransferOptions): Promise<TransferResult
   const abort = () => socket.destroy(new WeftError('the transfer was stopped', { code: 'ABORT_ERR' }));
   options.signal?.addEventListener('abort', abort, { once: true });
   try {
-    if (options.proxy !== undefined) await openTunnel(socket, target);
     socket.setTimeout(SILENCE_TIMEOUT_MS, () => {
       socket.destroy(new WeftError(`no data for ${SILENCE_TIMEOUT_MS / 1000} s`, { code: 'SILENCE' }));
     });
+    if (options.proxy !== undefined) await openTunnel(socket, target);
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const headers = { host: target, connection: 'close' };
       get({ createConnection: () => socket, path: options.path, headers }, resolve).once('error', reject);
