@@ -18,6 +18,8 @@ function openNamespace(path: string): number {
   return check(libc.open(path, O_RDONLY | O_CLOEXEC, 0), `open network namespace "${path}"`);
 }
 
+const isName = (name: string) => /^[A-Za-z0-9_.-]{1,64}$/.test(name) && !name.startsWith('.');
+
 /** The file of a named namespace. */
 export function namespacePath(name: string): string {
   return join(NETNS_FOLDER, name);
@@ -53,16 +55,22 @@ export function enterNamespace(path: string): void {
   }
 }
 
-/** Makes a new named namespace. Needs CAP_SYS_ADMIN; fails when the name is taken. */
+/**
+ * Makes a new named namespace. When that fails, nothing of it is left.
+ * @throws WeftError BAD_NAME; SystemError EPERM without CAP_SYS_ADMIN; the errors of open(2): EEXIST when the name is
+ *   taken, EACCES, EROFS
+ */
 export function addNamespace(name: string): void {
-  if (!/^[A-Za-z0-9_.-]{1,64}$/.test(name) || name.startsWith('.')) {
+  if (!isName(name)) {
     throw new WeftError(`"${name}" is not a name for a network namespace`, { code: 'BAD_NAME' });
   }
   mkdirSync(NETNS_FOLDER, { recursive: true, mode: 0o755 });
   const path = namespacePath(name);
-  writeFileSync(path, '', { flag: 'wx', mode: 0o444 });
   const home = openNamespace(OWN_NAMESPACE);
+  let made = false;
   try {
+    writeFileSync(path, '', { flag: 'wx', mode: 0o444 });
+    made = true;
     check(libc.unshare(CLONE_NEWNET), 'make a network namespace');
     try {
       check(libc.mount(OWN_NAMESPACE, path, null, MS_BIND, null), `name the network namespace "${name}"`);
@@ -70,7 +78,7 @@ export function addNamespace(name: string): void {
       check(libc.setns(home, CLONE_NEWNET), 'return to the own network namespace');
     }
   } catch (error) {
-    rmSync(path, { force: true });
+    if (made) deleteNamespace(name);
     throw error;
   } finally {
     libc.close(home);
@@ -80,7 +88,7 @@ export function addNamespace(name: string): void {
 /** Removes the name; the namespace ends with its last process and socket. Harmless when there is none. */
 export function deleteNamespace(name: string): void {
   const path = namespacePath(name);
-  if (!existsSync(path)) return;
+  if (!isName(name) || !existsSync(path)) return;
   libc.umount2(path, MNT_DETACH);
   rmSync(path, { force: true });
 }
