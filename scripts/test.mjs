@@ -3,7 +3,8 @@
  * namespaces (src/lab/sandbox.ts), as root or as an ordinary user. The last line is `N passed, N failed`, with
  * `, N skipped` when any were.
  *
- * Where namespaces cannot be had, the tests of the kernel count as skipped and the reason is said.
+ * Where namespaces cannot be had, the tests of the kernel count as skipped and the reason is said; where programs are
+ * missing that some of them run (test-programs.mjs), those do.
  * WEFT_REQUIRE_KERNEL=1, which continuous integration sets, makes every skipped test a failure.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -12,6 +13,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, setUp } from './setup.mjs';
+import { filesThatNeed, installPackages, missingPackages, widenPath } from './test-programs.mjs';
 
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
 
@@ -43,9 +45,9 @@ function readReport(path) {
   };
 }
 
-/** How many tests need the kernel, without running them. */
-function countKernelTests() {
-  const listing = spawnSync(process.execPath, [vitest, 'list', '--project', 'kernel', '--json'], {
+/** How many tests need the kernel, of all files or of those named, without running them. */
+function countKernelTests(files = []) {
+  const listing = spawnSync(process.execPath, [vitest, 'list', '--project', 'kernel', ...files, '--json'], {
     cwd: root,
     encoding: 'utf8',
     maxBuffer: 1 << 26,
@@ -64,11 +66,20 @@ async function runTests(args, missing) {
   try {
     const report = join(folder, 'report.json');
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    const project = missing === undefined ? [] : ['--project', 'unit'];
-    let exitCode = await runVitest([...reporters, ...project, ...args]);
+    const programs = missingPackages().flatMap((item) => item.programs);
+    const without = missing === undefined && programs.length > 0 ? filesThatNeed(programs) : [];
+    const selection =
+      missing === undefined ? without.flatMap((file) => ['--exclude', file]) : ['--project', 'unit'];
+    let exitCode = await runVitest([...reporters, ...selection, ...args]);
     const { passed, failed, skipped: pending } = readReport(report);
-    const skipped = pending + (missing === undefined ? 0 : countKernelTests());
-    if (missing !== undefined) console.log(`the tests of the kernel did not run: ${missing}`);
+    let skipped = pending;
+    if (missing !== undefined) {
+      skipped += countKernelTests();
+      console.log(`the tests of the kernel did not run: ${missing}`);
+    } else if (without.length > 0) {
+      skipped += countKernelTests(without);
+      console.log(`not installed: ${programs.join(', ')}; so these did not run: ${without.join(', ')}`);
+    }
     if (failed > 0) exitCode ||= 1;
     if (skipped > 0 && process.env.WEFT_REQUIRE_KERNEL === '1') {
       console.log('skipped tests count as a failure, because WEFT_REQUIRE_KERNEL is 1');
@@ -84,7 +95,12 @@ async function runTests(args, missing) {
 async function main(args) {
   // Inside, everything was set up before the sandbox was made (the mark is the sandbox's, see there).
   const inside = process.env.WEFT_SANDBOX_INSIDE !== undefined;
-  if (!inside) setUp();
+  widenPath();
+  if (!inside) {
+    setUp();
+    const lacking = missingPackages();
+    if (lacking.length > 0) installPackages(lacking);
+  }
   const { enterSandbox, findSandbox, isSandbox, runInSandbox } = await import('../dist/lab/sandbox.js');
   if (inside) {
     enterSandbox();
