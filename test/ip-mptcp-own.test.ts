@@ -2,8 +2,9 @@
  * `weft mptcp`: ip's part through its own door, and what it has beside it, with real endpoints and connections.
  * The hosts are those of support/two-hosts.ts; `c` is reached over two links.
  */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { createServer, Socket, type Server } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AF_INET } from '../src/base/index.ts';
@@ -108,6 +109,20 @@ describe("ip's part", () => {
       });
     } finally {
       other.remove();
+    }
+  });
+
+  it('says so when its output cannot be written', () => {
+    const full = openSync('/dev/full', 'w');
+    try {
+      const [program, words] = here.command(OURS, ['mptcp', 'limits']);
+      const result = spawnSync(program, words, { stdio: ['ignore', full, 'pipe'], encoding: 'utf8' });
+      expect({ code: result.status, err: result.stderr }).toEqual({
+        code: 1,
+        err: 'weft: standard output cannot be written: ENOSPC: no space left on device, write\n',
+      });
+    } finally {
+      closeSync(full);
     }
   });
 

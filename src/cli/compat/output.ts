@@ -6,6 +6,7 @@
  * BOUNDED: at most `GATHER_BYTES` are held back.
  */
 import { writeSync } from 'node:fs';
+import { errorText, WeftError } from '../../base/index.ts';
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -23,7 +24,10 @@ function writeAll(fd: number, text: string): void {
       // A full pipe that somebody else made non-blocking.
       if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
       else if (code === 'EPIPE') process.exit(BROKEN_PIPE);
-      else throw error;
+      else {
+        const what = fd === STDOUT ? 'standard output' : 'standard error';
+        throw new WeftError(`${what} cannot be written: ${errorText(error)}`, { code: code ?? 'WRITE' });
+      }
     }
   }
 }
