@@ -51,7 +51,7 @@ export interface MptcpConnection {
   /** Plain TCP is on the wire, because the other end or the path has no MPTCP. */
   readonly fallback: boolean;
   readonly info: MptcpInfo;
-  /** Empty when the connection fell back. */
+  /** After a fallback the one TCP connection that is left, or none where the kernel does not tell. */
   readonly subflows: readonly Subflow[];
 }
 
