@@ -159,3 +159,18 @@ describe('not in use, because', () => {
 it('what is a backup is said', () => {
   expect(answer({ paths: [WIFI, { ...LTE, backup: true }] }).all).toMatch(/lte0 \(10\.2\.0\.2\) is a backup/);
 });
+
+it('paths of the same fate share a sentence, which names some of them', () => {
+  const why = 'the kernel takes 8 endpoints';
+  const spare = Array.from({ length: 240 }, (_, i) => ({
+    ...WIFI,
+    address: `10.1.9.${i}`,
+    state: 'waiting',
+    why,
+  }));
+  const { explanation } = explainMultipath({ ...READY, paths: [WIFI, LTE, ...spare] });
+  expect(explanation).toHaveLength(2);
+  expect(explanation[1]).toMatch(
+    /^Paths wifi0 \(10\.1\.9\.0\), .* and 232 more are waiting: the kernel takes 8 endpoints\.$/,
+  );
+});

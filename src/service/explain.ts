@@ -20,9 +20,14 @@ export interface Explanation {
 
 const plural = (count: number, one: string, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
+/** BOUNDED: how many paths one sentence names; a link may have hundreds of addresses. */
+const PATHS_NAMED_MAX = 8;
+
 /** `eth0 (10.0.0.2), eth1 (10.0.1.2)` */
 function nameAll(paths: MultipathFacts['paths']): string {
-  return paths.map(({ link, address }) => `${link} (${address})`).join(', ');
+  const named = paths.slice(0, PATHS_NAMED_MAX).map(({ link, address }) => `${link} (${address})`);
+  const more = paths.length - named.length;
+  return named.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 const ESTABLISHED = 'established';
@@ -131,10 +136,15 @@ function hostReason(facts: MultipathFacts): string | undefined {
 }
 
 function pathNotes(facts: MultipathFacts): string[] {
-  const notes: string[] = [];
+  const byReason = new Map<string, MultipathFacts['paths']>();
   for (const path of facts.paths) {
-    if (path.why !== undefined) notes.push(`Path ${nameAll([path])} is ${path.state}: ${path.why}.`);
+    if (path.why === undefined) continue;
+    const reason = `${path.state}: ${path.why}`;
+    byReason.set(reason, [...(byReason.get(reason) ?? []), path]);
   }
+  const notes = [...byReason].map(([reason, group]) =>
+    group.length === 1 ? `Path ${nameAll(group)} is ${reason}.` : `Paths ${nameAll(group)} are ${reason}.`,
+  );
   const backups = facts.paths.filter(({ backup }) => backup);
   if (backups.length > 0 && facts.paths.length > 1) {
     notes.push(

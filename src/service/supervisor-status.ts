@@ -66,7 +66,7 @@ export const IDLE_LOOK: Look = {
 };
 
 const WHY_IDLE: Readonly<Record<Mode, string>> = {
-  multipath: 'it has no endpoint',
+  multipath: 'no endpoint could be made for it, and the log says why',
   'single-path': 'it waits for a second path',
   unprivileged: 'only programs that ask for it by address use it, because Weft may not change this host',
   'no-mptcp': 'connections do not use several paths without MPTCP',
