@@ -6,7 +6,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-export const DEFAULT_PORT = 13128;
+const DEFAULT_PORT = 13128;
 const LOOPBACK = ['127.0.0.1', '::1'] as const;
 
 /** Where the proxy listens unless told otherwise: the loopback addresses only. */

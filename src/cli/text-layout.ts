@@ -4,7 +4,7 @@
  */
 import { printable } from '../base/index.ts';
 
-export const DEFAULT_WIDTH = 80;
+const DEFAULT_WIDTH = 80;
 const GAP = 2;
 
 /** Breaks at spaces; a word that is longer than the line is broken where the line ends. */

@@ -65,7 +65,7 @@ const MAX_ID = 255;
 /** `ip mptcp endpoint change` may change these of an endpoint that stays the same one. */
 const CHANGEABLE = EndpointFlag.backup | EndpointFlag.fullmesh;
 
-export function wantedFlags(wanted: WantedEndpoint): number {
+function wantedFlags(wanted: WantedEndpoint): number {
   return EndpointFlag.subflow | (wanted.backup ? EndpointFlag.backup : 0);
 }
 

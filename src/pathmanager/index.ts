@@ -4,6 +4,6 @@
  */
 export { EndpointOwner } from './endpoint-owner.ts';
 export type { EndpointOwnerCounters, EndpointReport, LimitsReport } from './endpoint-owner.ts';
-export { planEndpoints, type EndpointUse, type OwnedEndpoint, type WantedEndpoint } from './endpoint-plan.ts';
-export { neededLimits, planLimits, type RaisedLimits } from './limits-plan.ts';
+export type { EndpointUse, OwnedEndpoint, WantedEndpoint } from './endpoint-plan.ts';
+export { neededLimits, type RaisedLimits } from './limits-plan.ts';
 export { OWNS_NOTHING, type Ownership, type OwnershipJournal } from './ownership.ts';

@@ -5,10 +5,10 @@
 export type { DefaultRoute } from './default-route.ts';
 export type { HostView, LinkChoice } from './host.ts';
 export { tunnelOfDefaultTraffic } from './links.ts';
-export { FIRST_TABLE, isOwnRoute, isOwnRule, RULE_PRIORITY, TABLE_COUNT } from './numbers.ts';
+export { isOwnRoute, isOwnRule } from './numbers.ts';
 export { findPaths, uplinkCount } from './paths.ts';
 export type { HostPath, HostPaths, IgnoredLink, PathCause, PathState } from './paths.ts';
-export { describeOperation, planRouting, type RoutingOperation } from './plan.ts';
+export { planRouting, type RoutingOperation } from './plan.ts';
 export { RoutingTables, type RoutingFailure, type RoutingResult } from './routing-tables.ts';
 export type { TableUse } from './path-tables.ts';
 export { wantedRouting, type WantedRouting } from './wanted.ts';

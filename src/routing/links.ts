@@ -52,7 +52,7 @@ const HELPER_BRIDGE =
 /** Ports that lead to a container or a virtual machine of this host. */
 const INNER_PORT_KINDS: ReadonlySet<string> = new Set(['veth', 'tun', 'dummy', 'ifb', 'vxlan']);
 
-export function isTunnel(link: Link): boolean {
+function isTunnel(link: Link): boolean {
   return link.kind !== undefined && TUNNEL_KINDS.has(link.kind);
 }
 

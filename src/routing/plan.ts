@@ -32,7 +32,7 @@ const prefixText = (prefix: { address: string; length: number } | undefined) =>
   prefix === undefined || prefix.length === 0 ? 'default' : `${prefix.address}/${prefix.length}`;
 
 /** Where the kernel keeps a route: two routes at one place are one. */
-export function routePlace(route: AnyRoute): string {
+function routePlace(route: AnyRoute): string {
   return `${route.family} ${route.table} ${prefixText(route.destination)} ${route.priority ?? 0}`;
 }
 
@@ -44,7 +44,7 @@ function routeEffect(route: AnyRoute): string {
   return `${type} ${route.gateway ?? ''} ${route.linkIndex ?? ''} ${onLink}`;
 }
 
-export function rulePlace(rule: AnyRule): string {
+function rulePlace(rule: AnyRule): string {
   return `${rule.family} ${rule.priority} ${prefixText(rule.source)} ${rule.table}`;
 }
 

@@ -28,7 +28,7 @@ import { chooseTables, hostPrefix, isRuleFor, type TableUse } from './path-table
 import type { HostPath } from './paths.ts';
 
 /** "Look at the next rule" (<linux/rtnetlink.h>). */
-export const RTN_THROW = 9;
+const RTN_THROW = 9;
 /** What the kernel gives an IPv6 route without a metric; stated here so that two readings compare equal. */
 const IPV6_METRIC = 1024;
 /** BOUNDED: a host with a full internet table has no use for a million copies; subnets come before the rest. */

@@ -50,7 +50,7 @@ export function currentUser(): RuntimeUser {
 }
 
 /** Why a folder cannot be trusted with the control socket, or `undefined` when it can. */
-export function folderProblem(path: string, uid: number): string | undefined {
+function folderProblem(path: string, uid: number): string | undefined {
   const stat = lstatSync(path);
   if (stat.isSymbolicLink()) return 'it is a symbolic link';
   if (!stat.isDirectory()) return 'it is not a folder';
@@ -63,7 +63,7 @@ export function folderProblem(path: string, uid: number): string | undefined {
  * Makes the folder with mode 0700, or checks the one that is there.
  * @throws WeftError `UNSAFE_FOLDER`; or the error of mkdir(2) (EACCES, EROFS, ENOENT)
  */
-export function ensurePrivateFolder(path: string, uid: number): void {
+function ensurePrivateFolder(path: string, uid: number): void {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {

@@ -30,7 +30,7 @@ export interface Decision {
   readonly paths: readonly HostPath[];
 }
 
-export const HOW_TO_GRANT =
+const HOW_TO_GRANT =
   'run it as root ("sudo npm start", "sudo weft up"), or in a systemd unit with AmbientCapabilities=CAP_NET_ADMIN';
 
 const nameOf = (path: HostPath) => `${path.linkName} ${path.address}`;
