@@ -3,9 +3,12 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { FileLock } from '../src/native/index.ts';
+
+const native = join(dirname(dirname(fileURLToPath(import.meta.url))), 'dist/native/index.js');
 
 let folder: string;
 let path: string;
@@ -39,6 +42,31 @@ it('is refused while another process has it, and to be had when that was killed'
   expect(lock).toBeDefined();
   expect(FileLock.holderOf(path)).toBe(process.pid);
   lock?.release();
+});
+
+it('is had by one of many processes at a time, each of which makes and removes the file', async () => {
+  // Who has the lock makes a second file, which no other may find there.
+  const program = `
+    const { FileLock } = await import(process.argv[1]);
+    const { openSync, closeSync, rmSync } = await import('node:fs');
+    const [path, inside] = process.argv.slice(2);
+    for (let taken = 0; taken < 10;) {
+      const lock = FileLock.tryTake(path);
+      if (lock !== undefined) {
+        closeSync(openSync(inside, 'wx'));
+        taken++;
+        rmSync(inside);
+        lock.release();
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    }`;
+  const args = ['--input-type=module', '-e', program, native, path, join(folder, 'inside')];
+  const children = Array.from({ length: 12 }, () =>
+    spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] }),
+  );
+  const ends = await Promise.all(children.map((child) => once(child, 'exit')));
+  expect(ends).toEqual(children.map(() => [0, null]));
+  expect(existsSync(path)).toBe(false);
 });
 
 it('is exclusive within one process too, and release removes the file', () => {

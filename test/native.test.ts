@@ -3,13 +3,15 @@
  * machine that cannot give kernel access.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
+import { AF_INET } from '../src/base/index.ts';
 import {
   addNamespace,
+  bindSocket,
   closeFd,
   deleteNamespace,
   duplicateFd,
@@ -19,12 +21,18 @@ import {
   IFF_TAP,
   inNamespace,
   libc,
+  linkIndexOf,
+  linkNameOf,
   listNamespaces,
+  localAddressOf,
   namespacePath,
+  NETNS_FOLDER,
+  openSocket,
   openTunTap,
   OwnedBuffer,
   platformProblem,
   reactor,
+  SOCK_DGRAM,
   SystemError,
   WakeFd,
 } from '../src/native/index.ts';
@@ -82,6 +90,52 @@ describe('the reactor', () => {
     expect(seen[1]).toBe('new');
     first.close();
     second.close();
+  });
+
+  it('gives each of a thousand ready descriptors its turn, while one of them is always ready', async () => {
+    const wakes = Array.from({ length: 1000 }, () => new WakeFd());
+    const calls = wakes.map(() => 0);
+    await new Promise<void>((resolve) => {
+      let left = wakes.length;
+      const watches = wakes.map((wake, i) =>
+        reactor.watch(wake.fd, EPOLLIN, () => {
+          calls[i]!++;
+          if (calls[i] === 1 && --left === 0) {
+            for (const watch of watches) watch.close();
+            setImmediate(resolve);
+          }
+          if (i > 0) wake.clear();
+        }),
+      );
+      for (const wake of wakes) wake.wake();
+    });
+    expect(calls.slice(1).filter((count) => count !== 1)).toEqual([]);
+    for (const wake of wakes) wake.close();
+  });
+
+  it('serves a descriptor that has the number of one that was closed within a callback', async () => {
+    const first = new WakeFd();
+    const seen: string[] = [];
+    await new Promise<void>((resolve) => {
+      const watch = reactor.watch(first.fd, EPOLLIN, () => {
+        seen.push('first');
+        watch.close();
+        first.close();
+        const second = new WakeFd();
+        expect(second.fd).toBe(first.fd);
+        const again = reactor.watch(second.fd, EPOLLIN, () => {
+          seen.push('second');
+          again.close();
+          second.close();
+          resolve();
+        });
+        // A second close of the old watch must not touch the new one.
+        watch.close();
+        second.wake();
+      });
+      first.wake();
+    });
+    expect(seen).toEqual(['first', 'second']);
   });
 });
 
@@ -186,6 +240,66 @@ describe('namespaces', () => {
     deleteNamespace(NODE);
     deleteNamespace(NODE);
     expect(listNamespaces()).not.toContain(NODE);
+  });
+
+  it('what is no namespace is neither entered nor deleted', () => {
+    const home = ownNamespace();
+    const file = namespacePath('weft-no-namespace');
+    writeFileSync(file, '');
+    expect(() => inNamespace(file, ownNamespace)).toThrow(/^enter network namespace ".*": .* \(EINVAL\)$/);
+    expect(ownNamespace()).toBe(home);
+    rmSync(file);
+    const folder = mkdtempSync('/run/weft-native-');
+    deleteNamespace(join('..', basename(folder)));
+    expect(existsSync(folder)).toBe(true);
+    rmSync(folder, { recursive: true });
+  });
+
+  it('sockets opened in one outlive its name', () => {
+    addNamespace(NODE);
+    const path = namespacePath(NODE);
+    const fd = inNamespace(path, () => openSocket(AF_INET, SOCK_DGRAM, 0));
+    deleteNamespace(NODE);
+    expect(() => inNamespace(path, ownNamespace)).toThrow(/No such file or directory \(ENOENT\)/);
+    bindSocket(fd, { address: '0.0.0.0', port: 7 });
+    expect(localAddressOf(fd)).toEqual({ address: '0.0.0.0', port: 7 });
+    closeFd(fd);
+  });
+
+  it('making one where nothing can be written leaves nothing, and the thread where it was', () => {
+    const home = ownNamespace();
+    const before = openDescriptors();
+    execFileSync('mount', ['--bind', NETNS_FOLDER, NETNS_FOLDER]);
+    try {
+      execFileSync('mount', ['-o', 'remount,bind,ro', NETNS_FOLDER]);
+      expect(() => addNamespace(NODE)).toThrow(/EROFS/);
+    } finally {
+      execFileSync('umount', [NETNS_FOLDER]);
+    }
+    expect(listNamespaces()).not.toContain(NODE);
+    expect(ownNamespace()).toBe(home);
+    expect(openDescriptors()).toBe(before);
+    addNamespace(NODE);
+  });
+
+  it('names with dots, and links with the longest name there is', () => {
+    const name = 'weft.native-1.2';
+    addNamespace(name);
+    try {
+      const longest = 'fifteen.letters';
+      const fd = inNamespace(namespacePath(name), () => openTunTap(longest, IFF_TAP | IFF_NO_PI));
+      inNamespace(namespacePath(name), () => {
+        const index = linkIndexOf(longest)!;
+        expect(linkNameOf(index)).toBe(longest);
+        expect(linkIndexOf(`${longest}x`)).toBeUndefined();
+        expect(linkIndexOf(`${longest}\0`)).toBeUndefined();
+        expect(linkNameOf(index + 1)).toBeUndefined();
+      });
+      closeFd(fd);
+      expect(() => openTunTap(`${longest}x`, IFF_TAP)).toThrow('is not a link name');
+    } finally {
+      deleteNamespace(name);
+    }
   });
 
   it('a TAP device lives in its namespace as long as its descriptor', () => {

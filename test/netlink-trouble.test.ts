@@ -10,9 +10,16 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WeftError } from '../src/base/index.ts';
+import { PathManager } from '../src/mptcp/index.ts';
 import { addNamespace, deleteNamespace, namespacePath } from '../src/native/index.ts';
 import { parseAddress } from '../src/netlink/address.ts';
-import { EventSocket, NetlinkConnection, RouteNetlink, watchRoutes } from '../src/netlink/index.ts';
+import {
+  EventSocket,
+  NetlinkConnection,
+  NetlinkError,
+  RouteNetlink,
+  watchRoutes,
+} from '../src/netlink/index.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const NODE = 'weft-trouble';
@@ -85,6 +92,41 @@ describe('a table that another process changes while it is read', () => {
     }
     expect(connection.restartedDumps).toBeGreaterThan(0);
     expect(whole).toBeGreaterThanOrEqual(20);
+    connection.close();
+  });
+});
+
+describe('a refusal', () => {
+  const failureOf = (work: () => unknown): NetlinkError => {
+    try {
+      work();
+    } catch (error) {
+      return error as NetlinkError;
+    }
+    return expect.unreachable();
+  };
+
+  it('names the place in the request, when the kernel does', () => {
+    const manager = PathManager.open({ netns });
+    // Header 16, generic header 4: the only attribute begins at 20.
+    expect(failureOf(() => manager.setLimits({ subflows: 1_000_000 }))).toMatchObject({
+      errno: 22,
+      kernelText: expect.stringMatching(/^limit greater than maximum/),
+      kernelOffset: 20,
+      inDump: false,
+    });
+    manager.close();
+  });
+
+  it('comes for a reading that asks for what the kernel would silently leave out (strict checking)', () => {
+    const connection = new NetlinkConnection(ROUTE, { netns });
+    const prefixLengthOf24 = Uint8Array.of(0, 24, 0, 0, 0, 0, 0, 0);
+    expect(failureOf(() => connection.dump(RTM_GETADDR, prefixLengthOf24, 'list addresses'))).toMatchObject({
+      code: 'EINVAL',
+      kernelText: expect.stringMatching(/Invalid values in header for/),
+    });
+    // And the connection is as good as before.
+    expect(connection.dump(RTM_GETADDR, new Uint8Array(8), 'list addresses')).toEqual([]);
     connection.close();
   });
 });
