@@ -337,7 +337,10 @@ describe('kept connections', () => {
     expect(proxy.server.counters().requestsRetried).toBe(1);
   });
 
-  it('that turn out dead fail a POST, which may have been done', async () => {
+  it.each([
+    ['with a body', 'Content-Length: 2\r\n\r\nhi'],
+    ['without', '\r\n'],
+  ])('that turn out dead fail a POST %s, which may have been done', async (_name, rest) => {
     let requests = 0;
     const origin = await startTcpServer((socket) => {
       socket.on('data', () => {
@@ -348,11 +351,23 @@ describe('kept connections', () => {
     const socket = await connectTo(proxy.port);
     socket.write(get(origin, 'first'));
     await readUntil(socket, (text) => text.endsWith('ok'));
-    socket.write(`POST http://127.0.0.1:${origin}/ HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi`);
+    socket.write(`POST http://127.0.0.1:${origin}/ HTTP/1.1\r\nHost: a\r\n${rest}`);
     expect(await readUntil(socket, (text) => text.endsWith(')\n'))).toMatch(
       /^HTTP\/1\.1 502 [^]*broke the connection/,
     );
     expect(requests).toBe(2);
+  });
+
+  it('are tried only once when they are new', async () => {
+    let connections = 0;
+    const origin = await startTcpServer((socket) => {
+      connections++;
+      socket.once('data', () => socket.resetAndDestroy());
+    });
+    const answer = await exchange(proxy.port, `GET http://127.0.0.1:${origin}/ HTTP/1.1\r\n${closing()}`);
+    expect(answer).toMatch(/^HTTP\/1\.1 502 [^]*broke the connection/);
+    expect(connections).toBe(1);
+    expect(proxy.server.counters()).toMatchObject({ requestsRetried: 0, exchangesFailed: 1 });
   });
 });
 

@@ -198,7 +198,7 @@ describe('who may use it', () => {
 
   it('others, when told so, but not for what only this host can reach', async () => {
     const server = await startTcpServer((socket) =>
-      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
+      socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')),
     );
     const proxy = await start({ proxy: { listen: everywhere, allowRemote: true } });
     const from = async (host: string, request: string) => {

@@ -150,5 +150,11 @@ it('a program that fails closes everything it had, and tells', async () => {
     [3, 'relay-failed'],
   ]);
   expect(await failed).toHaveLength(2);
+  bad.socket.resume();
+  before.socket.resume();
+  await until(
+    () => bad.socket.readableEnded && before.socket.readableEnded,
+    'what it never took to be closed',
+  );
   await until(() => whatIsOpen().threads < opened.threads, 'the thread to end');
 });

@@ -105,7 +105,7 @@ export class Direction {
     for (let round = 0; round < ROUNDS_PER_TURN; round++) {
       if ((this.#carry !== undefined || this.#inPipe > 0) && !this.#flush()) return this.#stalled();
       if (this.ended) return this.#finish();
-      if (!this.sourceReady || !this.sinkReady) return Pumped.waiting;
+      if (!this.sourceReady) return Pumped.waiting;
       const crowded = resources.heldBytes > resources.heldBytesSoftLimit;
       const pipe = this.#bulk && !crowded ? (this.#pipe ??= resources.pipes.acquire()) : undefined;
       if (pipe !== undefined) this.#fillPipe(pipe);
