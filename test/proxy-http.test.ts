@@ -15,6 +15,7 @@ import {
   connectTo,
   exchange,
   onCleanup,
+  readAll,
   readUntil,
   startHttpServer,
   startProxy,
@@ -313,6 +314,49 @@ describe('kept connections', () => {
     socket.write([0, 1, 2].map((i) => get(origin, String(i))).join(''));
     const text = await readUntil(socket, (all) => /\/0[^]*\/1[^]*\/2$/.test(all));
     expect(text.match(/HTTP\/1\.1 200/g)).toHaveLength(3);
+  });
+
+  it('answer too many pipelined requests with 503, and end', async () => {
+    let requests = 0;
+    const origin = await startHttpServer((_request, response) => {
+      requests++;
+      setTimeout(() => response.end('ok'), 20);
+    });
+    const own = await startProxy({ maxPipelined: 3 });
+    const answer = await exchange(
+      own.port,
+      Array.from({ length: 6 }, (_, i) => get(origin, String(i))).join(''),
+    );
+    expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual([
+      'HTTP/1.1 200',
+      'HTTP/1.1 200',
+      'HTTP/1.1 200',
+      'HTTP/1.1 503',
+    ]);
+    expect(requests).toBe(3);
+    // One after another there may be any number.
+    const socket = await connectTo(own.port);
+    for (let i = 0; i < 10; i++) {
+      socket.write(get(origin, String(i)));
+      await readUntil(socket, (text) => text.endsWith('ok'));
+    }
+  });
+
+  it('are closed at once beyond the limit of connections', async () => {
+    const origin = await scripted([OK]);
+    const own = await startProxy({ maxClientConnections: 2 });
+    const first = await connectTo(own.port);
+    const second = await connectTo(own.port);
+    for (const socket of [first, second]) {
+      socket.write(get(origin.port, ''));
+      await readUntil(socket, (text) => text.endsWith('ok'));
+    }
+    expect(await readAll(await connectTo(own.port))).toBe('');
+    expect(own.server.counters().refusedByReason).toEqual({ 'too-many-connections': 1 });
+    first.destroy();
+    await until(() => own.server.connections().length > 0, 'a turn');
+    second.write(get(origin.port, ''));
+    await readUntil(second, (text) => text.endsWith('ok'));
   });
 
   it('that turn out dead are replaced, for a request that may be sent twice', async () => {

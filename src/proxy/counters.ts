@@ -12,7 +12,8 @@ export type Refusal =
   | 'not-implemented'
   | 'loop'
   | 'too-many-tunnels'
-  | 'too-many-connections';
+  | 'too-many-connections'
+  | 'too-many-requests';
 
 /** All counted since the start. */
 export interface ProxyCounters {

@@ -33,7 +33,7 @@ const MAX_CHECK_INTERVAL_MS = 2000;
 export class Front {
   readonly #options: FrontOptions;
   readonly #servers: Server[] = [];
-  /** BOUNDED by `maxClientConnections` and, for those that become tunnels, `maxTunnels`. */
+  /** BOUNDED by `maxClientConnections`; a tunnel's socket leaves at its handover. */
   readonly #sockets = new Set<Socket>();
 
   constructor(options: FrontOptions) {
@@ -67,7 +67,7 @@ export class Front {
   }
 
   #makeServer(): Server {
-    const { limits, tallies, refusals, handlers } = this.#options;
+    const { limits, refusals, handlers } = this.#options;
     const server = createServer({
       insecureHTTPParser: false,
       // Checked by us, with a reason in the answer.
@@ -82,9 +82,7 @@ export class Front {
     });
     // 0: all fields are seen. Their bytes are bounded by maxHeaderBytes; a dropped one could change the meaning.
     server.maxHeadersCount = 0;
-    server.maxConnections = limits.maxClientConnections + limits.maxTunnels;
     server.on('connection', (socket) => this.#handleConnection(socket));
-    server.on('drop', () => tallies.refusals.add('too-many-connections'));
     const serve = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
       if (!refusals.has(request.socket)) handlers.request(request, response, expectsContinue);
     };

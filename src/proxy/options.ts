@@ -12,6 +12,8 @@ export interface ListenAddress {
 export interface ProxyLimits {
   /** Client connections that speak HTTP (tunnels not counted). More are closed at once. */
   readonly maxClientConnections: number;
+  /** Requests under way on one client connection (pipelining). More are answered with 503. */
+  readonly maxPipelined: number;
   /** CONNECT tunnels, those being set up included. More are answered with 503. */
   readonly maxTunnels: number;
   /** Upstream connections kept for reuse; the pool of idle ones. */
@@ -42,6 +44,7 @@ export interface ProxyLimits {
 
 export const DEFAULT_LIMITS: ProxyLimits = {
   maxClientConnections: 4096,
+  maxPipelined: 32,
   maxTunnels: 16_384,
   maxIdleUpstreams: 256,
   maxHeaderBytes: 64 * 1024,

@@ -11,6 +11,7 @@
  * References: RFC 9110 sections 7.6 and 9.2.2, RFC 9112 sections 3.2, 6, 7 and 9.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { clientOf } from '../client.ts';
 import type { ProxyTallies, Refusal } from '../counters.ts';
 import type { ProxyLimits } from '../options.ts';
@@ -53,6 +54,8 @@ export interface ForwarderOptions {
 
 export class Forwarder {
   readonly #options: ForwarderOptions;
+  /** Requests under way on each connection; BOUNDED by `maxPipelined`, and with the connections. */
+  readonly #underWay = new WeakMap<Socket, number>();
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
@@ -62,7 +65,7 @@ export class Forwarder {
   handleRequest(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
     const { tallies, refusals, limits, agent } = this.#options;
     tallies.requests++;
-    const accepted = checkRequest(request);
+    const accepted = this.#startsOneTooMany(request, response) ?? checkRequest(request);
     if (!('target' in accepted)) {
       const [status, refusal, reason] = accepted;
       refusals.note(request.socket, refusal);
@@ -91,8 +94,21 @@ export class Forwarder {
       limits,
     }).run();
   }
+
+  /** Counts the request until its response is done. Each may need an upstream connection of its own. */
+  #startsOneTooMany({ socket }: IncomingMessage, response: ServerResponse): Problem | undefined {
+    const count = (this.#underWay.get(socket) ?? 0) + 1;
+    const { maxPipelined } = this.#options.limits;
+    if (count > maxPipelined) {
+      return [503, 'too-many-requests', `more than ${maxPipelined} requests at once on one connection`];
+    }
+    this.#underWay.set(socket, count);
+    response.once('close', () => this.#underWay.set(socket, (this.#underWay.get(socket) ?? 1) - 1));
+    return undefined;
+  }
 }
 
+/** Why a request is answered by ourselves. */
 function checkRequest(request: IncomingMessage): Accepted | Problem {
   const { httpVersion, rawHeaders } = request;
   const method = request.method ?? '';
