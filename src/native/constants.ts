@@ -3,7 +3,6 @@
  * sources: <asm-generic/fcntl.h>, <asm-generic/socket.h>, <linux/in.h>, <linux/tcp.h>, <linux/eventpoll.h>.
  */
 
-export const AF_UNIX = 1;
 export const AF_NETLINK = 16;
 
 export const SOCK_STREAM = 1;
@@ -14,7 +13,6 @@ export const SOCK_CLOEXEC = 0o2000000;
 
 export const IPPROTO_IP = 0;
 export const IPPROTO_TCP = 6;
-export const IPPROTO_UDP = 17;
 export const IPPROTO_IPV6 = 41;
 export const IPPROTO_MPTCP = 262;
 
@@ -28,7 +26,6 @@ export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
 export const SO_BINDTODEVICE = 25;
 export const SO_RCVBUFFORCE = 33;
-export const SO_MARK = 36;
 export const SO_PROTOCOL = 38;
 
 export const SO_NETNS_COOKIE = 71;
@@ -40,7 +37,6 @@ export const TCP_KEEPIDLE = 4;
 export const TCP_KEEPINTVL = 5;
 export const TCP_KEEPCNT = 6;
 export const TCP_INFO = 11;
-export const TCP_USER_TIMEOUT = 18;
 export const TCP_IS_MPTCP = 43;
 
 export const EPOLLIN = 0x001;
@@ -51,13 +47,9 @@ export const EPOLLRDHUP = 0x2000;
 /** Edge-triggered; unsigned, because the bit is the sign bit of an int. */
 export const EPOLLET = 0x80000000;
 
-export const SHUT_RD = 0;
 export const SHUT_WR = 1;
-export const SHUT_RDWR = 2;
 
-export const MSG_PEEK = 0x02;
 export const MSG_TRUNC = 0x20;
-export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
 
 export const O_RDONLY = 0;
@@ -74,7 +66,6 @@ export const LOCK_NB = 4;
 export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;
 
-export const CLONE_NEWNS = 0x00020000;
 export const CLONE_NEWNET = 0x40000000;
 
 export const MS_BIND = 4096;

@@ -29,9 +29,7 @@ export const {
   EAFNOSUPPORT,
   ENETUNREACH,
 } = constants.errno;
-export const { EMFILE, ENFILE, ENOTCONN, ETIMEDOUT, EHOSTUNREACH, EADDRNOTAVAIL, ENOSYS } = constants.errno;
-/** <asm-generic/errno.h>: not in Node's table. */
-export const ESTALE = 116;
+export const { EMFILE, ENFILE, ETIMEDOUT, EHOSTUNREACH, EADDRNOTAVAIL } = constants.errno;
 
 const names = new Map<number, string>(Object.entries(constants.errno).map(([name, value]) => [value, name]));
 

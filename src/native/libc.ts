@@ -41,7 +41,6 @@ export interface Libc {
   readonly eventfd: NativeFunction<[number, number], number>;
   readonly fcntl: NativeFunction<[number, number, number], number>;
   readonly flock: NativeFunction<[number, number], number>;
-  readonly getpeername: NativeFunction<[number, Bytes, Bytes], number>;
   readonly getsockname: NativeFunction<[number, Bytes, Bytes], number>;
   readonly getsockopt: NativeFunction<[number, number, number, Bytes, Bytes], number>;
   readonly if_indextoname: NativeFunction<[number, Bytes], unknown>;
@@ -82,7 +81,6 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   eventfd: 'int eventfd(uint32_t, int)',
   fcntl: 'int fcntl(int, int, long)',
   flock: 'int flock(int, int)',
-  getpeername: 'int getpeername(int, void *, void *)',
   getsockname: 'int getsockname(int, void *, void *)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
   if_indextoname: 'void *if_indextoname(uint32_t, void *)',

@@ -85,26 +85,14 @@ export function trySetIntOption(fd: number, level: number, name: number, value: 
   return libc.setsockopt(fd, level, name, bytes, 4) === 0;
 }
 
-function nameOf(call: 'getsockname' | 'getpeername', fd: number): SocketAddress | undefined {
+/** `undefined` for what is no IPv4 or IPv6 socket. */
+export function localAddressOf(fd: number): SocketAddress | undefined {
   const sockaddr = new Uint8Array(SOCKADDR_STORAGE_BYTES);
   const length = new Uint8Array(4);
   const view = new DataView(length.buffer);
   view.setUint32(0, sockaddr.length, true);
-  if (libc[call](fd, sockaddr, length) < 0) return undefined;
+  if (libc.getsockname(fd, sockaddr, length) < 0) return undefined;
   return parseSockaddr(sockaddr.subarray(0, view.getUint32(0, true)));
-}
-
-export function localAddressOf(fd: number): SocketAddress | undefined {
-  return nameOf('getsockname', fd);
-}
-
-/** `undefined` when not connected. */
-export function remoteAddressOf(fd: number): SocketAddress | undefined {
-  return nameOf('getpeername', fd);
-}
-
-export function shutdownSocket(fd: number, how: number): void {
-  libc.shutdown(fd, how);
 }
 
 const UNCONNECTED = new Uint8Array(16); // sockaddr with family AF_UNSPEC
