@@ -524,6 +524,20 @@ describe('two hosts with two links', () => {
     await closed(peer);
   });
 
+  it('takes no name of a link for that of another one, as the kernel does with one that is too long or empty', async () => {
+    const longest = 'fifteen.letters';
+    hosts.ipA('link', 'add', longest, 'type', 'veth', 'peer', 'name', 'p9');
+    for (const localLink of [`${longest}x`, '']) {
+      const attempt = () =>
+        connectFd({ address: '10.9.1.2', port: portOf(server), localLink, timeoutMs: 100 });
+      await expect(hosts.onA(attempt)).rejects.toMatchObject({
+        code: 'ENODEV',
+        message: `bind to link "${localLink}": No such device (ENODEV)`,
+      });
+    }
+    hosts.ipA('link', 'delete', longest);
+  });
+
   it('lets TCP have the last word when the kernel refuses, and closes both descriptors', async () => {
     hosts.ipA('route', 'add', 'prohibit', '10.99.0.0/16');
     await expect(hosts.onA(() => connectFd({ address: '10.99.0.1', port: 1 }))).rejects.toMatchObject({
