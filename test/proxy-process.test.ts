@@ -1,14 +1,22 @@
 /**
  * The proxy in a process of its own: names and addresses that do not answer, ends of the process with live tunnels,
  * and starts that cannot succeed.
- *
- *   2001:db8:66::2 and 10.66.0.2 lead into a TUN device that nobody reads from: packets to them vanish.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { createInterface } from 'node:readline';
 import type { Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { closeFd, IFF_NO_PI, IFF_TUN, openTunTap } from '../src/native/index.ts';
+import { familyOf } from '../src/base/index.ts';
+import {
+  bindSocket,
+  closeFd,
+  IPPROTO_TCP,
+  listenOn,
+  localAddressOf,
+  openSocket,
+  SOCK_STREAM,
+} from '../src/native/index.ts';
 import { RouteNetlink } from '../src/netlink/index.ts';
 import type { ProxyCounters } from '../src/proxy/index.ts';
 import type { ChildOptions } from './proxy-child.ts';
@@ -20,31 +28,44 @@ import {
   openTunnel,
   readAll,
   startTcpServer,
-  until,
 } from './proxy-support.ts';
 import { bundleTypeScript } from './support/bundle.ts';
 
-const LINK = 'weftvoid0';
-const VOID_V4 = '10.66.0.2';
-const VOID_V6 = '2001:db8:66::2';
+/** An address of this host that is not a loopback one: connections to it come from it, as from another host. */
 const OWN_V4 = '10.66.0.1';
 
 let program = '';
-let tun = -1;
+
+function withLoopback(change: (netlink: RouteNetlink, linkIndex: number) => void): void {
+  const netlink = RouteNetlink.open();
+  change(netlink, netlink.links().find(({ name }) => name === 'lo')!.index);
+  netlink.close();
+}
 
 beforeAll(async () => {
   program = await bundleTypeScript(new URL('proxy-child.ts', import.meta.url));
-  const netlink = RouteNetlink.open();
-  // A TUN device that nobody reads from.
-  tun = openTunTap(LINK, IFF_TUN | IFF_NO_PI);
-  const linkIndex = netlink.links().find(({ name }) => name === LINK)!.index;
-  netlink.setLink(linkIndex, { up: true });
-  netlink.addAddress({ linkIndex, address: OWN_V4, prefixLength: 24 });
-  netlink.addAddress({ linkIndex, address: '2001:db8:66::1', prefixLength: 64, flags: 2 /* no DAD */ });
-  netlink.close();
+  withLoopback((netlink, linkIndex) => netlink.addAddress({ linkIndex, address: OWN_V4, prefixLength: 32 }));
 });
-afterAll(() => closeFd(tun));
+afterAll(() =>
+  withLoopback((netlink, linkIndex) =>
+    netlink.deleteAddress({ linkIndex, address: OWN_V4, prefixLength: 32 }),
+  ),
+);
 afterEach(cleanUp);
+
+/**
+ * A port that does not answer: its queue of connections is full and nobody takes one, so the kernel drops what else
+ * asks for one (tcp(7)).
+ */
+async function silentPort(address: string, wantedPort = 0): Promise<number> {
+  const fd = openSocket(familyOf(address), SOCK_STREAM, IPPROTO_TCP);
+  onCleanup(() => closeFd(fd));
+  bindSocket(fd, { address, port: wantedPort });
+  listenOn(fd, 0);
+  const { port } = localAddressOf(fd)!;
+  await connectTo(port, address);
+  return port;
+}
 
 interface Started {
   readonly child: ChildProcess;
@@ -98,15 +119,15 @@ describe('names', () => {
 
   it('whose first address is silent are reached by the next one, and nothing of the first stays', async () => {
     const server = await startTcpServer(echo);
+    await silentPort('::1', server);
     const proxy = await start({
       proxy: { listen: LOOPBACK, limits: { attemptDelayMs: 50 } },
-      files: hosts({ 'both.test': [VOID_V6, '127.0.0.1'] }),
+      files: hosts({ 'both.test': ['::1', '127.0.0.1'] }),
     });
     const fds = await proxy.ask('fds');
     const socket = await openTunnel(proxy.ports[0]!, server, 'both.test');
     socket.end('x');
     expect(await readAll(socket)).toBe('x');
-    await until(() => true, 'one turn');
     let counted = await counters(proxy);
     while (counted.tunnelsOpen > 0) counted = await counters(proxy);
     expect(counted).toMatchObject({ tunnelsOpened: 1, dialsFailed: 0 });
@@ -137,11 +158,14 @@ describe('names', () => {
   });
 
   it('that nobody resolves in time: 504, and the process still ends', async () => {
+    const nameServer = createSocket('udp4');
+    onCleanup(() => void nameServer.close());
+    await new Promise<void>((resolve) => nameServer.bind(53, OWN_V4, resolve));
     const proxy = await start({
       proxy: { listen: LOOPBACK, limits: { connectTimeoutMs: 200 } },
       files: {
         '/etc/nsswitch.conf': 'hosts: dns\n',
-        '/etc/resolv.conf': `nameserver ${VOID_V4}\noptions timeout:1\n`,
+        '/etc/resolv.conf': `nameserver ${OWN_V4}\noptions timeout:1\n`,
       },
     });
     const answer = await exchange(proxy.ports[0]!, get('slow.test', 80));
@@ -156,24 +180,26 @@ describe('names', () => {
 
 describe('a silent address', () => {
   it('is given up after the time for connecting: 504', async () => {
+    const silent = await silentPort('127.0.0.1');
     const proxy = await start({ proxy: { listen: LOOPBACK, limits: { connectTimeoutMs: 200 } } });
-    expect(bodyOf(await exchange(proxy.ports[0]!, get(VOID_V4, 80)))).toBe(
-      `weft: could not reach ${VOID_V4} port 80: no answer within 0.2 s (ETIMEDOUT)\n`,
+    expect(bodyOf(await exchange(proxy.ports[0]!, get('127.0.0.1', silent)))).toBe(
+      `weft: could not reach 127.0.0.1 port ${silent}: no answer within 0.2 s (ETIMEDOUT)\n`,
     );
     const fds = await proxy.ask('fds');
-    await exchange(proxy.ports[0]!, get(VOID_V4, 80));
+    await exchange(proxy.ports[0]!, get('127.0.0.1', silent));
     expect(await proxy.ask('fds')).toBe(fds);
   });
 
   it.each([
-    ['CONNECT', `CONNECT ${VOID_V4}:80 HTTP/1.1\r\nHost: a\r\n\r\n`],
-    ['GET', get(VOID_V4, 80)],
+    ['CONNECT', (port: number) => `CONNECT 127.0.0.1:${port} HTTP/1.1\r\nHost: a\r\n\r\n`],
+    ['GET', (port: number) => get('127.0.0.1', port)],
   ])('is given up when the client of a %s goes away', async (_method, request) => {
+    const silent = await silentPort('127.0.0.1');
     const proxy = await start({ proxy: { listen: LOOPBACK } });
     await exchange(proxy.ports[0]!, get('127.0.0.1', 1));
     const fds = await proxy.ask('fds');
     const socket = await connectTo(proxy.ports[0]!);
-    socket.write(request);
+    socket.write(request(silent));
     // The dial has begun when its descriptor is there: one for the client, one for the attempt.
     while ((await proxy.ask('fds')) !== (fds as number) + 2);
     socket.resetAndDestroy();
