@@ -51,18 +51,18 @@ export class WebServer {
       bindSocket(socket.fd, { address: '::', port });
       // Clients may connect before the worker accepts: the kernel keeps them.
       listenOn(socket.fd, BACKLOG);
+      this.#worker = new EpollWorker(
+        'web',
+        { fds: [socket.fd] },
+        () => {},
+        (error) => {
+          process.emitWarning(`the lab's web server ended: ${error.message}`);
+        },
+      );
     } catch (error) {
       closeFd(socket.fd);
       throw error;
     }
-    this.#worker = new EpollWorker(
-      'web',
-      { fds: [socket.fd] },
-      () => {},
-      (error) => {
-        process.emitWarning(`the lab's web server ended: ${error.message}`);
-      },
-    );
     this.#worker.unref();
   }
 
