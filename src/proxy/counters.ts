@@ -13,7 +13,8 @@ export type Refusal =
   | 'loop'
   | 'too-many-tunnels'
   | 'too-many-connections'
-  | 'too-many-requests';
+  | 'too-many-requests'
+  | 'accept-failed';
 
 /** All counted since the start. */
 export interface ProxyCounters {

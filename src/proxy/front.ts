@@ -63,6 +63,8 @@ export class Front {
     }
     const fd = (server as unknown as { _handle?: { fd?: number } })._handle?.fd;
     if (fd !== undefined && fd >= 0) setKeepalive(fd);
+    // A failed accept (no memory, a local policy) concerns that one connection.
+    server.on('error', () => this.#options.tallies.refusals.add('accept-failed'));
     this.#servers.push(server);
   }
 
@@ -80,6 +82,9 @@ export class Front {
       connectionsCheckingInterval: Math.min(MAX_CHECK_INTERVAL_MS, Math.ceil(limits.headersTimeoutMs / 4)),
       noDelay: true,
     });
+    // Whatever a live exchange waits for ends sooner, also with a second try: only a client that takes nothing of
+    // its answers gets here.
+    server.timeout = 2 * (limits.connectTimeoutMs + limits.exchangeIdleTimeoutMs);
     // 0: all fields are seen. Their bytes are bounded by maxHeaderBytes; a dropped one could change the meaning.
     server.maxHeadersCount = 0;
     server.on('connection', (socket) => this.#handleConnection(socket));

@@ -51,7 +51,9 @@ export class UpstreamAgent extends Agent {
   readonly #settings: UpstreamAgentOptions;
   /** BOUNDED: one for each client request under way, and `maxIdle` idle ones. */
   readonly #open = new Map<Duplex, OpenUpstream>();
-  readonly #idle = new Set<Duplex>();
+  /** With the listener that ends a connection which speaks unasked: that must not answer its next request. */
+  readonly #idle = new Map<Duplex, () => void>();
+  #closed = false;
 
   constructor(settings: UpstreamAgentOptions) {
     super({
@@ -82,6 +84,11 @@ export class UpstreamAgent extends Agent {
     onDial(dialing.abort);
     dialing.result.then(
       (upstream) => {
+        if (this.#closed) {
+          closeFd(upstream.fd);
+          created(new Error('the proxy is stopping'), null as never);
+          return;
+        }
         let socket: Socket;
         try {
           socket = this.#adopt(upstream, formatSocketAddress(host, port), client);
@@ -123,11 +130,16 @@ export class UpstreamAgent extends Agent {
     if (this.#idle.size >= this.#settings.maxIdle) return false;
     // Declared void by @types/node; the documentation and the code say boolean.
     const kept = super.keepSocketAlive(stream) as unknown as boolean;
-    if (kept) this.#idle.add(stream);
-    return kept;
+    if (!kept) return false;
+    const end = () => void stream.destroy();
+    this.#idle.set(stream, end);
+    stream.on('data', end);
+    return true;
   }
 
   override reuseSocket(stream: Duplex, request: Parameters<Agent['reuseSocket']>[1]): void {
+    const end = this.#idle.get(stream);
+    if (end !== undefined) stream.off('data', end);
     this.#idle.delete(stream);
     super.reuseSocket(stream, request);
   }
@@ -157,6 +169,7 @@ export class UpstreamAgent extends Agent {
 
   /** Closes every connection and resolves when all are closed. */
   async close(): Promise<void> {
+    this.#closed = true;
     const closed = [...this.#open.keys()].map(
       (stream) => new Promise<void>((resolve) => stream.once('close', () => resolve())),
     );

@@ -9,6 +9,7 @@ import {
   type IncomingMessage,
   request as startRequest,
   type ServerResponse,
+  STATUS_CODES,
 } from 'node:http';
 import type { Writable } from 'node:stream';
 import { errorText, formatSocketAddress } from '../../base/index.ts';
@@ -39,6 +40,11 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRAC
 /** Without a body these have no Content-Length; others must say that theirs is empty. */
 const WITHOUT_BODY_BY_NATURE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'DELETE']);
 
+/** Interim responses and 204 have no body; a length would make some clients wait for one (RFC 9110 section 8.6). */
+const WITHOUT_LENGTH = ['content-length', 'trailer'];
+/** BOUNDED: what a client that does not read lets pile up; interim responses beyond it are left out. */
+const MAX_UNSENT_FOR_INTERIM_BYTES = 64 * 1024;
+
 export class Exchange {
   readonly #options: ExchangeOptions;
   #abortDial: (() => void) | undefined;
@@ -62,7 +68,10 @@ export class Exchange {
     // Node reports a client that goes away in mid-body here too; `close` of the response is what acts.
     request.on('error', () => {});
     response.on('error', () => {});
-    this.#send(false);
+    // Answers to earlier requests of this connection come first, and what those do is done before (RFC 9112
+    // section 9.3.2). A client that goes away takes those that wait here with it.
+    if (response.socket === null) response.once('socket', () => this.#send(false));
+    else this.#send(false);
   }
 
   /** @param fresh do not use a kept connection */
@@ -137,10 +146,13 @@ export class Exchange {
       return;
     }
     // Only the answer that is at the head of the connection's queue has the socket.
-    const fields = endToEndFields(interim.rawHeaders);
-    const lines = [`HTTP/1.1 ${interim.statusCode} ${interim.statusMessage}`];
+    const socket = response.socket;
+    if (socket === null || socket.writableLength > MAX_UNSENT_FOR_INTERIM_BYTES) return;
+    // The reason phrase is left behind: Node checks that of the last response only.
+    const lines = [`HTTP/1.1 ${interim.statusCode} ${STATUS_CODES[interim.statusCode] ?? ''}`];
+    const fields = endToEndFields(interim.rawHeaders, WITHOUT_LENGTH);
     for (let i = 0; i + 1 < fields.length; i += 2) lines.push(`${fields[i]}: ${fields[i + 1]}`);
-    response.socket?.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+    socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
   }
 
   #handleResponse(upstreamResponse: IncomingMessage): void {
@@ -154,13 +166,20 @@ export class Exchange {
       this.#fail(502, `${this.#where()} answered with a transfer coding other than "chunked"`);
       return;
     }
+    const status = upstreamResponse.statusCode ?? 0;
+    // 101 for an upgrade that nobody asked for, since Upgrade stays behind, or no status at all.
+    if (status < 200) {
+      this.#fail(502, `${this.#where()} answered with status ${status}, which ends no request`);
+      return;
+    }
     this.#responseBegun = true;
     const hasLength = valuesOf(upstreamResponse.rawHeaders, 'content-length').length > 0;
     const mayChunk = !hasLength && request.httpVersion === '1.1' && request.method !== 'HEAD';
-    const fields = endToEndFields(upstreamResponse.rawHeaders, mayChunk ? [] : ['trailer']);
+    const drop = status === 204 ? WITHOUT_LENGTH : mayChunk ? [] : ['trailer'];
+    const fields = endToEndFields(upstreamResponse.rawHeaders, drop);
     withVia(fields, upstreamResponse.httpVersion);
     try {
-      response.writeHead(upstreamResponse.statusCode ?? 502, upstreamResponse.statusMessage, fields);
+      response.writeHead(status, upstreamResponse.statusMessage, fields);
     } catch (error) {
       this.#responseBegun = false;
       this.#fail(502, `${this.#where()} answered with a head that cannot be passed on: ${errorText(error)}`);
@@ -231,7 +250,8 @@ export class Exchange {
       return;
     }
     const text = answerText(reason);
-    response.writeHead(status, {
+    // Named, because the phrase of a head that could not be passed on would stay, and be refused again.
+    response.writeHead(status, STATUS_CODES[status] ?? 'Error', {
       ...answerFields(text),
       ...(request.complete ? {} : { Connection: 'close' }),
     });
