@@ -39,7 +39,7 @@ function measure(runs, commands) {
   const json = join(folder, 'result.json');
   const args = ['-N', '--warmup', '3', '--runs', String(runs), '--export-json', json, '--style', 'none'];
   const result = spawnSync('hyperfine', [...args, ...commands], { stdio: ['ignore', 'ignore', 'pipe'] });
-  if (result.status !== 0) throw new Error(`hyperfine: ${result.error?.message ?? result.stderr}`);
+  if (result.status !== 0) throw new Error(`hyperfine: ${result.error?.message ?? String(result.stderr)}`);
   return JSON.parse(readFileSync(json, 'utf8')).results.map(({ median, min, user, system }) => ({
     median: median * 1000,
     min: min * 1000,
@@ -83,37 +83,39 @@ function measureStart() {
   return { base, cpu };
 }
 
+/** A batch file with these lines; returns its path. */
+function batchFile(name, lines) {
+  const path = join(folder, name);
+  writeFileSync(path, lines.map((line) => `mptcp ${line}\n`).join(''));
+  return path;
+}
+
 function measureBatches() {
-  const file = (name, lines) => {
-    const path = join(folder, name);
-    writeFileSync(path, lines.map((line) => `mptcp ${line}\n`).join(''));
-    return path;
-  };
   const many = (line) => Array.from({ length: LINES }, (_value, i) => line(i));
   const batches = [
     [
       '`limits show`',
-      file(
+      batchFile(
         'limits',
         many(() => 'limits show'),
       ),
     ],
     [
       '`endpoint show` (8 endpoints)',
-      file(
+      batchFile(
         'show',
         many(() => 'endpoint show'),
       ),
     ],
     [
       '`endpoint change`',
-      file(
+      batchFile(
         'change',
         many((i) => `endpoint change id 1 ${i % 2 ? '' : 'no'}backup`),
       ),
     ],
   ];
-  const one = file('one', ['limits show']);
+  const one = batchFile('one', ['limits show']);
   const [start] = measure(40, [`${ours} -b ${one}`]);
   const rows = batches.map(([name, path]) => {
     const [mine, theirs] = measure(30, [`${ours} -b ${path}`, `${peer} -b ${path}`]);
