@@ -2,7 +2,7 @@
  * The proxy in a process of its own: names and addresses that do not answer, ends of the process with live tunnels,
  * and starts that cannot succeed.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { createInterface } from 'node:readline';
 import type { Socket } from 'node:net';
@@ -244,7 +244,20 @@ describe('who may use it', () => {
 
   it('is not itself a target, under none of its addresses', async () => {
     const proxy = await start({ proxy: { listen: everywhere } });
-    for (const host of ['127.0.0.1', '127.9.9.9', 'localhost', '0.0.0.0', OWN_V4]) {
+    // A whole prefix that is local (AnyIP), which no interface's list of addresses has.
+    const prefix = ['local', '10.67.0.0/16', 'dev', 'lo'];
+    expect(spawnSync('ip', ['route', 'add', ...prefix]).status).toBe(0);
+    onCleanup(() => void spawnSync('ip', ['route', 'del', ...prefix]));
+    const names = [
+      '127.0.0.1',
+      '127.9.9.9',
+      'localhost',
+      '0.0.0.0',
+      '127.1',
+      '[::ffff:7f00:1]',
+      '[::ffff:0:0]',
+    ];
+    for (const host of [...names, OWN_V4, '10.67.8.9']) {
       expect(await exchange(proxy.ports[0]!, get(host, proxy.ports[0]!))).toMatch(/^HTTP\/1\.1 508 /);
     }
   });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RaceLost, raceStaggered } from './connect-race.ts';
-import { interleaveFamilies } from './connect-socket.ts';
+import { interleaveFamilies } from './happy-eyeballs.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();

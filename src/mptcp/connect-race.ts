@@ -1,9 +1,10 @@
 /**
  * Starts attempts one after another, the next as soon as one fails or when a delay has passed, and takes the
- * first that succeeds (the connection phase of RFC 8305). Knows nothing of sockets.
+ * first that succeeds: the driver of happy-eyeballs.ts, which says when. Knows nothing of sockets.
  *
  * Invariant: exactly one result is given out; every other one that still arrives goes to `discard`.
  */
+import { HappyEyeballs } from './happy-eyeballs.ts';
 
 export interface RaceOptions<Candidate, Result> {
   /** In the order of preference. BOUNDED: by the caller's list; each is started at most once. */
@@ -32,45 +33,49 @@ export class RaceLost extends Error {
 export function raceStaggered<Candidate, Result>(options: RaceOptions<Candidate, Result>): Promise<Result> {
   const { candidates, delayMs, start, discard, signal } = options;
   return new Promise((resolve, reject) => {
+    const race = new HappyEyeballs(candidates.length, delayMs);
     const errors: unknown[] = [];
     let settled = false;
     let running = 0;
-    let next = 0;
     let timer: NodeJS.Timeout | undefined;
 
-    const lose = () => {
+    const run = (): void => {
+      clearTimeout(timer);
+      if (!signal.aborted) {
+        const nowMs = performance.now();
+        for (let index = race.poll(nowMs); index !== undefined; index = race.poll(nowMs)) attempt(index);
+        const deadlineMs = race.pollDeadlineMs();
+        if (deadlineMs !== undefined) timer = setTimeout(run, Math.max(0, deadlineMs - nowMs));
+      }
+      if (running > 0) return;
+      // While nothing runs and candidates are left one is started, so there is none left, or no more are wanted.
       settled = true;
       clearTimeout(timer);
       reject(new RaceLost(errors));
     };
-    const startNext = () => {
-      clearTimeout(timer);
-      const candidate = candidates[next];
-      if (settled || candidate === undefined || signal.aborted) return;
-      next++;
+    const attempt = (index: number): void => {
       running++;
-      if (next < candidates.length) timer = setTimeout(startNext, delayMs);
-      start(candidate).then(
+      start(candidates[index]!).then(
         (result) => {
           running--;
           if (settled) {
             discard(result);
             return;
           }
+          race.handleConnected(index);
           settled = true;
           clearTimeout(timer);
           resolve(result);
         },
         (error: unknown) => {
           running--;
-          errors.push(error);
           if (settled) return;
-          startNext();
-          if (running === 0) lose();
+          errors.push(error);
+          race.handleFailed(index);
+          run();
         },
       );
     };
-    startNext();
-    if (running === 0) lose();
+    run();
   });
 }

@@ -12,10 +12,8 @@ import { isIpv6 } from '../base/ip.ts';
 import { closeFd, ETIMEDOUT, SystemError } from '../native/index.ts';
 import { RaceLost, raceStaggered } from './connect-race.ts';
 import { abortError, connectFd, type ConnectedSocket } from './connect.ts';
+import { DEFAULT_ATTEMPT_DELAY_MS, interleaveFamilies } from './happy-eyeballs.ts';
 import type { SocketDescription } from './socket-info-describe.ts';
-
-/** RFC 8305 section 5. */
-const ATTEMPT_DELAY_MS = 250;
 
 export interface ConnectOptions {
   /** Name or address. Default `localhost`. */
@@ -75,17 +73,6 @@ export class ConnectError extends WeftError {
   }
 }
 
-/** One family after the other, each in the order of the resolver, beginning with the first (RFC 8305 section 4). */
-export function interleaveFamilies(addresses: readonly string[]): string[] {
-  const first = addresses.filter((address) => isIpv6(address) === isIpv6(addresses[0] ?? ''));
-  const second = addresses.filter((address) => isIpv6(address) !== isIpv6(addresses[0] ?? ''));
-  const mixed: string[] = [];
-  for (let i = 0; i < Math.max(first.length, second.length); i++) {
-    for (const address of [first[i], second[i]]) if (address !== undefined) mixed.push(address);
-  }
-  return mixed;
-}
-
 function lookupError(host: string, cause: NodeJS.ErrnoException): WeftError {
   const code = cause.code ?? 'ENOTFOUND';
   return new WeftError(`look up "${host}": ${code === 'ENOTFOUND' ? 'not found' : cause.message} (${code})`, {
@@ -123,7 +110,7 @@ async function connectAny(options: ConnectOptions, stop: AbortSignal): Promise<C
   try {
     return await raceStaggered({
       candidates: interleaveFamilies(addresses),
-      delayMs: options.attemptDelayMs ?? ATTEMPT_DELAY_MS,
+      delayMs: options.attemptDelayMs ?? DEFAULT_ATTEMPT_DELAY_MS,
       start: (address) =>
         connectFd({
           address,

@@ -3,14 +3,9 @@
  */
 export { MptcpAgent, MptcpHttpsAgent, type MultipathOptions } from './agent.ts';
 export { connectFd, type ConnectedSocket, type ConnectFdOptions } from './connect.ts';
-export {
-  connect,
-  ConnectError,
-  interleaveFamilies,
-  MptcpSocket,
-  type ConnectOptions,
-} from './connect-socket.ts';
+export { connect, ConnectError, MptcpSocket, type ConnectOptions } from './connect-socket.ts';
 export { raceStaggered, RaceLost, type RaceOptions } from './connect-race.ts';
+export { interleaveFamilies } from './happy-eyeballs.ts';
 export { joinConnections, listConnections, type MptcpConnection, type Subflow } from './connections.ts';
 export { countOf, describeCounter, differenceOf, parseCounters, type Counters } from './counters.ts';
 export { COUNTER_GROUPS, type CounterDescription, type CounterGroup } from './counters-meanings.ts';

@@ -1,14 +1,18 @@
 /**
- * Reaches a host and port: name → addresses → the first that connects (RFC 8305), MPTCP where it can be had. The
- * order of attempts is happy-eyeballs.ts's; this is its driver.
+ * Reaches a host and port: name → addresses → the first that connects (RFC 8305), MPTCP where it can be had.
  *
  * Invariant: a dial ends with one connected descriptor, which is then the caller's, or with a DialError; every
  * other attempt is aborted and its descriptor closed, whichever of success, failure, timeout and abort is first.
  */
-import { networkInterfaces } from 'node:os';
-import { canonicalIp, isLinkLocal, isLoopback, unmapV4 } from '../../base/index.ts';
-import { connectFd, type ConnectedSocket } from '../../mptcp/index.ts';
-import { closeFd } from '../../native/index.ts';
+import { canonicalIp, familyOf, isLinkLocal, isLoopback, unmapV4 } from '../../base/index.ts';
+import {
+  connectFd,
+  interleaveFamilies,
+  RaceLost,
+  raceStaggered,
+  type ConnectedSocket,
+} from '../../mptcp/index.ts';
+import { closeFd, localAddressOf, openSocket, SOCK_DGRAM, startConnect } from '../../native/index.ts';
 import {
   connectFailed,
   dialAborted,
@@ -17,7 +21,6 @@ import {
   dialTimedOut,
   resolveFailed,
 } from './dial-error.ts';
-import { HappyEyeballs, interleaveFamilies } from './happy-eyeballs.ts';
 import { Resolver } from './resolve.ts';
 
 export interface DialRequest {
@@ -55,13 +58,24 @@ function isPrivateToHost(address: string): boolean {
   return isLoopback(plain) || isLinkLocal(plain) || plain === '::' || plain.startsWith('0.');
 }
 
-/** An address of this host, as a connection to it would find. */
+/**
+ * An address of this host, as a connection to it would find. The kernel is asked, because a list of interfaces lacks
+ * those without carrier and whole prefixes that are local: what goes to such an address also comes from it. A
+ * datagram socket sends nothing when it connects.
+ */
 function isOfThisHost(address: string): boolean {
-  const plain = unmapV4(address);
-  if (isLoopback(plain) || plain === '::' || plain === '0.0.0.0') return true;
-  return Object.values(networkInterfaces()).some((list) =>
-    list?.some((own) => canonicalIp(own.address) === plain),
-  );
+  if (isLoopback(address)) return true;
+  let fd: number | undefined;
+  try {
+    fd = openSocket(familyOf(address), SOCK_DGRAM, 0);
+    startConnect(fd, { address, port: 9 });
+    return localAddressOf(fd)?.address === address;
+  } catch {
+    // No route, or no descriptor left: the dial itself will tell.
+    return false;
+  } finally {
+    if (fd !== undefined) closeFd(fd);
+  }
 }
 
 export class Dialer {
@@ -91,13 +105,17 @@ export class Dialer {
       const addresses = await this.#resolve(host, port, stop.signal);
       resolving = false;
       this.#checkAllowed(request, addresses);
-      return await this.#race(host, port, interleaveFamilies(addresses), stop);
+      const upstream = await this.#race(host, port, addresses, stop.signal);
+      if (!stop.signal.aborted) return upstream;
+      closeFd(upstream.fd);
+      throw dialAborted(host, port);
     } catch (error) {
       if (timedOut) throw dialTimedOut(host, port, timeoutMs, resolving);
       if (stop.signal.aborted) throw dialAborted(host, port);
       throw error;
     } finally {
       clearTimeout(timer);
+      stop.abort();
     }
   }
 
@@ -127,48 +145,24 @@ export class Dialer {
     }
   }
 
-  /** The driver of HappyEyeballs. Rejects with the failures of all addresses, or soon after `stop` aborts. */
-  #race(host: string, port: number, addresses: readonly string[], stop: AbortController): Promise<Upstream> {
+  async #race(
+    host: string,
+    port: number,
+    addresses: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Upstream> {
     const { multipath, attemptDelayMs } = this.#options;
-    const { signal } = stop;
-    return new Promise((resolve, reject) => {
-      const race = new HappyEyeballs(addresses.length, attemptDelayMs);
-      const failures: unknown[] = [];
-      let timer: NodeJS.Timeout | undefined;
-
-      const run = (): void => {
-        clearTimeout(timer);
-        const nowMs = performance.now();
-        for (let index = race.poll(nowMs); index !== undefined; index = race.poll(nowMs)) start(index);
-        const deadlineMs = race.pollDeadlineMs();
-        if (race.exhausted) reject(connectFailed(host, port, failures));
-        else if (deadlineMs !== undefined) timer = setTimeout(run, Math.max(0, deadlineMs - nowMs));
-      };
-      const start = (index: number): void => {
-        const address = addresses[index]!;
-        connectFd({ address, port, multipath, signal }).then(
-          (socket) => {
-            clearTimeout(timer);
-            if (signal.aborted || race.handleConnected(index) === undefined) {
-              closeFd(socket.fd);
-              reject(dialAborted(host, port));
-              return;
-            }
-            stop.abort();
-            resolve({ ...socket, address });
-          },
-          (error: unknown) => {
-            failures.push(error);
-            race.handleFailed(index);
-            if (signal.aborted) {
-              clearTimeout(timer);
-              reject(dialAborted(host, port));
-            } else run();
-          },
-        );
-      };
-      run();
-    });
+    try {
+      return await raceStaggered({
+        candidates: interleaveFamilies(addresses),
+        delayMs: attemptDelayMs,
+        start: async (address) => ({ ...(await connectFd({ address, port, multipath, signal })), address }),
+        discard: ({ fd }) => closeFd(fd),
+        signal,
+      });
+    } catch (error) {
+      throw error instanceof RaceLost ? connectFailed(host, port, error.errors) : error;
+    }
   }
 }
 

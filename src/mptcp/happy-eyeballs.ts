@@ -1,10 +1,10 @@
 /**
  * Which of a name's addresses to try when (pure): RFC 8305 sections 4 and 5. It starts no connection itself; the
- * driver (dialer.ts) does what `poll` says and reports what became of it. Time is given, in ms of any clock.
+ * driver (connect-race.ts) does what `poll` says and reports what became of it. Time is given, in ms of any clock.
  *
  * Invariant: each address is started at most once; while nothing runs and addresses are left, `poll` starts one.
  */
-import { isIpv6 } from '../../base/index.ts';
+import { isIpv6 } from '../base/ip.ts';
 
 /** RFC 8305 section 8: recommended 250 ms. */
 export const DEFAULT_ATTEMPT_DELAY_MS = 250;

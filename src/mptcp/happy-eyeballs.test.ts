@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isIpv6 } from '../../base/index.ts';
+import { isIpv6 } from '../base/ip.ts';
 import { HappyEyeballs, interleaveFamilies } from './happy-eyeballs.ts';
 
 describe('interleaveFamilies', () => {
