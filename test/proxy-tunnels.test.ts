@@ -8,7 +8,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { silentLogger } from '../src/base/index.ts';
 import { abortConnection } from '../src/native/index.ts';
+import { ProxyServer } from '../src/proxy/index.ts';
 import {
   cleanUp,
   connectTo,
@@ -432,5 +434,24 @@ describe('stop', () => {
       await proxy.server.stop();
     }
     expect(whatIsOpen().threads).toBeGreaterThan(0);
+  });
+
+  it('while it starts, and twice', async () => {
+    const stopWhileStarting = async () => {
+      const listen = [
+        { address: '127.0.0.1', port: 0 },
+        { address: '127.0.0.2', port: 0 },
+      ];
+      const server = new ProxyServer({ listen, logger: silentLogger });
+      const started = server.start();
+      const stopped = [server.stop(), server.stop()];
+      await expect(started).rejects.toThrow('the proxy was stopped while it started');
+      await Promise.all(stopped);
+      expect(server.addresses).toEqual([]);
+    };
+    await stopWhileStarting();
+    const before = whatIsOpen();
+    await stopWhileStarting();
+    expect(whatIsOpen()).toEqual(before);
   });
 });

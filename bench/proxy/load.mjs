@@ -2,6 +2,7 @@
  * The client of the benchmark. Prints one JSON line.
  *
  * Usage: node load.mjs stream SECONDS PROXY PORT TARGET PORT      one tunnel, bytes received and thrown away
+ *        node load.mjs upload SECONDS PROXY PORT TARGET PORT      one tunnel, zeros sent; the server says how many came
  *        node load.mjs tunnels SECONDS PROXY PORT TARGET PORT N   new tunnels one after another, 32 at a time,
  *                                                                 spread over N target ports
  *        node load.mjs idle COUNT PROXY PORT TARGET PORT N        opens COUNT tunnels, says so, and holds them
@@ -11,6 +12,7 @@
  * counts as open when the server's greeting has come through it, the same for every peer.
  */
 import * as native from '../../dist/native/index.js';
+import { Zeros } from './zeros.mjs';
 
 const { libc } = native;
 const [mode, amountText, proxyText, proxyPort, target, targetPort, portsText = '1'] = process.argv.slice(2);
@@ -21,6 +23,7 @@ const hop = direct
   ? { address: target, port: Number(targetPort) }
   : { address: proxyText.replace('=', ''), port: Number(proxyPort) };
 const IN_FLIGHT = 32;
+const MSG_DONTWAIT = 0x40;
 
 const requests = Array.from({ length: Number(portsText) }, (_, i) => {
   const authority = `${target}:${Number(targetPort) + i}`;
@@ -32,37 +35,68 @@ function hopFor(i) {
 }
 
 if (mode === 'stream') stream();
+else if (mode === 'upload') upload();
 else tunnels();
 
-function stream() {
+/** One connection through which everything goes from now on. Blocking. */
+function openOne() {
   const fd = native.openSocket(2, native.SOCK_STREAM, native.IPPROTO_TCP);
   native.startConnect(fd, hop);
-  const buffer = new Uint8Array(1 << 20);
-  if (!direct && !fixed) {
-    libc.send(fd, requests[0], requests[0].length, 0);
-    // Byte by byte, so that none of the stream is taken for the answer.
-    for (let tail = ''; !tail.endsWith('\r\n\r\n');) {
-      if (libc.recv(fd, buffer, 1, 0) !== 1) throw new Error(`the proxy closed: ${tail}`);
-      tail += String.fromCharCode(buffer[0]);
-      if (tail.length === 12 && !tail.endsWith('200')) throw new Error(`the proxy said: ${tail}`);
-    }
+  if (direct || fixed) return fd;
+  libc.send(fd, requests[0], requests[0].length, 0);
+  // Byte by byte, so that none of the stream is taken for the answer.
+  const byte = new Uint8Array(1);
+  for (let tail = ''; !tail.endsWith('\r\n\r\n');) {
+    if (libc.recv(fd, byte, 1, 0) !== 1) throw new Error(`the proxy closed: ${tail}`);
+    tail += String.fromCharCode(byte[0]);
+    if (tail.length === 12 && !tail.endsWith('200')) throw new Error(`the proxy said: ${tail}`);
   }
+  return fd;
+}
+
+/** Calls `step`, which says how many bytes there are in all by now, and prints the rate after the first second. */
+function timed(step) {
   // The first second is for TCP to find its pace.
   const startMs = performance.now() + 1000;
   const endMs = startMs + amount * 1000;
-  let bytes = 0;
-  let nowMs = performance.now();
   let beganMs = 0;
-  while (nowMs < endMs) {
+  let beganBytes = 0;
+  for (;;) {
+    const bytes = step();
+    const nowMs = performance.now();
+    if (beganMs === 0 && nowMs >= startMs) {
+      beganMs = nowMs;
+      beganBytes = bytes;
+    }
+    if (nowMs < endMs) continue;
+    console.log(JSON.stringify({ gbps: ((bytes - beganBytes) * 8) / (nowMs - beganMs) / 1e6 }));
+    process.exit(0);
+  }
+}
+
+function stream() {
+  const fd = openOne();
+  const buffer = new Uint8Array(new ArrayBuffer(1 << 20));
+  let bytes = 0;
+  timed(() => {
     // MSG_TRUNC: the kernel drops the bytes without copying them (tcp(7)).
     const count = libc.recv(fd, buffer, buffer.length, native.MSG_TRUNC);
     if (count <= 0) throw new Error('the stream ended');
-    nowMs = performance.now();
-    if (nowMs < startMs) continue;
-    if (beganMs === 0) beganMs = nowMs;
-    else bytes += count;
-  }
-  console.log(JSON.stringify({ gbps: (bytes * 8) / (nowMs - beganMs) / 1e6 }));
+    bytes += count;
+    return bytes;
+  });
+}
+
+function upload() {
+  const fd = openOne();
+  const zeros = new Zeros(fd);
+  const told = new Uint8Array(8);
+  let bytes = 0;
+  timed(() => {
+    if (!zeros.send(1)) throw new Error('the stream ended');
+    while (libc.recv(fd, told, 8, MSG_DONTWAIT) === 8) bytes = new DataView(told.buffer).getFloat64(0, true);
+    return bytes;
+  });
 }
 
 function tunnels() {

@@ -11,7 +11,15 @@ import { PROXY_ADDRESS, SERVER_ADDRESS } from './topology.mjs';
 const here = dirname(fileURLToPath(import.meta.url));
 export const PORT = 3128;
 /** Ports of the server; see source.mjs. */
-export const Ports = { stream: 5001, greet: 6000, web: 8080, mptcpStream: 5002, mptcpGreet: 6100 };
+export const Ports = {
+  stream: 5001,
+  sink: 5003,
+  greet: 6000,
+  web: 8080,
+  mptcpStream: 5002,
+  mptcpSink: 5004,
+  mptcpGreet: 6100,
+};
 /** Target ports of the tunnels, so that addresses and ports are many enough for one second of TIME_WAIT. */
 export const GREET_PORTS = 16;
 const MAX_TUNNELS = 5000;
@@ -94,7 +102,7 @@ export const PEERS = [
     note: 'has no CONNECT: forwards to one fixed target, TCP for tunnels and HTTP for requests',
     version: () => firstLine('haproxy', '-v').replace(/^HAProxy version (\S+).*/, '$1'),
     fixed: true,
-    port: (kind) => ({ stream: 3131, tunnels: 3132, idle: 3132, requests: 3133 })[kind],
+    port: (kind) => ({ stream: 3131, tunnels: 3132, idle: 3132, requests: 3133, upload: 3134 })[kind],
     command: (folder) => [
       'haproxy',
       '-db',
@@ -112,6 +120,9 @@ export const PEERS = [
         'listen stream',
         `  bind ${PROXY_ADDRESS}:3131`,
         `  server s ${SERVER_ADDRESS}:${Ports.stream}`,
+        'listen sink',
+        `  bind ${PROXY_ADDRESS}:3134`,
+        `  server s ${SERVER_ADDRESS}:${Ports.sink}`,
         'listen greet',
         `  bind ${PROXY_ADDRESS}:3132`,
         ...Array.from(

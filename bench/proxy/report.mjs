@@ -3,7 +3,8 @@
  */
 
 const KINDS = [
-  ['stream', 'one CONNECT stream, Gbit/s', 1, Math.max],
+  ['stream', 'one CONNECT stream down, Gbit/s', 1, Math.max],
+  ['upload', 'up, Gbit/s', 1, Math.max],
   ['requests', 'small GETs/s', 0, Math.max],
   ['tunnels', 'new tunnels/s', 0, Math.max],
   ['idle', 'KiB per idle tunnel', 1, Math.min],

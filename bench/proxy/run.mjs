@@ -1,7 +1,7 @@
 /**
  * `node bench/proxy/run.mjs [--rounds N] [--seconds N] [--only NAME] [--no-write]`
  *
- * Measures Weft's proxy and its peers in one run and writes bench/RESULTS.md: one CONNECT stream, small GETs,
+ * Measures Weft's proxy and its peers in one run and writes bench/RESULTS.md: one CONNECT stream each way, small GETs,
  * new tunnels, memory of an idle tunnel. Everything happens in namespaces that this program makes; nothing of the
  * host is touched. Needs root (or user namespaces), the build (`npm run build`), `npm ci --ignore-scripts` in bench/,
  * and Debian's squid, tinyproxy, haproxy, wrk, iproute2.
@@ -143,14 +143,17 @@ function wayTo(peer, kind) {
   return [`${peer.fixed ? '=' : ''}${PROXY_ADDRESS}`, peer.port?.(kind) ?? PORT];
 }
 
+async function oneTunnel(kind, peer, port) {
+  const command = loadCommand(kind, seconds, ...wayTo(peer, kind), SERVER_ADDRESS, port);
+  return parse(await finish(CLIENT, command)).gbps;
+}
+
 const measure = {
   async stream(peer) {
-    const port = peer?.mptcp ? Ports.mptcpStream : Ports.stream;
-    const output = await finish(
-      CLIENT,
-      loadCommand('stream', seconds, ...wayTo(peer, 'stream'), SERVER_ADDRESS, port),
-    );
-    return parse(output).gbps;
+    return oneTunnel('stream', peer, peer?.mptcp ? Ports.mptcpStream : Ports.stream);
+  },
+  async upload(peer) {
+    return oneTunnel('upload', peer, peer?.mptcp ? Ports.mptcpSink : Ports.sink);
   },
   async requests(peer) {
     const target = `http://${SERVER_ADDRESS}:${Ports.web}/`;
@@ -231,6 +234,7 @@ async function measurePeer(peer) {
     await attempt(peer.name, 'tunnels', () => measure.tunnels(peer));
     await attempt(peer.name, 'requests', () => measure.requests(peer));
     await attempt(peer.name, 'stream', () => measure.stream(peer));
+    await attempt(peer.name, 'upload', () => measure.upload(peer));
     if (peer.mptcp) {
       limitPaths(MPTCP_PATH_RATE);
       await attempt(peer.name, 'twoPaths', () => measure.stream(peer));
@@ -247,15 +251,15 @@ async function main() {
   const source = (...args) =>
     start(SERVER, [process.execPath, join(here, 'source.mjs'), SERVER_ADDRESS, ...args.map(String)]);
   const servers = [
-    source(Ports.stream, Ports.greet, GREET_PORTS),
-    source(Ports.mptcpStream, Ports.mptcpGreet, GREET_PORTS, 'mptcp'),
+    source(Ports.stream, Ports.sink, Ports.greet, GREET_PORTS),
+    source(Ports.mptcpStream, Ports.mptcpSink, Ports.mptcpGreet, GREET_PORTS, 'mptcp'),
   ];
   await Promise.all(servers.map(({ ready }) => ready));
   servers.push(start(SERVER, webServerCommand('/run/bench'), { waitFor: null }));
   const loadBefore = loadavg()[0];
   for (let round = 0; round < rounds; round++) {
     console.error(`round ${round + 1} of ${rounds}`);
-    for (const kind of ['tunnels', 'requests', 'stream'])
+    for (const kind of ['tunnels', 'requests', 'stream', 'upload'])
       await attempt('none (direct)', kind, () => measure[kind](undefined));
     for (const peer of PEERS) {
       if (options.only !== undefined && !peer.name.includes(options.only)) continue;

@@ -1,19 +1,14 @@
 /**
- * The server of the benchmark: a port that sends zeros as fast as they are taken, and ports that greet every
- * connection with one byte and then wait for its end. Single thread, epoll.
+ * The server of the benchmark: a port that sends zeros as fast as they are taken, one that takes everything and tells
+ * how much every 100 ms, and ports that greet every connection with one byte and then wait for its end. One thread.
  *
- * Usage: node source.mjs ADDRESS STREAM_PORT GREET_PORT GREET_PORTS [mptcp]
- *
- * It must not be the bottleneck: the stream is spliced from a file in memory, so nothing is copied here.
+ * Usage: node source.mjs ADDRESS STREAM_PORT SINK_PORT GREET_PORT GREET_PORTS [mptcp]
  */
-import { mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import * as native from '../../dist/native/index.js';
+import { Zeros } from './zeros.mjs';
 
 const { libc } = native;
-const [address, streamPort, greetPort, greetPorts, protocol] = process.argv.slice(2);
-const MEBIBYTE = 1 << 20;
+const [address, streamPort, sinkPort, greetPort, greetPorts, protocol] = process.argv.slice(2);
 
 function listen(port) {
   const number = protocol === 'mptcp' ? native.IPPROTO_MPTCP : native.IPPROTO_TCP;
@@ -24,74 +19,73 @@ function listen(port) {
   return fd;
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'weft-bench-'));
-const fileFd = openSync(join(folder, 'zeros'), 'w+');
-rmSync(folder, { recursive: true });
-for (let i = 0; i < 8; i++) writeSync(fileFd, new Uint8Array(MEBIBYTE));
-
 const loop = new native.EpollLoop({ capacity: 256 });
-const listeners = new Map();
-listeners.set(listen(Number(streamPort)), true);
-for (let i = 0; i < Number(greetPorts); i++) listeners.set(listen(Number(greetPort) + i), false);
-for (const fd of listeners.keys()) loop.add(fd, native.EPOLLIN, fd);
-
-/** Streams by descriptor; the others only wait for their end. */
-const streams = new Map();
-const scratch = new Uint8Array(4096);
+const scratch = new Uint8Array(new ArrayBuffer(1 << 20));
 const greeting = new Uint8Array([33]);
-const offset = new Uint8Array(8);
-const offsetView = new DataView(offset.buffer);
+const taken = new Uint8Array(8);
+/** What to do with each descriptor that epoll names. */
+const handlers = new Map();
 
-function openStream(fd) {
-  const ends = new Uint8Array(8);
-  libc.pipe2(ends, native.O_NONBLOCK);
-  const view = new DataView(ends.buffer);
-  const pipe = { read: view.getInt32(0, true), write: view.getInt32(4, true), held: 0 };
-  libc.fcntl(pipe.write, native.F_SETPIPE_SZ, MEBIBYTE);
-  streams.set(fd, pipe);
+function watch(fd, events, handle) {
+  handlers.set(fd, handle);
+  loop.add(fd, events, fd);
 }
 
-function close(fd) {
-  const pipe = streams.get(fd);
-  if (pipe !== undefined) for (const end of [pipe.read, pipe.write]) libc.close(end);
-  streams.delete(fd);
+function drop(fd) {
+  handlers.delete(fd);
   libc.close(fd);
 }
 
-function send(fd, pipe) {
-  for (let round = 0; round < 16; round++) {
-    if (pipe.held === 0) {
-      offsetView.setBigInt64(0, 0n, true);
-      pipe.held = libc.splice(fileFd, offset, pipe.write, null, MEBIBYTE, 1);
-    }
-    const count = libc.splice(pipe.read, null, fd, null, pipe.held, 3);
-    if (count < 0) return native.lastErrno() === native.EAGAIN;
-    pipe.held -= count;
-  }
-  return true;
+function acceptAll(listener, welcome) {
+  for (let fd = native.acceptFrom(listener); fd !== undefined; fd = native.acceptFrom(listener)) welcome(fd);
 }
 
+function stream(fd) {
+  const zeros = new Zeros(fd);
+  watch(fd, native.EPOLLOUT, () => {
+    if (zeros.send()) return;
+    handlers.delete(fd);
+    zeros.close();
+  });
+}
+
+function sink(fd) {
+  let bytes = 0;
+  let toldMs = performance.now();
+  watch(fd, native.EPOLLIN, () => {
+    for (let round = 0; round < 16; round++) {
+      // MSG_TRUNC: the kernel drops the bytes without copying them (tcp(7)).
+      const count = libc.recv(fd, scratch, scratch.length, native.MSG_TRUNC);
+      if (count > 0) bytes += count;
+      else if (count === 0 || native.lastErrno() !== native.EAGAIN) return drop(fd);
+      else break;
+    }
+    const nowMs = performance.now();
+    if (nowMs - toldMs < 100) return;
+    toldMs = nowMs;
+    new DataView(taken.buffer).setFloat64(0, bytes, true);
+    libc.send(fd, taken, 8, native.MSG_NOSIGNAL);
+  });
+}
+
+function greet(fd) {
+  native.trySetIntOption(fd, native.IPPROTO_TCP, native.TCP_NODELAY, 1);
+  libc.send(fd, greeting, 1, native.MSG_NOSIGNAL);
+  watch(fd, native.EPOLLIN, () => {
+    if (libc.read(fd, scratch, 4096) <= 0) drop(fd);
+  });
+}
+
+function serve(port, welcome) {
+  const listener = listen(Number(port));
+  watch(listener, native.EPOLLIN, () => acceptAll(listener, welcome));
+}
+
+serve(streamPort, stream);
+serve(sinkPort, sink);
+for (let i = 0; i < Number(greetPorts); i++) serve(Number(greetPort) + i, greet);
 console.log('ready');
 for (;;) {
   const count = loop.wait(-1);
-  for (let i = 0; i < count; i++) {
-    const fd = loop.keyAt(i);
-    const stream = listeners.get(fd);
-    if (stream === undefined) {
-      const pipe = streams.get(fd);
-      const alive = pipe === undefined ? libc.read(fd, scratch, scratch.length) > 0 : send(fd, pipe);
-      if (!alive) close(fd);
-      continue;
-    }
-    for (let peer = native.acceptFrom(fd); peer !== undefined; peer = native.acceptFrom(fd)) {
-      if (stream) {
-        openStream(peer);
-        loop.add(peer, native.EPOLLOUT, peer);
-      } else {
-        native.trySetIntOption(peer, native.IPPROTO_TCP, native.TCP_NODELAY, 1);
-        libc.send(peer, greeting, 1, native.MSG_NOSIGNAL);
-        loop.add(peer, native.EPOLLIN, peer);
-      }
-    }
-  }
+  for (let i = 0; i < count; i++) handlers.get(loop.keyAt(i))?.();
 }

@@ -24,6 +24,7 @@ export class ProxyServer {
   readonly #tunnels: Tunnels;
   #lastId = 0;
   #state: 'new' | 'started' | 'stopped' = 'new';
+  #stopping: Promise<void> | undefined;
   #ownPorts: readonly ListenAddress[] = [];
 
   constructor(options: ProxyOptions) {
@@ -84,19 +85,33 @@ export class ProxyServer {
           absent ??= error as WeftError;
           this.#options.logger.debug({ ...address }, (error as WeftError).message);
         }
+        this.#checkNotStopped();
       }
       if (this.addresses.length === 0 && absent !== undefined) throw absent;
       await this.#tunnels.start();
+      this.#checkNotStopped();
     } catch (error) {
-      await this.stop();
+      await this.#close();
       throw error;
     }
     this.#ownPorts = this.addresses;
   }
 
-  /** Stops listening, breaks off everything under way, and resolves when all is closed. */
-  async stop(): Promise<void> {
-    if (this.#state === 'stopped') return;
+  #checkNotStopped(): void {
+    if (this.#state === 'stopped') throw new Error('the proxy was stopped while it started');
+  }
+
+  /**
+   * Stops listening, breaks off everything under way, and resolves when all is closed; called again, at the same
+   * time. A start under way fails.
+   */
+  stop(): Promise<void> {
+    this.#state = 'stopped';
+    this.#stopping ??= this.#close();
+    return this.#stopping;
+  }
+
+  async #close(): Promise<void> {
     this.#state = 'stopped';
     await Promise.all([this.#front.close(), this.#tunnels.stop(), this.#agent.close()]);
   }

@@ -162,6 +162,7 @@ export class Tunnels {
     head: Buffer,
   ): void {
     const { tallies, logger, nextId } = this.#options;
+    const relay = this.#relay.start();
     const clientFd = duplicateFd(fdOf(socket));
     const toUpstream = takeBuffered(socket, head);
     const answered =
@@ -192,7 +193,7 @@ export class Tunnels {
       openedAtMs: Date.now(),
     });
     const splice = descriptorProtocol === 'tcp';
-    this.#relay.open({ id, clientFd, upstreamFd: upstream.fd, splice, toUpstream });
+    relay.open({ id, clientFd, upstreamFd: upstream.fd, splice, toUpstream });
     logger.debug({ id, client: client.text, target, remote, protocol, fallbackReason }, 'tunnel opened');
   }
 
@@ -259,10 +260,6 @@ class RelayThreadHolder {
     );
     this.#thread = thread;
     return thread;
-  }
-
-  open(tunnel: Parameters<RelayThread['open']>[0]): void {
-    this.start().open(tunnel);
   }
 
   bytesOf(id: number): { readonly up: number; readonly down: number } {
