@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../src/base/index.ts';
+import { countOf, differenceOf, readCounters } from '../src/mptcp/index.ts';
 import { abortConnection } from '../src/native/index.ts';
 import { ProxyServer } from '../src/proxy/index.ts';
 import {
@@ -377,6 +378,26 @@ describe('what is told of a connection', () => {
     expect(second?.token).toBeUndefined();
     expect(proxy.server.counters()).toMatchObject({ upstreamsMptcp: 1, upstreamsTcp: 1 });
     expect(Object.values(proxy.server.counters().fallbacksByReason)).toEqual([1]);
+  });
+
+  it('a server that answered plain TCP is not asked for MPTCP again', async () => {
+    const tcp = await startTcpServer((socket) => void socket.pipe(socket));
+    const mptcp = await startMptcpServer((socket) => void socket.pipe(socket));
+    const proxy = await startProxy();
+    const before = readCounters();
+    const asked = () => countOf(differenceOf(before, readCounters()), 'MPCapableSYNTX');
+    for (let i = 0; i < 3; i++) await openTunnel(proxy.port, tcp);
+    expect(asked()).toBe(1);
+    const reasons = proxy.server
+      .connections()
+      .map(({ protocol, fallbackReason }) => [protocol, fallbackReason]);
+    expect(reasons).toEqual([
+      ['tcp', expect.stringMatching(/does not speak MPTCP/)],
+      ['tcp', expect.stringMatching(/did not speak MPTCP in the last minutes/)],
+      ['tcp', expect.stringMatching(/did not speak MPTCP in the last minutes/)],
+    ]);
+    await openTunnel(proxy.port, mptcp);
+    expect(asked()).toBe(2);
   });
 
   it('plain TCP was asked for: no fallback', async () => {

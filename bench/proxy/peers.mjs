@@ -41,7 +41,8 @@ function idOf(user) {
 
 /**
  * name, version(): for the report. command(folder): argument array. fixed: forwards to one target, without CONNECT.
- * port(kind): where a kind of test connects, when it is not PORT. server: which of the server's ports.
+ * port(kind): where a kind of test connects, when it is not PORT. mptcp: the server's MPTCP ports are used.
+ * remembers: its first connection to a server is another than the later ones; both are measured.
  */
 export const PEERS = [
   {
@@ -54,6 +55,12 @@ export const PEERS = [
     version: () => 'this checkout',
     command: () => [process.execPath, join(here, 'weft.mjs'), PROXY_ADDRESS, String(PORT), 'mptcp'],
     mptcp: true,
+  },
+  {
+    name: 'Weft, MPTCP upstream, server without',
+    version: () => 'this checkout',
+    remembers: true,
+    command: () => [process.execPath, join(here, 'weft.mjs'), PROXY_ADDRESS, String(PORT), 'mptcp'],
   },
   {
     name: 'squid',

@@ -76,6 +76,15 @@ export function report({ results, notes, peers, rounds, seconds, idleTunnels, pa
       '',
     );
   }
+  const remembering = names.find((name) => results[name].firstStream !== undefined);
+  if (remembering !== undefined) {
+    const { firstStream, firstUpload = [0] } = results[remembering];
+    lines.push(
+      `${remembering}: the first connection to a server tells that it has no MPTCP, and got ${cell(firstStream, 1, Math.max)} Gbit/s down, ${cell(firstUpload, 1, Math.max)} up;`,
+      'the table has the later ones, which are dialled with TCP for ten minutes.',
+      '',
+    );
+  }
   lines.push(
     '## Reading it',
     '',
@@ -87,7 +96,8 @@ export function report({ results, notes, peers, rounds, seconds, idleTunnels, pa
       .map(({ name, note }) => `- ${name} ${note}.`),
     '- Without a limit on the paths, MPTCP here moves memory, not packets: sender, proxy and receiver share the cores, and the',
     '  kernel acknowledges data late when a whole send buffer arrives while the receiver holds the socket; the sender then waits',
-    '  for its retransmission timer (200 ms). It happens to any reader, and not on paths with a rate of their own.',
+    '  for its retransmission timer (200 ms). It happens to any reader that is slower than the sender, to MPTCP sockets that',
+    '  fell back too, and not on paths with a rate of their own.',
     ...notes.map((text) => `- Failed: ${text}.`),
     '',
   );

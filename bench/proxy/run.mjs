@@ -233,6 +233,10 @@ async function measurePeer(peer) {
     });
     await attempt(peer.name, 'tunnels', () => measure.tunnels(peer));
     await attempt(peer.name, 'requests', () => measure.requests(peer));
+    if (peer.remembers) {
+      await attempt(peer.name, 'firstStream', () => measure.stream(peer));
+      await attempt(peer.name, 'firstUpload', () => measure.upload(peer));
+    }
     await attempt(peer.name, 'stream', () => measure.stream(peer));
     await attempt(peer.name, 'upload', () => measure.upload(peer));
     if (peer.mptcp) {

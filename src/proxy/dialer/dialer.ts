@@ -10,6 +10,7 @@ import {
   interleaveFamilies,
   RaceLost,
   raceStaggered,
+  readTcpInfo,
   type ConnectedSocket,
 } from '../../mptcp/index.ts';
 import { closeFd, localAddressOf, openSocket, SOCK_DGRAM, startConnect } from '../../native/index.ts';
@@ -21,6 +22,7 @@ import {
   dialTimedOut,
   resolveFailed,
 } from './dial-error.ts';
+import { PlainServers } from './plain-servers.ts';
 import { Resolver } from './resolve.ts';
 
 export interface DialRequest {
@@ -58,29 +60,36 @@ function isPrivateToHost(address: string): boolean {
   return isLoopback(plain) || isLinkLocal(plain) || plain === '::' || plain.startsWith('0.');
 }
 
-/**
- * An address of this host, as a connection to it would find. The kernel is asked, because a list of interfaces lacks
- * those without carrier and whole prefixes that are local: what goes to such an address also comes from it. A
- * datagram socket sends nothing when it connects.
- */
-function isOfThisHost(address: string): boolean {
-  if (isLoopback(address)) return true;
+/** Where a connection to that address would come from. A datagram socket sends nothing when it connects. */
+function sourceTowards(address: string): string | undefined {
   let fd: number | undefined;
   try {
     fd = openSocket(familyOf(address), SOCK_DGRAM, 0);
     startConnect(fd, { address, port: 9 });
-    return localAddressOf(fd)?.address === address;
+    return localAddressOf(fd)?.address;
   } catch {
     // No route, or no descriptor left: the dial itself will tell.
-    return false;
+    return undefined;
   } finally {
     if (fd !== undefined) closeFd(fd);
   }
 }
 
+/**
+ * An address of this host, as a connection to it would find. The kernel is asked, because a list of interfaces lacks
+ * those without carrier and whole prefixes that are local: what goes to such an address also comes from it.
+ */
+function isOfThisHost(address: string): boolean {
+  return isLoopback(address) || sourceTowards(address) === address;
+}
+
+const REMEMBERED_FALLBACK =
+  'the other end, or something on the path to it, did not speak MPTCP in the last minutes, and is asked again later';
+
 export class Dialer {
   readonly #options: DialerOptions;
   readonly #resolver = new Resolver();
+  readonly #plainServers = new PlainServers();
 
   constructor(options: DialerOptions) {
     this.#options = options;
@@ -151,17 +160,41 @@ export class Dialer {
     addresses: readonly string[],
     signal: AbortSignal,
   ): Promise<Upstream> {
-    const { multipath, attemptDelayMs } = this.#options;
     try {
       return await raceStaggered({
         candidates: interleaveFamilies(addresses),
-        delayMs: attemptDelayMs,
-        start: async (address) => ({ ...(await connectFd({ address, port, multipath, signal })), address }),
+        delayMs: this.#options.attemptDelayMs,
+        start: (address) => this.#connect(address, port, signal),
         discard: ({ fd }) => closeFd(fd),
         signal,
       });
     } catch (error) {
       throw error instanceof RaceLost ? connectFailed(host, port, error.errors) : error;
+    }
+  }
+
+  async #connect(address: string, port: number, signal: AbortSignal): Promise<Upstream> {
+    const { multipath } = this.#options;
+    const plain = multipath && this.#isPlain(address, port);
+    const socket = await connectFd({ address, port, multipath: multipath && !plain, signal });
+    if (plain) return { ...socket, address, fallbackReason: REMEMBERED_FALLBACK };
+    if (socket.protocol !== socket.descriptorProtocol) this.#notePlain(socket.fd, address, port);
+    return { ...socket, address };
+  }
+
+  #isPlain(address: string, port: number): boolean {
+    if (this.#plainServers.size === 0) return false;
+    const localAddress = sourceTowards(address);
+    if (localAddress === undefined) return false;
+    return this.#plainServers.has({ localAddress, address, port }, performance.now());
+  }
+
+  #notePlain(fd: number, address: string, port: number): void {
+    // After lost packets the kernel asks again without MPTCP (net.mptcp.syn_retrans_before_tcp_fallback).
+    if (readTcpInfo(fd).totalRetransSegments !== 0) return;
+    const localAddress = localAddressOf(fd)?.address;
+    if (localAddress !== undefined) {
+      this.#plainServers.add({ localAddress, address, port }, performance.now());
     }
   }
 }
