@@ -428,15 +428,18 @@ describe('stop', () => {
     const round = async () => {
       const proxy = await startProxy();
       const sockets = await Promise.all(Array.from({ length: 50 }, () => openTunnel(proxy.port, server)));
+      // Not of the first: when a reset comes with data before it, Node's streams may report a plain end.
       const failures = Promise.all(
-        sockets.map((socket) => new Promise((resolve) => socket.once('error', resolve))),
+        sockets.slice(1).map((socket) => new Promise((resolve) => socket.once('error', resolve))),
       );
+      const ended = new Promise((resolve) => sockets[0]!.once('error', resolve).once('end', resolve));
       for (const socket of sockets) socket.resume();
       // One that carries, so that pipes are in use.
       sockets[0]!.write(piece(0, LARGEST));
       await until(() => proxy.server.counters().bytesDown > 1 << 20, 'bytes to flow');
       await proxy.server.stop();
-      expect(await failures).toHaveLength(50);
+      expect(await failures).toHaveLength(49);
+      await ended;
       expect(proxy.server.counters()).toMatchObject({
         tunnelsOpen: 0,
         tunnelsClosedByReason: { aborted: 50 },
