@@ -2,5 +2,6 @@
 export * from './errors.ts';
 export * from './ip.ts';
 export * from './log.ts';
+export * from './nearest.ts';
 export * from './text.ts';
 export * from './units.ts';

@@ -3,6 +3,7 @@
  * sources: <asm-generic/fcntl.h>, <asm-generic/socket.h>, <linux/in.h>, <linux/tcp.h>, <linux/eventpoll.h>.
  */
 
+export const AF_UNIX = 1;
 export const AF_NETLINK = 16;
 
 export const SOCK_STREAM = 1;
@@ -50,6 +51,7 @@ export const EPOLLET = 0x80000000;
 export const SHUT_WR = 1;
 
 export const MSG_TRUNC = 0x20;
+export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
 
 export const O_RDONLY = 0;

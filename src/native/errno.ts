@@ -29,7 +29,7 @@ export const {
   EAFNOSUPPORT,
   ENETUNREACH,
 } = constants.errno;
-export const { EMFILE, ENFILE, ETIMEDOUT, EHOSTUNREACH, EADDRNOTAVAIL } = constants.errno;
+export const { EMFILE, EMSGSIZE, ENFILE, ETIMEDOUT, EHOSTUNREACH, EADDRNOTAVAIL } = constants.errno;
 
 const names = new Map<number, string>(Object.entries(constants.errno).map(([name, value]) => [value, name]));
 

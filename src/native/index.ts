@@ -15,3 +15,4 @@ export { reactor, type ReadyCallback, type Watch } from './reactor.ts';
 export * from './sockaddr.ts';
 export * from './socket.ts';
 export * from './tuntap.ts';
+export { emitSockaddrUnix, UnixDatagram } from './unix-datagram.ts';

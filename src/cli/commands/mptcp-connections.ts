@@ -2,14 +2,13 @@
  * `weft mptcp connections [--watch [SECONDS]]`: reads every MPTCP connection of the network namespace once, or
  * again and again until SIGINT or SIGTERM; on a terminal each reading takes the place of the one before.
  */
-import { unmapV4, WeftError } from '../../base/index.ts';
+import { nearestWord, unmapV4, WeftError } from '../../base/index.ts';
 import { linkNameOf } from '../../native/index.ts';
 import { RouteNetlink } from '../../netlink/index.ts';
 import { listConnections } from '../../mptcp/index.ts';
 import type { Output } from '../compat/output.ts';
 import { outputWidth } from '../text-layout.ts';
 import { connectionsJson, connectionsText, type LinkOf, type Reading } from './mptcp-connections-view.ts';
-import { nearestWord } from './mptcp-nearest.ts';
 import { USAGE_ERROR, type OwnCommandLine } from './mptcp-own-line.ts';
 
 const USAGE = 'weft mptcp connections [--watch [SECONDS]] [--json]';

@@ -3,12 +3,11 @@
  * else, and writes its flags back. The kernel has no other way than to set both changeable flags at once, so a
  * change made by somebody else between reading and writing is lost; the window is some ten microseconds.
  */
-import { canonicalIp, WeftError } from '../../base/index.ts';
+import { canonicalIp, nearestWord, WeftError } from '../../base/index.ts';
 import { NetlinkError } from '../../netlink/index.ts';
 import { EndpointFlag, PathManager, type Endpoint, type EndpointFlagName } from '../../mptcp/index.ts';
 import { parseCNumber, U8_MAX } from '../compat/c-number.ts';
 import { endpointObject } from './mptcp-json.ts';
-import { nearestWord } from './mptcp-nearest.ts';
 import { USAGE_ERROR, type OwnCommandLine } from './mptcp-own-line.ts';
 
 const CHANGEABLE: readonly string[] = ['backup', 'fullmesh'];

@@ -7,7 +7,7 @@ import { countersJson, countersText } from './mptcp-counters.ts';
 import { changedFlags, findEndpoint, parseEndpointChange } from './mptcp-endpoint-set.ts';
 import { MPTCP_HELP } from './mptcp-help.ts';
 import { endpointObject, eventObject } from './mptcp-json.ts';
-import { editDistance, nearestWord } from './mptcp-nearest.ts';
+import { editDistance, nearestWord } from '../../base/index.ts';
 
 describe('endpoint set', () => {
   it.each([

@@ -11,7 +11,7 @@ import { runCounters } from './mptcp-counters.ts';
 import { runEndpointSet } from './mptcp-endpoint-set.ts';
 import { MPTCP_HELP } from './mptcp-help.ts';
 import { JsonLinesPrinter } from './mptcp-json.ts';
-import { nearestWord } from './mptcp-nearest.ts';
+import { nearestWord } from '../../base/index.ts';
 import { USAGE_ERROR, type OwnCommandLine } from './mptcp-own-line.ts';
 
 type OwnCommand = (line: OwnCommandLine) => number | Promise<number>;
