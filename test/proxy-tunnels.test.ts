@@ -440,6 +440,7 @@ describe('stop', () => {
       await proxy.server.stop();
       expect(await failures).toHaveLength(49);
       await ended;
+      sockets[0]!.destroy();
       expect(proxy.server.counters()).toMatchObject({
         tunnelsOpen: 0,
         tunnelsClosedByReason: { aborted: 50 },
