@@ -1,7 +1,7 @@
 /**
  * Builds dist/: the library modules with their declarations (tsc), then the programs and workers as bundles
- * (esbuild), so that a command loads one small file and nothing that it does not use: package.json says that no
- * module does anything by being imported ("sideEffects"), so unused ones are left out.
+ * (esbuild), so that a command loads one small file and nothing that it does not use: package.json names the one
+ * module that does something by being imported ("sideEffects"), so unused ones are left out.
  */
 import { build } from 'esbuild';
 import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -54,22 +54,25 @@ const common = {
 
 rmSync(dist, { recursive: true, force: true });
 run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json']);
+const asCommonJs = {
+  ...common,
+  format: 'cjs',
+  define: { 'import.meta.url': 'moduleUrl' },
+  banner: {
+    js: `'use strict'; const moduleUrl = 'file://' + encodeURI(__filename).replace(/[?#]/g, encodeURIComponent);`,
+  },
+};
 // The two commands that scripts call a thousand times are one CommonJS file each: Node starts such a file 3 ms sooner
 // than a module, and a small file sooner than a large one (bench/ip-mptcp/RESULTS.md). What they use rarely, and
 // everything else of `weft`, is in files of its own.
 await build({
-  ...common,
-  format: 'cjs',
+  ...asCommonJs,
   entryPoints: {
     weft: src('cli/weft.ts'),
     'ip-mptcp': src('cli/compat/ip-mptcp.ts'),
     'mptcp-own': src('cli/commands/mptcp-own.ts'),
   },
   outdir: join(dist, 'bin'),
-  define: { 'import.meta.url': 'moduleUrl' },
-  banner: {
-    js: `'use strict'; const moduleUrl = 'file://' + encodeURI(__filename).replace(/[?#]/g, encodeURIComponent);`,
-  },
   plugins: [rarelyUsedApart],
 });
 requireOwnPart(join(dist, 'bin', 'weft.js'));
@@ -82,6 +85,15 @@ await build({
   outExtension: { '.js': '.mjs' },
   splitting: true,
   chunkNames: '[name]-[hash]',
+});
+// CommonJS, because `--require` of it is what every Node understands in NODE_OPTIONS, and for older ones too: programs
+// that know nothing of Weft load it.
+await build({
+  ...asCommonJs,
+  target: 'node16',
+  entryPoints: { register: src('register/register.ts') },
+  outdir: join(dist, 'register'),
+  outExtension: { '.js': '.cjs' },
 });
 const workers = workerEntries();
 if (Object.keys(workers).length > 0)
