@@ -10,7 +10,7 @@
  */
 import { AF_INET, AF_INET6, type Family } from '../base/index.ts';
 import type { StreamSocket } from '../mptcp/index.ts';
-import type { TcpHandle } from './tcp-handle.ts';
+import type { TcpHandle, TcpMethod } from './tcp-handle.ts';
 
 /** What the hook needs of the kernel. */
 export interface SocketMaker {
@@ -66,8 +66,8 @@ export function hookTcpHandles(prototype: TcpHandle, sockets: SocketMaker, repor
     }
   };
 
-  const before = (family: Family, original: (...args: unknown[]) => number) =>
-    function (this: TcpHandle, ...args: unknown[]): number {
+  const before = (family: Family, original: TcpMethod): TcpMethod =>
+    function (...args) {
       giveSocket(this, family);
       return original.apply(this, args);
     };
@@ -76,7 +76,7 @@ export function hookTcpHandles(prototype: TcpHandle, sockets: SocketMaker, repor
   prototype.bind6 = before(AF_INET6, bind6);
   prototype.connect = before(AF_INET, connect);
   prototype.connect6 = before(AF_INET6, connect6);
-  prototype.reset = function (this: TcpHandle, ...args: unknown[]): number {
+  prototype.reset = function (...args) {
     // The kernel takes SO_LINGER of 0 from an MPTCP socket, and then closes it in order all the same.
     if (!gaveUp && this.fd >= 0 && sockets.isMultipath(this.fd)) sockets.abort(this.fd);
     return reset.apply(this, args);

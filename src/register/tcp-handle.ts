@@ -6,17 +6,22 @@
  */
 import { Socket } from 'node:net';
 
-/** Answers are 0 or a negative errno, as libuv's. */
+/** Answers 0 or a negative errno, as libuv does. */
+export type TcpMethod<Arguments extends unknown[] = unknown[]> = (
+  this: TcpHandle,
+  ...args: Arguments
+) => number;
+
 export interface TcpHandle {
   /** -1 until there is a socket: libuv makes it in bind or connect, when it knows the address family. */
   readonly fd: number;
-  open(fd: number): number;
-  bind(...args: unknown[]): number;
-  bind6(...args: unknown[]): number;
-  connect(...args: unknown[]): number;
-  connect6(...args: unknown[]): number;
+  open: TcpMethod<[fd: number]>;
+  bind: TcpMethod;
+  bind6: TcpMethod;
+  connect: TcpMethod;
+  connect6: TcpMethod;
   /** Ends the connection with RST. */
-  reset(...args: unknown[]): number;
+  reset: TcpMethod;
 }
 
 const METHODS = ['open', 'bind', 'bind6', 'connect', 'connect6', 'reset'] as const;
