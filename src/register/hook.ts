@@ -17,9 +17,6 @@ export interface SocketMaker {
   /** A non-blocking stream socket, MPTCP or with the reason why not. Throws when there is none to be had. */
   readonly open: (family: Family) => StreamSocket;
   readonly close: (fd: number) => void;
-  readonly isMultipath: (fd: number) => boolean;
-  /** Ends a connection at once, as SO_LINGER of 0 does for TCP. */
-  readonly abort: (fd: number) => void;
 }
 
 export interface HookReports {
@@ -40,7 +37,7 @@ const HOOKED = Symbol.for('weft.register');
 export function hookTcpHandles(prototype: TcpHandle, sockets: SocketMaker, reports: HookReports): boolean {
   if (HOOKED in prototype) return false;
   Object.defineProperty(prototype, HOOKED, { value: true });
-  const { bind, bind6, connect, connect6, open, reset } = prototype;
+  const { bind, bind6, connect, connect6, open } = prototype;
   let gaveUp = false;
   let told = false;
 
@@ -76,10 +73,5 @@ export function hookTcpHandles(prototype: TcpHandle, sockets: SocketMaker, repor
   prototype.bind6 = before(AF_INET6, bind6);
   prototype.connect = before(AF_INET, connect);
   prototype.connect6 = before(AF_INET6, connect6);
-  prototype.reset = function (...args) {
-    // The kernel takes SO_LINGER of 0 from an MPTCP socket, and then closes it in order all the same.
-    if (!gaveUp && this.fd >= 0 && sockets.isMultipath(this.fd)) sockets.abort(this.fd);
-    return reset.apply(this, args);
-  };
   return true;
 }

@@ -10,27 +10,11 @@
 import { writeSync } from 'node:fs';
 import { AF_INET } from '../base/index.ts';
 import { openStreamSocket, type StreamSocket } from '../mptcp/index.ts';
-import {
-  abortConnection,
-  closeFd,
-  getIntOption,
-  IPPROTO_MPTCP,
-  SO_PROTOCOL,
-  SOL_SOCKET,
-  SystemError,
-} from '../native/index.ts';
+import { closeFd, SystemError } from '../native/index.ts';
 import { hookTcpHandles } from './hook.ts';
 import { tcpHandlePrototype } from './tcp-handle.ts';
 
 const STDERR = 2;
-
-function isMultipath(fd: number): boolean {
-  try {
-    return getIntOption(fd, SOL_SOCKET, SO_PROTOCOL) === IPPROTO_MPTCP;
-  } catch {
-    return false;
-  }
-}
 
 function warn(reason: string): void {
   process.emitWarning(`sockets of this program are plain TCP: ${reason}`, {
@@ -56,7 +40,7 @@ function register(): void {
   }
   hookTcpHandles(
     prototype,
-    { open: openStreamSocket, close: closeFd, isMultipath, abort: abortConnection },
+    { open: openStreamSocket, close: closeFd },
     {
       ...(process.env['MPTCPWRAP_DEBUG'] === '1' ? { opened: tellOpened } : {}),
       fellBack: warn,

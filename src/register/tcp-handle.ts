@@ -20,11 +20,9 @@ export interface TcpHandle {
   bind6: TcpMethod;
   connect: TcpMethod;
   connect6: TcpMethod;
-  /** Ends the connection with RST. */
-  reset: TcpMethod;
 }
 
-const METHODS = ['open', 'bind', 'bind6', 'connect', 'connect6', 'reset'] as const;
+const METHODS = ['open', 'bind', 'bind6', 'connect', 'connect6'] as const;
 
 function looksRight(prototype: object): prototype is TcpHandle {
   return METHODS.every((name) => {
