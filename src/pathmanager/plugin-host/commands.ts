@@ -1,0 +1,249 @@
+/**
+ * The commands that plugins give: to the kernel's path manager, to the userspace path manager, to the id and the
+ * listener manager. Each is carried out at once (netlink requests are synchronous) and told by a promise, because
+ * the plugin may be in another thread; the kernel's refusals reject it with the kernel's own text (NetlinkError).
+ */
+import { canonicalIp, isIpv6, WeftError } from '../../base/index.ts';
+import { EndpointFlag, type EndpointSpec, type SubflowEnds } from '../../mptcp/index.ts';
+import { EBUSY, ESRCH } from '../../native/index.ts';
+import { NetlinkError } from '../../netlink/index.ts';
+import type {
+  IdManager,
+  KernelCommands,
+  ListenerManager,
+  NetworkAccess,
+  PathAddress,
+  SubflowCommand,
+  UserspaceCommands,
+} from '../plugin-api.ts';
+import type { HostServices, PluginView } from './host-services.ts';
+import type { PluginResources } from './plugin-resources.ts';
+
+/** BOUNDED: an id that another program takes between reading and adding is looked for again. */
+const MAX_TRIES = 4;
+
+/** The parts of a plugin's context that are commands; the same for plugins of this thread and of others. */
+export interface PluginCommands {
+  readonly kernel: KernelCommands;
+  readonly userspace: UserspaceCommands;
+  readonly ids: IdManager;
+  readonly listeners: ListenerManager;
+  readonly network: NetworkAccess;
+}
+
+/** Plugins may be JavaScript, so what they give may be anything. */
+function canonical(address: unknown): string {
+  const text = typeof address === 'string' ? canonicalIp(address) : undefined;
+  if (text !== undefined) return text;
+  throw new WeftError(`"${String(address)}" is not an IP address`, { code: 'BAD_ADDRESS' });
+}
+
+function checkedId(id: number): number {
+  if (Number.isInteger(id) && id >= 1 && id <= 255) return id;
+  throw new WeftError(`"${String(id)}" is not an address id`, { code: 'BAD_ID', hint: 'ids are 1 to 255' });
+}
+
+function kernelCommands(services: HostServices, resources: PluginResources): KernelCommands {
+  const { pathManager, ids } = services;
+
+  /** Recorded before it is made, so that nothing can be left that the record does not tell of. */
+  function add(spec: EndpointSpec & { readonly address: string; readonly id: number }): void {
+    const { address, id, flags = 0, linkIndex = 0 } = spec;
+    const endpoint = { address, id, flags, linkIndex };
+    resources.addEndpoint(endpoint);
+    try {
+      services.recordEndpoints();
+      pathManager.addEndpoint(spec);
+    } catch (error) {
+      resources.removeEndpoint(id);
+      services.recordEndpoints();
+      throw error;
+    }
+    services.endpointChanged('added', endpoint);
+  }
+
+  return {
+    async addAddress(endpoint) {
+      const address = canonical(endpoint.address);
+      const port = endpoint.port ?? 0;
+      const flags = (endpoint.flags ?? 0) | (port === 0 ? 0 : EndpointFlag.signal);
+      const spec = {
+        address,
+        flags,
+        ...(port === 0 ? {} : { port }),
+        ...(endpoint.linkIndex === undefined ? {} : { linkIndex: endpoint.linkIndex }),
+      };
+      if (endpoint.id !== undefined) {
+        const id = checkedId(endpoint.id);
+        add({ ...spec, id });
+        return id;
+      }
+      const taken: number[] = [];
+      for (;;) {
+        const id = ids.newIdOf(address, taken);
+        try {
+          add({ ...spec, id });
+          return id;
+        } catch (error) {
+          const raced = error instanceof NetlinkError && error.errno === EBUSY;
+          if (!raced || taken.length >= MAX_TRIES) throw error;
+          taken.push(id);
+        }
+      }
+    },
+    async removeAddress(id) {
+      const known = resources.endpoints.find((endpoint) => endpoint.id === id);
+      pathManager.deleteEndpoint({ id: checkedId(id) });
+      if (known === undefined) return;
+      resources.removeEndpoint(id);
+      services.recordEndpoints();
+      services.endpointChanged('removed', known);
+    },
+    async address(id) {
+      const endpoint = pathManager.endpoint(checkedId(id));
+      if (endpoint === undefined) {
+        throw new WeftError(`show endpoint ${id}: the kernel's answer holds none`, { code: 'BAD_ANSWER' });
+      }
+      return endpoint;
+    },
+    async addresses() {
+      return pathManager.endpoints();
+    },
+    async flushAddresses() {
+      pathManager.flushEndpoints();
+      const gone = resources.endpoints;
+      resources.forgetEndpoints();
+      services.recordEndpoints();
+      for (const endpoint of gone) services.endpointChanged('removed', endpoint);
+    },
+    async setLimits(limits) {
+      pathManager.setLimits(limits);
+    },
+    async limits() {
+      return pathManager.limits();
+    },
+    async setFlags(address, flags) {
+      pathManager.setEndpointFlags({ address: canonical(address), flags });
+    },
+  };
+}
+
+/** `10.0.0.1` as `::ffff:10.0.0.1`. */
+const mapped = (address: string) => (isIpv6(address) ? address : `::ffff:${address}`);
+
+/**
+ * Subflows of a connection that a dual-stack listener took are IPv6 sockets with mapped addresses, which the kernel
+ * finds by these only.
+ */
+function onEitherForm(ends: SubflowEnds, work: (ends: SubflowEnds) => void): void {
+  try {
+    work(ends);
+  } catch (error) {
+    const { local, remote } = ends;
+    const v4 = local.address !== undefined && !isIpv6(local.address) && !isIpv6(remote.address);
+    if (!v4 || !(error instanceof NetlinkError) || error.errno !== ESRCH) throw error;
+    work({
+      local: { ...local, address: mapped(local.address) },
+      remote: { ...remote, address: mapped(remote.address) },
+    });
+  }
+}
+
+const endsOf = (command: SubflowCommand): { local: PathAddress; remote: PathAddress } => ({
+  local: { address: canonical(command.local.address), port: command.local.port },
+  remote: { address: canonical(command.remote.address), port: command.remote.port },
+});
+
+function userspaceCommands(services: HostServices, resources: PluginResources): UserspaceCommands {
+  const { pathManager, listeners } = services;
+  return {
+    async addAddress({ token, address: text, id, port = 0, listen = true }) {
+      const address = canonical(text);
+      checkedId(id);
+      const bound = listen ? listeners.listen({ address, port }) : { address, port };
+      try {
+        pathManager.announce(token, {
+          address,
+          id,
+          flags: EndpointFlag.signal,
+          ...(bound.port === 0 ? {} : { port: bound.port }),
+        });
+      } catch (error) {
+        if (listen) listeners.close(bound);
+        throw error;
+      }
+      if (listen) {
+        const former = resources.withdraw(token, id);
+        if (former !== undefined) listeners.close(former);
+        resources.announce(token, id, bound);
+      }
+      return bound.port;
+    },
+    async removeAddress({ token, id }) {
+      pathManager.remove(token, checkedId(id));
+      const listener = resources.withdraw(token, id);
+      if (listener !== undefined) listeners.close(listener);
+    },
+    async addSubflow(command) {
+      const { token, localId, remoteId, backup = false, linkIndex } = command;
+      const { local, remote } = endsOf(command);
+      pathManager.createSubflow(token, {
+        local: {
+          address: local.address,
+          id: localId,
+          ...(local.port === 0 ? {} : { port: local.port }),
+          ...(backup ? { flags: EndpointFlag.backup } : {}),
+          ...(linkIndex === undefined ? {} : { linkIndex }),
+        },
+        remote: { ...remote, ...(remoteId === 0 ? {} : { id: remoteId }) },
+      });
+    },
+    async setBackup(command) {
+      const { local, remote } = endsOf(command);
+      const flags = command.backup ? EndpointFlag.backup : 0;
+      onEitherForm({ local: { ...local, flags }, remote }, (ends) =>
+        pathManager.setSubflowFlags(command.token, ends),
+      );
+    },
+    async removeSubflow(command) {
+      onEitherForm(endsOf(command), (ends) => pathManager.destroySubflow(command.token, ends));
+    },
+  };
+}
+
+export function pluginCommands(
+  services: HostServices,
+  resources: PluginResources,
+  view: PluginView,
+): PluginCommands {
+  const { ids, listeners } = services;
+  return {
+    kernel: kernelCommands(services, resources),
+    userspace: userspaceCommands(services, resources),
+    ids: {
+      id: async (address) => ids.idOf(canonical(address)),
+      release: async (address) => ids.release(canonical(address)),
+    },
+    listeners: {
+      async listen(local) {
+        const bound = listeners.listen({ address: canonical(local.address), port: local.port });
+        resources.addListener(bound);
+        return bound.port;
+      },
+      async close(local) {
+        const known = { address: canonical(local.address), port: local.port };
+        if (!resources.removeListener(known)) {
+          throw new WeftError(`close listener on ${known.address} port ${known.port}: it is not yours`, {
+            code: 'NO_LISTENER',
+          });
+        }
+        listeners.close(known);
+      },
+    },
+    network: {
+      interfaces: async () => services.interfaces(),
+      connections: async () => view.connections(),
+      owner: async (token) => services.owner(token),
+    },
+  };
+}

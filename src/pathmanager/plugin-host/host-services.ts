@@ -1,0 +1,30 @@
+/**
+ * What the host offers to every plugin's commands. One for the whole host; who asks is told by PluginResources.
+ */
+import type { PathManager } from '../../mptcp/index.ts';
+import type { OwnedEndpoint } from '../endpoint-plan.ts';
+import type { ConnectionView, PluginInterface } from '../plugin-api.ts';
+import type { IdRegistry } from './id-registry.ts';
+import type { ListenerRegistry } from './listener-registry.ts';
+
+export interface SocketOwner {
+  readonly uid?: number;
+  readonly cgroup?: string;
+}
+
+export interface HostServices {
+  readonly pathManager: PathManager;
+  readonly ids: IdRegistry;
+  readonly listeners: ListenerRegistry;
+  interfaces(): readonly PluginInterface[];
+  owner(token: number): SocketOwner | undefined;
+  /** Before an endpoint is made or after one is gone: the record of what plugins own is written anew. */
+  recordEndpoints(): void;
+  /** For those who watch the daemon. */
+  endpointChanged(action: 'added' | 'removed', endpoint: OwnedEndpoint): void;
+}
+
+/** What is known of one plugin's own matters. */
+export interface PluginView {
+  connections(): readonly ConnectionView[];
+}

@@ -1,0 +1,221 @@
+/**
+ * All plugins of one daemon: loads them, orders them by priority, begins and ends them, hands events to the one that
+ * each is for, and gives back what an ended one held.
+ *
+ * Invariant: whatever a plugin does, the others go on, and the host's own methods neither throw nor wait for it
+ * longer than the time budget.
+ */
+import type { Logger } from '../../base/index.ts';
+import type { PathManager } from '../../mptcp/index.ts';
+import type { DaemonNews, PluginStatus } from '../daemon-status.ts';
+import type { OwnedEndpoint } from '../endpoint-plan.ts';
+import type { ConnectionView, Plugin, PluginInterface } from '../plugin-api.ts';
+import { pluginCommands, type PluginCommands } from './commands.ts';
+import { connectionView } from './connection-table.ts';
+import { Dispatcher, type DispatchTarget } from './dispatcher.ts';
+import type { HostServices, SocketOwner } from './host-services.ts';
+import { IdRegistry } from './id-registry.ts';
+import { ListenerRegistry } from './listener-registry.ts';
+import { LocalRunner, type RunnerOptions } from './local-runner.ts';
+import type { PluginFile } from './plugin-files.ts';
+import { PluginResources } from './plugin-resources.ts';
+import type { PluginRunner, PluginTrouble, RunnerHandlers } from './plugin-runner.ts';
+
+export type PluginSource =
+  | { readonly kind: 'shipped'; readonly plugin: Plugin }
+  | { readonly kind: 'file'; readonly file: PluginFile };
+
+export interface PluginHostOptions {
+  readonly logger: Logger;
+  readonly netns?: string;
+  readonly pathManager: PathManager;
+  readonly preferred?: string;
+  readonly budgetMs: number;
+  readonly addressFlags: number;
+  readonly pluginSettings: ReadonlyMap<string, Readonly<Record<string, string>>>;
+  readonly interfaces: () => readonly PluginInterface[];
+  readonly owner: (token: number) => SocketOwner | undefined;
+  /** What plugins own has changed; called before an endpoint is made. */
+  readonly onEndpoints: (endpoints: readonly OwnedEndpoint[]) => void;
+  readonly onNews: (news: DaemonNews) => void;
+}
+
+interface Loaded {
+  readonly runner: PluginRunner;
+  readonly resources: PluginResources;
+}
+
+export class PluginHost {
+  readonly #options: PluginHostOptions;
+  readonly #logger: Logger;
+  readonly #listeners: ListenerRegistry;
+  readonly #services: HostServices;
+  /** In the order of their priority. BOUNDED by what was loaded at the start. */
+  #plugins: readonly Loaded[] = [];
+  readonly dispatcher: Dispatcher<DispatchTarget>;
+
+  constructor(options: PluginHostOptions) {
+    this.#options = options;
+    this.#logger = options.logger;
+    this.#listeners = new ListenerRegistry(options.netns);
+    const { pathManager } = options;
+    this.#services = {
+      pathManager,
+      ids: new IdRegistry(() => pathManager.endpoints()),
+      listeners: this.#listeners,
+      interfaces: options.interfaces,
+      owner: options.owner,
+      recordEndpoints: () => options.onEndpoints(this.#plugins.flatMap((item) => item.resources.endpoints)),
+      endpointChanged: (action, { address, id, flags }) =>
+        options.onNews({ kind: 'endpoint', action, address, id, flags }),
+    };
+    this.dispatcher = new Dispatcher(options.preferred, (token) => this.#releaseConnection(token));
+  }
+
+  /**
+   * Loads plugins, in the order of `sources` where priorities are equal. What cannot be loaded is reported and left
+   * out.
+   * @returns how many were loaded
+   */
+  async load(sources: readonly PluginSource[]): Promise<number> {
+    const loaded = await Promise.all(sources.map((source) => this.#loadOne(source)));
+    this.#plugins = loaded
+      .filter((item) => item !== undefined)
+      .toSorted((a, b) => a.runner.plugin.priority - b.runner.plugin.priority);
+    return this.#plugins.length;
+  }
+
+  async #loadOne(source: PluginSource): Promise<Loaded | undefined> {
+    const resources = new PluginResources();
+    if (source.kind === 'file') return undefined;
+    const { plugin } = source;
+    const holder: { runner?: PluginRunner } = {};
+    const commands = this.#commandsFor(resources, holder);
+    const handlers = this.#handlersFor(plugin.name, resources, holder);
+    const runner = new LocalRunner(plugin, commands, this.#optionsFor(plugin.name), handlers);
+    holder.runner = runner;
+    return { runner, resources };
+  }
+
+  #optionsFor(name: string): RunnerOptions {
+    const { budgetMs, addressFlags, pluginSettings, logger } = this.#options;
+    return { budgetMs, addressFlags, settings: pluginSettings.get(name) ?? {}, logger };
+  }
+
+  #commandsFor(resources: PluginResources, holder: { runner?: PluginRunner }): PluginCommands {
+    return pluginCommands(this.#services, resources, {
+      connections: () => this.#connectionsOf(holder.runner?.targets ?? []),
+    });
+  }
+
+  #connectionsOf(targets: readonly DispatchTarget[]): ConnectionView[] {
+    const views: ConnectionView[] = [];
+    for (const [, entry] of this.dispatcher.connections.entries()) {
+      if (entry.owner !== undefined && targets.includes(entry.owner)) views.push(connectionView(entry));
+    }
+    return views;
+  }
+
+  #handlersFor(name: string, resources: PluginResources, holder: { runner?: PluginRunner }): RunnerHandlers {
+    return {
+      onTargets: () => this.#collectTargets(),
+      onTrouble: (trouble, message, callback) => this.#report(name, trouble, message, callback),
+      onEnded: () => {
+        for (const target of holder.runner?.targets ?? []) this.dispatcher.remove(target);
+        this.#collectTargets();
+        this.#release(resources, true);
+      },
+    };
+  }
+
+  #collectTargets(): void {
+    const running = this.#plugins.filter(
+      ({ runner }) => runner.state !== 'ended' && runner.state !== 'failed',
+    );
+    const targets = running.flatMap(({ runner }) => runner.targets);
+    for (const gone of this.dispatcher.targets) {
+      if (!targets.includes(gone)) this.dispatcher.remove(gone);
+    }
+    this.dispatcher.setTargets(targets);
+  }
+
+  #report(plugin: string, trouble: PluginTrouble, message: string, callback?: string): void {
+    const where = callback === undefined ? trouble : callback;
+    this.#logger.error({ plugin, trouble, callback }, `plugin "${plugin}": ${where}: ${message}`);
+    this.#options.onNews({
+      kind: 'plugin',
+      plugin,
+      trouble,
+      message,
+      ...(callback === undefined ? {} : { callback }),
+    });
+  }
+
+  /** Lets each plugin begin, in order. One that fails or hangs is reported; the next begins all the same. */
+  async init(): Promise<void> {
+    for (const { runner } of this.#plugins) {
+      await runner.init();
+      const { name } = runner.plugin;
+      if (runner.state === 'running' && runner.targets.length === 0) {
+        this.#logger.warn({ plugin: name }, `plugin "${name}" registered no callbacks`);
+      }
+    }
+    this.#collectTargets();
+    const { preferred } = this.#options;
+    if (preferred !== undefined && this.dispatcher.defaultTarget?.name !== preferred) {
+      const used = this.dispatcher.defaultTarget?.name;
+      const instead = used === undefined ? 'none' : `"${used}"`;
+      this.#logger.warn({ preferred }, `there is no path manager plugin "${preferred}"; ${instead} is used`);
+    }
+  }
+
+  /** Whether any plugin is there to be told something. */
+  get hasPlugins(): boolean {
+    return this.#plugins.some(({ runner }) => runner.state === 'running');
+  }
+
+  #releaseConnection(token: number): void {
+    for (const { resources } of this.#plugins) {
+      for (const local of resources.withdrawAll(token)) this.#listeners.close(local);
+    }
+  }
+
+  #release(resources: PluginResources, endpoints: boolean): void {
+    for (const local of resources.takeListeners()) this.#listeners.close(local);
+    if (!endpoints) return;
+    const { pathManager } = this.#options;
+    for (const { id, address } of resources.endpoints) {
+      try {
+        pathManager.deleteEndpoint({ id, address });
+      } catch (error) {
+        this.#logger.debug({ error }, `remove endpoint ${address} of an ended plugin: not there any more`);
+      }
+      resources.removeEndpoint(id);
+    }
+    this.#services.recordEndpoints();
+  }
+
+  status(): PluginStatus[] {
+    return this.#plugins.map(({ runner }) => ({
+      name: runner.plugin.name,
+      description: runner.plugin.description,
+      version: runner.plugin.version,
+      origin: runner.plugin.origin,
+      priority: runner.plugin.priority,
+      state: runner.state,
+      ...(runner.reason === undefined ? {} : { reason: runner.reason }),
+      registered: runner.targets.map((target) => target.name),
+      callbacks: { ...runner.counters },
+    }));
+  }
+
+  /** Ends the plugins in reverse order. `keepEndpoints`: what they added to the kernel stays. */
+  async stop(keepEndpoints: boolean): Promise<void> {
+    for (const { runner, resources } of this.#plugins.toReversed()) {
+      await runner.stop();
+      this.#release(resources, !keepEndpoints);
+    }
+    this.#listeners.closeAll();
+    this.dispatcher.setTargets([]);
+  }
+}

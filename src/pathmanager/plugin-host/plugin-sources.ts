@@ -1,0 +1,44 @@
+/**
+ * Which plugins are to be loaded: shipped ones by their name, files of the plugin folder by theirs. A file of the
+ * same name as a shipped plugin takes its place, as administrators expect of a folder that is theirs.
+ */
+import type { Logger } from '../../base/index.ts';
+import type { Plugin } from '../plugin-api.ts';
+import { DEFAULT_SHIPPED_PLUGINS, SHIPPED_PLUGINS } from '../shipped-plugins.ts';
+import { listPluginFiles, type PluginFile } from './plugin-files.ts';
+import type { PluginSource } from './plugin-host.ts';
+
+export interface SourceOptions {
+  readonly pluginDirectory?: string;
+  readonly loadPlugins?: readonly string[];
+  readonly plugins?: readonly Plugin[];
+  readonly logger: Logger;
+}
+
+function filesOf({ pluginDirectory, logger }: SourceOptions): readonly PluginFile[] {
+  if (pluginDirectory === undefined) return [];
+  const { files, refused } = listPluginFiles(pluginDirectory);
+  for (const { path, why } of refused) logger.error({ path }, `plugin file "${path}" is left out: ${why}`);
+  return files;
+}
+
+/**
+ * @throws StartError PLUGIN_FOLDER. A name that there is not is only logged, as long as another is there.
+ */
+export function findPluginSources(options: SourceOptions): PluginSource[] {
+  const files = filesOf(options);
+  const sources: PluginSource[] = [];
+  const names = options.loadPlugins ?? [
+    ...DEFAULT_SHIPPED_PLUGINS.filter((name) => SHIPPED_PLUGINS.has(name)),
+    ...files.map((file) => file.name).filter((name) => !DEFAULT_SHIPPED_PLUGINS.includes(name)),
+  ];
+  for (const name of new Set(names)) {
+    const file = files.find((candidate) => candidate.name === name);
+    const shipped = SHIPPED_PLUGINS.get(name);
+    if (file !== undefined) sources.push({ kind: 'file', file });
+    else if (shipped !== undefined) sources.push({ kind: 'shipped', plugin: shipped() });
+    else options.logger.error({ plugin: name }, `there is no plugin "${name}"`);
+  }
+  for (const plugin of options.plugins ?? []) sources.push({ kind: 'shipped', plugin });
+  return sources;
+}

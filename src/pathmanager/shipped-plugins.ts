@@ -1,0 +1,22 @@
+/**
+ * The plugins that come with the daemon, by name. They run in the daemon's own thread. Each is made anew for every
+ * daemon, so that none keeps state from an earlier one.
+ */
+import type { Plugin } from './plugin-api.ts';
+
+export type ShippedPlugin = () => Plugin;
+
+/** The work is done by AddrAdv and the daemon; as a plugin it only has a name, so that it can be chosen. */
+export const ADDR_ADV = 'addr_adv';
+
+const addrAdv: ShippedPlugin = () => ({
+  name: ADDR_ADV,
+  description: 'an endpoint of the kernel for each local address',
+  priority: 19,
+  init: (context) => context.register({}),
+});
+
+export const SHIPPED_PLUGINS: ReadonlyMap<string, ShippedPlugin> = new Map([[ADDR_ADV, addrAdv]]);
+
+/** What is loaded when nothing else is asked for, as with mptcpd; those that are not there yet are left out. */
+export const DEFAULT_SHIPPED_PLUGINS: readonly string[] = [ADDR_ADV, 'sspi'];
