@@ -1,0 +1,242 @@
+/**
+ * The driver of a SubflowKeeper: takes a plugin's callbacks and the clock to it, and carries out what it wants. All
+ * that the four shipped userspace plugins do at run time is here; they bring a `Planner`.
+ *
+ * Invariants: a callback never waits for a command; the host's addresses are read anew after every change, never
+ * followed change by change; between two rounds of commands everything else gets its turn.
+ */
+import { errorText, formatSocketAddress } from '../../base/index.ts';
+import type { ConnectionEvent, PluginCallbacks, PluginContext } from '../plugin-api.ts';
+import type { AnnounceCommand, CreateCommand, KeeperCommand, LeaveCommand } from './keeper-commands.ts';
+import { localAddresses } from './local-addresses.ts';
+import type { RetryTimes } from './retry-pace.ts';
+import { SubflowKeeper } from './subflow-keeper.ts';
+import type { LocalAddress, Planner } from './subflow-plan.ts';
+
+/** The kernel's text for a connection that its own path manager has. */
+const NOT_USERSPACE = 'userspace PM not selected';
+
+/** The longest that a timer takes. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+export interface KeeperDriverOptions {
+  readonly planner: Planner;
+  readonly times: RetryTimes;
+  /** The planner wants to know whose the connection is. */
+  readonly needsOwner?: (event: ConnectionEvent) => boolean;
+  /** What the log is to say about a new connection. */
+  readonly remarkOn?: (event: ConnectionEvent, locals: readonly LocalAddress[]) => string | undefined;
+}
+
+const nextTurn = () =>
+  new Promise<void>((resolve) => {
+    setImmediate(resolve);
+  });
+
+export class KeeperDriver {
+  readonly #context: PluginContext;
+  readonly #options: KeeperDriverOptions;
+  readonly #keeper: SubflowKeeper;
+  #locals: readonly LocalAddress[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #working = false;
+  #closed = false;
+  /** `again`: something changed while the addresses were being read. */
+  #reading: 'no' | 'yes' | 'again' = 'no';
+  #toldOfMode = false;
+
+  constructor(context: PluginContext, options: KeeperDriverOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#keeper = new SubflowKeeper(options.planner, { ...options.times, random: Math.random });
+  }
+
+  /** Resolves when the host's addresses are known. */
+  async start(): Promise<void> {
+    this.#context.register(this.#callbacks());
+    await this.#readNetwork();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** The planner decides differently from now on. */
+  replan(): void {
+    this.#keeper.handlePlanChange();
+    this.#wake();
+  }
+
+  #callbacks(): PluginCallbacks {
+    const keeper = this.#keeper;
+    /** Told to the keeper, which then looks at what there is to do. */
+    const then = (work: () => void) => {
+      work();
+      this.#wake();
+    };
+    const network = () => void this.#readNetwork();
+    return {
+      ready: network,
+      newConnection: (event) => then(() => this.#handleConnection(event)),
+      connectionEstablished: (event) => then(() => keeper.handleEstablished(event.token)),
+      connectionClosed: ({ token }) => keeper.handleClosed(token),
+      newAddress: (event) => then(() => keeper.handlePeerAddress(event)),
+      addressRemoved: ({ token, remoteId }) => then(() => keeper.handlePeerAddressRemoved(token, remoteId)),
+      newSubflow: (event) => then(() => keeper.handleSubflow(event, performance.now())),
+      subflowClosed: (event) => then(() => keeper.handleSubflowClosed(event, performance.now())),
+      newInterface: network,
+      updateInterface: network,
+      deleteInterface: network,
+      newLocalAddress: network,
+      deleteLocalAddress: network,
+    };
+  }
+
+  #handleConnection(event: ConnectionEvent): void {
+    this.#keeper.handleConnection(event, performance.now());
+    const remark = this.#options.remarkOn?.(event, this.#locals);
+    if (remark !== undefined) this.#context.log.warn(remark);
+    if (this.#options.needsOwner?.(event) === true) void this.#findOwner(event.token);
+  }
+
+  async #findOwner(token: number): Promise<void> {
+    const { log, network } = this.#context;
+    try {
+      this.#keeper.handleOwner(token, (await network.owner(token)) ?? {});
+    } catch (error) {
+      log.debug(`owner of connection ${token} not found: ${errorText(error)}`);
+      this.#keeper.handleOwner(token, {});
+    }
+    this.#wake();
+  }
+
+  async #readNetwork(): Promise<void> {
+    if (this.#reading !== 'no') {
+      this.#reading = 'again';
+      return;
+    }
+    do {
+      this.#reading = 'yes';
+      try {
+        this.#locals = localAddresses(await this.#context.network.interfaces());
+        this.#keeper.handleNetwork(this.#locals);
+      } catch (error) {
+        this.#context.log.error(`read the host's addresses: ${errorText(error)}`);
+      }
+    } while ((this.#reading as string) === 'again');
+    this.#reading = 'no';
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#working || this.#closed || this.#keeper.nextWakeMs === Infinity) return;
+    this.#working = true;
+    void this.#work();
+  }
+
+  async #work(): Promise<void> {
+    // Events come in bursts: after the turn that brought this one the keeper knows all of them.
+    await nextTurn();
+    while (!this.#closed) {
+      const commands = this.#keeper.poll(performance.now());
+      if (commands.length === 0 && this.#keeper.nextWakeMs !== -Infinity) break;
+      await Promise.all(commands.map((command) => this.#execute(command)));
+      await nextTurn();
+    }
+    this.#working = false;
+    this.#setTimer();
+  }
+
+  #setTimer(): void {
+    clearTimeout(this.#timer);
+    const wakeMs = this.#keeper.nextWakeMs;
+    if (this.#closed || wakeMs === Infinity) return;
+    const delayMs = Math.min(Math.max(wakeMs - performance.now(), 1), TIMER_MAX_MS);
+    this.#timer = setTimeout(() => this.#wake(), delayMs).unref();
+  }
+
+  async #execute(command: KeeperCommand): Promise<void> {
+    try {
+      await this.#carryOut(command);
+    } catch (error) {
+      const text = errorText(error);
+      if (text.includes(NOT_USERSPACE)) {
+        this.#leaveToKernel(command.token, text);
+        return;
+      }
+      this.#context.log.debug(`connection ${command.token}: ${text}`);
+      this.#keeper.handleFailure(command, performance.now());
+    }
+  }
+
+  #leaveToKernel(token: number, text: string): void {
+    this.#keeper.handleClosed(token);
+    if (this.#toldOfMode) return;
+    this.#toldOfMode = true;
+    this.#context.log.warn(
+      `connections are under the kernel's own path manager and are left to it: ${text} — new ones are not after: sysctl -w net.mptcp.path_manager=userspace (before Linux 6.16: net.mptcp.pm_type=1)`,
+    );
+  }
+
+  async #carryOut(command: KeeperCommand): Promise<void> {
+    const { userspace, log } = this.#context;
+    const { token } = command;
+    switch (command.kind) {
+      case 'create':
+        return this.#create(command);
+      case 'announce':
+        return this.#announce(command);
+      case 'leave':
+        return this.#leave(command);
+      case 'backup':
+        return userspace.setBackup(command);
+      case 'close':
+        log.info(command.why);
+        return userspace.removeSubflow({ token, local: command.local, remote: command.remote });
+    }
+  }
+
+  async #idOf(command: { readonly localId?: number }, address: string): Promise<number> {
+    return command.localId ?? (await this.#context.ids.id(address));
+  }
+
+  async #create(command: CreateCommand): Promise<void> {
+    const { token, local, remote, remoteId, backup } = command;
+    const localId = await this.#idOf(command, local.address);
+    const to = formatSocketAddress(remote.address, remote.port);
+    this.#context.log.debug(`connection ${token}: subflow from ${local.address} to ${to}`);
+    await this.#context.userspace.addSubflow({
+      token,
+      local: { address: local.address, port: 0 },
+      remote,
+      localId,
+      remoteId,
+      backup,
+      linkIndex: local.linkIndex,
+    });
+  }
+
+  async #announce(command: AnnounceCommand): Promise<void> {
+    const { token, address, listen } = command;
+    const id = await this.#idOf(command, address);
+    // Its own address, which the connection began with, the peer knows.
+    if (id === 0) return;
+    await this.#context.userspace.addAddress({ token, address, id, listen });
+    this.#context.log.debug(`connection ${token}: announced ${address} (id ${id})`);
+  }
+
+  async #leave(command: LeaveCommand): Promise<void> {
+    const { token, address, subflows } = command;
+    const { userspace, log } = this.#context;
+    log.debug(`connection ${token}: ${address} is gone`);
+    try {
+      await userspace.removeAddress({ token, address, id: await this.#idOf(command, address) });
+    } catch (error) {
+      log.debug(`connection ${token}: ${errorText(error)}`);
+    }
+    // Those that the withdrawal did not close.
+    const closed = subflows.map((ends) => userspace.removeSubflow({ token, ...ends }));
+    await Promise.allSettled(closed);
+  }
+}
