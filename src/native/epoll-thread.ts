@@ -45,8 +45,11 @@ export function startWorkerLoop(data: EpollWorkerData<unknown>): EpollLoop {
   }
 }
 
-/** Finds dist/workers/NAME.js from wherever this module runs: the source tree, the library or a bundle. */
-function workerUrl(name: string): URL {
+/**
+ * Finds dist/workers/NAME.js from wherever this module runs: the source tree, the library or a bundle.
+ * @throws WeftError NO_WORKER when it was not built
+ */
+export function workerUrl(name: string): URL {
   for (
     let folder = dirname(fileURLToPath(import.meta.url));
     folder !== dirname(folder);

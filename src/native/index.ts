@@ -6,6 +6,7 @@ export * from './constants.ts';
 export * from './epoll.ts';
 export * from './epoll-thread.ts';
 export * from './errno.ts';
+export { replaceProcess } from './exec.ts';
 export { FileLock } from './file-lock.ts';
 export { exitAtOnce, libc, lastErrno, platformProblem } from './libc.ts';
 export * from './link-names.ts';

@@ -39,6 +39,7 @@ export interface Libc {
   readonly epoll_ctl: NativeFunction<[number, number, number, Pointer], number>;
   readonly epoll_wait: NativeFunction<[number, Bytes, number, number], number>;
   readonly eventfd: NativeFunction<[number, number], number>;
+  readonly execve: NativeFunction<[string, readonly (string | null)[], readonly (string | null)[]], number>;
   readonly fcntl: NativeFunction<[number, number, number], number>;
   readonly flock: NativeFunction<[number, number], number>;
   readonly getsockname: NativeFunction<[number, Bytes, Bytes], number>;
@@ -58,8 +59,10 @@ export interface Libc {
   readonly sendmsg: NativeFunction<[number, Bytes, number], number>;
   readonly sendto: NativeFunction<[number, Bytes, number, number, Pointer, number], number>;
   readonly setns: NativeFunction<[number, number], number>;
+  readonly setrlimit: NativeFunction<[number, Bytes], number>;
   readonly setsockopt: NativeFunction<[number, number, number, Pointer, number], number>;
   readonly shutdown: NativeFunction<[number, number], number>;
+  readonly signal: NativeFunction<[number, number], number>;
   readonly socket: NativeFunction<[number, number, number], number>;
   readonly splice: NativeFunction<[number, Pointer, number, Pointer, number, number], number>;
   readonly strerror: NativeFunction<[number], string>;
@@ -79,6 +82,7 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   epoll_ctl: 'int epoll_ctl(int, int, int, void *)',
   epoll_wait: 'int epoll_wait(int, void *, int, int)',
   eventfd: 'int eventfd(uint32_t, int)',
+  execve: 'int execve(const char *, const char **, const char **)',
   fcntl: 'int fcntl(int, int, long)',
   flock: 'int flock(int, int)',
   getsockname: 'int getsockname(int, void *, void *)',
@@ -98,8 +102,10 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   sendmsg: 'long sendmsg(int, void *, int)',
   sendto: 'long sendto(int, void *, size_t, int, void *, int)',
   setns: 'int setns(int, int)',
+  setrlimit: 'int setrlimit(int, void *)',
   setsockopt: 'int setsockopt(int, int, int, void *, int)',
   shutdown: 'int shutdown(int, int)',
+  signal: 'long signal(int, long)',
   socket: 'int socket(int, int, int)',
   splice: 'long splice(int, void *, int, void *, size_t, uint32_t)',
   strerror: 'const char *strerror(int)',
