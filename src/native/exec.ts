@@ -17,6 +17,7 @@ const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const RLIMIT_NOFILE = 7;
 const SIG_DFL = 0;
+const SIG_IGN = 1;
 
 interface Descriptor {
   readonly fd: number;
@@ -24,21 +25,22 @@ interface Descriptor {
   readonly target: string;
 }
 
+const isNodesOwn = (target: string) => target.startsWith('anon_inode:');
+
 /**
  * Which descriptors were there before Node made its own (pure). Node marks all it finds as close-on-exec, so that
  * mark tells nothing. Its own are its epoll and event descriptors, pipes of which it has both ends, and /dev/null;
  * the first of its epoll descriptors tells where they begin to be possible.
  */
 export function inheritedDescriptors(open: readonly Descriptor[]): number[] {
-  const own = (target: string) => target.startsWith('anon_inode:');
-  const first = Math.min(...open.filter(({ target }) => own(target)).map(({ fd }) => fd));
+  const first = Math.min(...open.filter(({ target }) => isNodesOwn(target)).map(({ fd }) => fd));
   const ends = new Map<string, number>();
   for (const { target } of open) ends.set(target, (ends.get(target) ?? 0) + 1);
   return open
     .filter(({ fd, target }) => {
       if (fd < first) return true;
       const bothEnds = target.startsWith('pipe:') && (ends.get(target) ?? 0) > 1;
-      return fd <= 2 || !(own(target) || bothEnds || target === '/dev/null');
+      return fd <= 2 || !(isNodesOwn(target) || bothEnds || target === '/dev/null');
     })
     .map(({ fd }) => fd);
 }
@@ -87,10 +89,12 @@ export function replaceProcess(
     if (flags >= 0) libc.fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
   }
   const { SIGPIPE, SIGXFSZ } = constants.signals;
-  for (const signal of [SIGPIPE, SIGXFSZ]) libc.signal(signal, SIG_DFL);
+  const handleIgnored = (how: number) => [SIGPIPE, SIGXFSZ].forEach((signal) => libc.signal(signal, how));
+  handleIgnored(SIG_DFL);
   restoreOpenFilesLimit();
   const entries = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
   libc.execve(path, [...argv, null], [...entries, null]);
   const errno = lastErrno();
+  handleIgnored(SIG_IGN);
   throw new SystemError(`run "${path}"`, errno);
 }
