@@ -9,6 +9,7 @@ export { EndpointOwner } from './endpoint-owner.ts';
 export type { EndpointOwnerCounters, EndpointReport, LimitsReport } from './endpoint-owner.ts';
 export type { EndpointUse, OwnedEndpoint, WantedEndpoint } from './endpoint-plan.ts';
 export { neededLimits, type RaisedLimits } from './limits-plan.ts';
+export { parseMetricTest, type InterfaceRule, type MetricTest } from './network/interface-rules.ts';
 export { OWNS_NOTHING, type Ownership, type OwnershipJournal } from './ownership.ts';
 export { PathDaemon } from './path-daemon.ts';
 export type * from './plugin-api.ts';

@@ -52,7 +52,7 @@ export function takeLock(path: string): FileLock | undefined {
   }
 }
 
-const LEFT_OVER = /^(control|paths)-(\d+)\.(?:lock|sock|json|json\.new)$/;
+const LEFT_OVER = /^(control|paths|mptcpd)-(\d+)\.(?:lock|sock|json|json\.new)$/;
 
 /**
  * Removes what killed processes of other network namespaces left in the runtime folder.
@@ -72,7 +72,8 @@ export function removeAbandoned(folder: string, ownNetnsInode: number): void {
     const lock = FileLock.tryTake(`${base}.lock`);
     if (lock === undefined) continue;
     const gone = living !== undefined && !living.has(inode);
-    const endings = kind === 'control' ? ['sock'] : gone ? ['json', 'json.new'] : [];
+    const records = kind !== 'control' && gone ? ['json', 'json.new'] : [];
+    const endings = kind === 'paths' ? records : ['sock', ...records];
     for (const ending of endings) rmSync(`${base}.${ending}`, { force: true });
     lock.release();
   }

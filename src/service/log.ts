@@ -5,9 +5,9 @@
  *
  * Layers below take the `Logger` of base; only this file knows pino.
  */
-import { writeSync } from 'node:fs';
 import type { Logger } from '../base/index.ts';
 import { formatLogMessage } from './log-text.ts';
+import { writeLine } from './write-line.ts';
 
 export interface LogOptions {
   /** JSON lines on standard output instead of text on standard error. */
@@ -21,26 +21,6 @@ export interface LogOptions {
 /** Colours only on a terminal that has them, and never against the wish of the user (no-color.org). */
 export function wantsColor(isTty: boolean, env: Readonly<Record<string, string | undefined>>): boolean {
   return isTty && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
-}
-
-const RETRY_WAIT_MS = 5;
-const RETRIES = 20;
-
-/**
- * Writes a line whole. A reader that is gone (EPIPE, EIO of a closed terminal) or that stopped reading a
- * non-blocking pipe costs the line, never an error: a log must not end the program.
- */
-function writeLine(fd: number, line: string): void {
-  let rest = Buffer.from(line);
-  for (let tries = 0; rest.length > 0 && tries < RETRIES;) {
-    try {
-      rest = rest.subarray(writeSync(fd, rest));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
-      tries++;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_WAIT_MS);
-    }
-  }
 }
 
 const STDOUT = 1;

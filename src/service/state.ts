@@ -1,6 +1,6 @@
 /**
  * The record of what this Weft made in the kernel's path manager (pathmanager/ownership.ts), as a small file in the
- * runtime folder: one for each network namespace, and gone when nothing is owned.
+ * runtime folder: one for each network namespace and kind of program, and gone when nothing is owned.
  *
  * Invariants: the file is replaced as a whole or not at all; it is believed only for the very namespace and boot
  * that it was written in, because numbers of namespaces are used again, and endpoints end with their namespace.
@@ -110,6 +110,23 @@ export function formatStateFile(owned: Ownership, namespace: NamespaceIdentity, 
   return `${JSON.stringify(file)}\n`;
 }
 
+/** Whose record it is: two kinds of programs may each have one in the same network namespace. */
+export interface JournalOwner {
+  /** How its files' names begin. */
+  readonly file: string;
+  /** For the message that another process has it: `WHAT is managed by process 7 already`. */
+  readonly what: string;
+  /** What the user does then. */
+  readonly hint: string;
+}
+
+/** `weft up`. */
+const PATHS: JournalOwner = {
+  file: 'paths',
+  what: 'the paths of this network namespace are managed by',
+  hint: 'two would undo each other’s work: stop that one first ("weft status" shows it)',
+};
+
 /** The record in its file, and the lock that makes this process its only writer. */
 export class StateJournal implements OwnershipJournal {
   readonly #path: string;
@@ -128,19 +145,21 @@ export class StateJournal implements OwnershipJournal {
 
   /**
    * @param folder only its owner may enter it; made when it is not there
-   * @throws WeftError ALREADY_RUNNING when another process manages the paths of the same namespace
+   * @throws WeftError ALREADY_RUNNING when another process of this kind has the record of the same namespace
    */
-  static open(folder: string, namespace: NamespaceIdentity, logger: Logger): StateJournal {
+  static open(
+    folder: string,
+    namespace: NamespaceIdentity,
+    logger: Logger,
+    owner: JournalOwner = PATHS,
+  ): StateJournal {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const base = join(folder, `paths-${namespace.inode}`);
+    const base = join(folder, `${owner.file}-${namespace.inode}`);
     const lock = takeLock(`${base}.lock`);
     if (lock === undefined) {
       const holder = FileLock.holderOf(`${base}.lock`);
       const who = holder === undefined ? 'another process' : `process ${holder}`;
-      throw new WeftError(`the paths of this network namespace are managed by ${who} already`, {
-        code: 'ALREADY_RUNNING',
-        hint: 'two would undo each other’s work: stop that one first ("weft status" shows it)',
-      });
+      throw new WeftError(`${owner.what} ${who} already`, { code: 'ALREADY_RUNNING', hint: owner.hint });
     }
     return new StateJournal(`${base}.json`, namespace, lock, logger);
   }

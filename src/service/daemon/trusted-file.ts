@@ -1,0 +1,60 @@
+/**
+ * The configuration file is believed only when nobody but root and the daemon's own user can change it. What is
+ * checked is what is read: the file is opened once, and the descriptor is asked. (Plugins: plugin-host/plugin-files.)
+ *
+ * Messages that mptcpd has too have its wording. Folders above are not checked, as in mptcpd.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { WeftError } from '../../base/index.ts';
+
+const WORLD_WRITABLE = 0o002;
+const ROOT = 0;
+
+/** BOUNDED: a configuration takes some kilobytes. */
+export const CONFIG_MAX_BYTES = 1 << 20;
+
+const untrusted = (message: string, hint?: string): WeftError =>
+  new WeftError(message, { code: 'UNTRUSTED', ...(hint === undefined ? {} : { hint }) });
+
+function checkOwner(path: string, stat: Stats): void {
+  const uid = process.getuid?.() ?? ROOT;
+  if (stat.uid === ROOT || stat.uid === uid) return;
+  const owner = uid === ROOT ? 'root' : `root or the user that mptcpd runs as (${uid})`;
+  throw untrusted(`"${path}" should belong to ${owner}, not to user ${stat.uid}.`);
+}
+
+function readWhole(fd: number, path: string): string {
+  const bytes = Buffer.allocUnsafe(CONFIG_MAX_BYTES + 1);
+  let length = 0;
+  while (length < bytes.length) {
+    const count = readSync(fd, bytes, length, bytes.length - length, null);
+    if (count === 0) return bytes.toString('utf8', 0, length);
+    length += count;
+  }
+  throw untrusted(`"${path}" is larger than ${CONFIG_MAX_BYTES} bytes, so it is no configuration file.`);
+}
+
+/**
+ * The text of a file that can be trusted; `undefined` when there is none.
+ * @throws WeftError `UNTRUSTED`; the errors of open(2) and read(2) but ENOENT
+ */
+export function readTrustedFile(path: string): string | undefined {
+  let fd: number;
+  try {
+    // A pipe in its place must not be waited for.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile() || (stat.mode & WORLD_WRITABLE) !== 0) {
+      throw untrusted(`"${path}" should be a file that is not world writable.`);
+    }
+    checkOwner(path, stat);
+    return readWhole(fd, path);
+  } finally {
+    closeSync(fd);
+  }
+}
