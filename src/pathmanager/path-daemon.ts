@@ -111,7 +111,12 @@ export class PathDaemon {
   }
 
   async #beginPlugins(host: PluginHost): Promise<void> {
-    const count = await host.load(findPluginSources(this.#options));
+    const count = await host.load(
+      findPluginSources({
+        ...this.#options,
+        ...(this.#options.pathManager === undefined ? {} : { chosen: this.#options.pathManager }),
+      }),
+    );
     if (count === 0) throw new StartError('NO_PLUGIN', ['Unable to load path manager plugins.']);
     await host.init();
     if (!host.hasPlugins) throw new StartError('NO_PLUGIN', ['Unable to load path manager plugins.']);

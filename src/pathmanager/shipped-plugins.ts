@@ -3,6 +3,9 @@
  * daemon, so that none keeps state from an earlier one.
  */
 import type { Plugin } from './plugin-api.ts';
+import { fullmesh } from './plugins/fullmesh.ts';
+import { ndiffports } from './plugins/ndiffports.ts';
+import { sspi } from './plugins/sspi.ts';
 
 export type ShippedPlugin = () => Plugin;
 
@@ -16,7 +19,12 @@ const addrAdv: ShippedPlugin = () => ({
   init: (context) => context.register({}),
 });
 
-export const SHIPPED_PLUGINS: ReadonlyMap<string, ShippedPlugin> = new Map([[ADDR_ADV, addrAdv]]);
+export const SHIPPED_PLUGINS: ReadonlyMap<string, ShippedPlugin> = new Map([
+  [ADDR_ADV, addrAdv],
+  ['sspi', sspi],
+  ['fullmesh', fullmesh],
+  ['ndiffports', ndiffports],
+]);
 
-/** What is loaded when nothing else is asked for, as with mptcpd; those that are not there yet are left out. */
+/** What is loaded when nothing else is asked for, as with mptcpd. */
 export const DEFAULT_SHIPPED_PLUGINS: readonly string[] = [ADDR_ADV, 'sspi'];

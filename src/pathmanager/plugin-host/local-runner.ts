@@ -22,7 +22,8 @@ import {
 export interface RunnerOptions {
   readonly budgetMs: number;
   readonly addressFlags: number;
-  readonly settings: Readonly<Record<string, string>>;
+  /** The section `[plugin NAME]`. */
+  readonly settingsOf: (plugin: string) => Readonly<Record<string, string>>;
   readonly logger: Logger;
 }
 
@@ -84,7 +85,7 @@ export class LocalRunner implements PluginRunner {
   }
 
   #context(): PluginContext {
-    const { logger, addressFlags, settings } = this.#options;
+    const { logger, addressFlags, settingsOf } = this.#options;
     const plugin = this.plugin.name;
     return {
       ...this.#commands,
@@ -96,7 +97,7 @@ export class LocalRunner implements PluginRunner {
         error: (message) => logger.error({ plugin }, message),
       },
       addressFlags,
-      settings,
+      settings: settingsOf(plugin),
     };
   }
 

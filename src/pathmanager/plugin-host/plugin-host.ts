@@ -5,7 +5,7 @@
  * Invariant: whatever a plugin does, the others go on, and the host's own methods neither throw nor wait for it
  * longer than the time budget.
  */
-import type { Logger } from '../../base/index.ts';
+import { errorText, type Logger } from '../../base/index.ts';
 import type { PathManager } from '../../mptcp/index.ts';
 import type { DaemonNews, PluginStatus } from '../daemon-status.ts';
 import type { OwnedEndpoint } from '../endpoint-plan.ts';
@@ -18,6 +18,8 @@ import { IdRegistry } from './id-registry.ts';
 import { ListenerRegistry } from './listener-registry.ts';
 import { LocalRunner, type RunnerOptions } from './local-runner.ts';
 import type { PluginFile } from './plugin-files.ts';
+import { retell } from './retell.ts';
+import { WorkerRunner } from './worker-runner.ts';
 import { PluginResources } from './plugin-resources.ts';
 import type { PluginRunner, PluginTrouble, RunnerHandlers } from './plugin-runner.ts';
 
@@ -43,6 +45,11 @@ export interface PluginHostOptions {
 interface Loaded {
   readonly runner: PluginRunner;
   readonly resources: PluginResources;
+}
+
+/** A runner is made with handlers that need it. */
+interface Holder {
+  runner?: PluginRunner;
 }
 
 export class PluginHost {
@@ -79,30 +86,69 @@ export class PluginHost {
    */
   async load(sources: readonly PluginSource[]): Promise<number> {
     const loaded = await Promise.all(sources.map((source) => this.#loadOne(source)));
-    this.#plugins = loaded
-      .filter((item) => item !== undefined)
-      .toSorted((a, b) => a.runner.plugin.priority - b.runner.plugin.priority);
+    this.#plugins = (await this.#withoutDoubles(loaded.filter((item) => item !== undefined))).toSorted(
+      (a, b) => a.runner.plugin.priority - b.runner.plugin.priority,
+    );
     return this.#plugins.length;
   }
 
+  /** One for each name, the first. */
+  async #withoutDoubles(loaded: readonly Loaded[]): Promise<Loaded[]> {
+    const byName = new Map<string, Loaded>();
+    for (const item of loaded) {
+      const { name, origin } = item.runner.plugin;
+      if (!byName.has(name)) {
+        byName.set(name, item);
+        continue;
+      }
+      this.#report(name, 'load', `another plugin of this name is loaded (${origin})`);
+      await item.runner.stop();
+    }
+    return [...byName.values()];
+  }
+
   async #loadOne(source: PluginSource): Promise<Loaded | undefined> {
+    return source.kind === 'shipped' ? this.#loadShipped(source.plugin) : this.#loadFile(source.file);
+  }
+
+  #loadShipped(plugin: Plugin): Loaded {
     const resources = new PluginResources();
-    if (source.kind === 'file') return undefined;
-    const { plugin } = source;
-    const holder: { runner?: PluginRunner } = {};
-    const commands = this.#commandsFor(resources, holder);
-    const handlers = this.#handlersFor(plugin.name, resources, holder);
-    const runner = new LocalRunner(plugin, commands, this.#optionsFor(plugin.name), handlers);
+    const holder: Holder = {};
+    const runner = new LocalRunner(
+      plugin,
+      this.#commandsFor(resources, holder),
+      this.#runnerOptions(),
+      this.#handlersFor(plugin.name, resources, holder),
+    );
     holder.runner = runner;
     return { runner, resources };
   }
 
-  #optionsFor(name: string): RunnerOptions {
-    const { budgetMs, addressFlags, pluginSettings, logger } = this.#options;
-    return { budgetMs, addressFlags, settings: pluginSettings.get(name) ?? {}, logger };
+  async #loadFile(file: PluginFile): Promise<Loaded | undefined> {
+    const resources = new PluginResources();
+    const holder: Holder = {};
+    try {
+      const runner = new WorkerRunner(file, this.#commandsFor(resources, holder), this.#runnerOptions(), {
+        ...this.#handlersFor(file.name, resources, holder),
+        onCaughtUp: (target, missed) => {
+          for (const item of missed) retell(target, item, this.dispatcher.connections.get(item.token));
+        },
+      });
+      holder.runner = runner;
+      await runner.load();
+      return { runner, resources };
+    } catch (error) {
+      this.#report(file.name, 'load', `${errorText(error)} (${file.path})`);
+      return undefined;
+    }
   }
 
-  #commandsFor(resources: PluginResources, holder: { runner?: PluginRunner }): PluginCommands {
+  #runnerOptions(): RunnerOptions {
+    const { budgetMs, addressFlags, pluginSettings, logger } = this.#options;
+    return { budgetMs, addressFlags, logger, settingsOf: (name) => pluginSettings.get(name) ?? {} };
+  }
+
+  #commandsFor(resources: PluginResources, holder: Holder): PluginCommands {
     return pluginCommands(this.#services, resources, {
       connections: () => this.#connectionsOf(holder.runner?.targets ?? []),
     });
@@ -116,7 +162,7 @@ export class PluginHost {
     return views;
   }
 
-  #handlersFor(name: string, resources: PluginResources, holder: { runner?: PluginRunner }): RunnerHandlers {
+  #handlersFor(name: string, resources: PluginResources, holder: Holder): RunnerHandlers {
     return {
       onTargets: () => this.#collectTargets(),
       onTrouble: (trouble, message, callback) => this.#report(name, trouble, message, callback),

@@ -12,6 +12,8 @@ export interface SourceOptions {
   readonly pluginDirectory?: string;
   readonly loadPlugins?: readonly string[];
   readonly plugins?: readonly Plugin[];
+  /** The default plugin's name. */
+  readonly chosen?: string;
   readonly logger: Logger;
 }
 
@@ -28,9 +30,12 @@ function filesOf({ pluginDirectory, logger }: SourceOptions): readonly PluginFil
 export function findPluginSources(options: SourceOptions): PluginSource[] {
   const files = filesOf(options);
   const sources: PluginSource[] = [];
+  const { chosen } = options;
   const names = options.loadPlugins ?? [
-    ...DEFAULT_SHIPPED_PLUGINS.filter((name) => SHIPPED_PLUGINS.has(name)),
+    ...DEFAULT_SHIPPED_PLUGINS,
     ...files.map((file) => file.name).filter((name) => !DEFAULT_SHIPPED_PLUGINS.includes(name)),
+    // Without a list, a shipped plugin is loaded by being chosen.
+    ...(chosen !== undefined && SHIPPED_PLUGINS.has(chosen) ? [chosen] : []),
   ];
   for (const name of new Set(names)) {
     const file = files.find((candidate) => candidate.name === name);
