@@ -24,7 +24,11 @@ function workerEntries() {
 }
 
 /** What the file of a fast command leaves to files of their own, by how it imports them. */
-const APART = { './program.ts': './verbs/program.mjs', './mptcp-own.ts': './mptcp-own.js' };
+const APART = {
+  './program.ts': './verbs/program.mjs',
+  './commands/daemon.ts': './verbs/daemon.mjs',
+  './mptcp-own.ts': './mptcp-own.js',
+};
 
 const rarelyUsedApart = {
   name: 'rarely-used-apart',
@@ -62,14 +66,15 @@ const asCommonJs = {
     js: `'use strict'; const moduleUrl = 'file://' + encodeURI(__filename).replace(/[?#]/g, encodeURIComponent);`,
   },
 };
-// The two commands that scripts call a thousand times are one CommonJS file each: Node starts such a file 3 ms sooner
-// than a module, and a small file sooner than a large one (bench/ip-mptcp/RESULTS.md). What they use rarely, and
-// everything else of `weft`, is in files of its own.
+// The commands that scripts call a thousand times, and the daemon, are one CommonJS file each: Node starts such a file
+// 3 ms sooner than a module, and a small file sooner than a large one (bench/ip-mptcp/RESULTS.md). What they use
+// rarely, and everything else of `weft`, is in files of its own.
 await build({
   ...asCommonJs,
   entryPoints: {
     weft: src('cli/weft.ts'),
     'ip-mptcp': src('cli/compat/ip-mptcp.ts'),
+    mptcpd: src('cli/compat/mptcpd.ts'),
     'mptcp-own': src('cli/commands/mptcp-own.ts'),
   },
   outdir: join(dist, 'bin'),
@@ -80,7 +85,7 @@ writeFileSync(join(dist, 'bin', 'package.json'), '{ "type": "commonjs" }\n');
 // Splitting keeps each verb in a chunk of its own that is read only when the verb is used.
 await build({
   ...common,
-  entryPoints: { program: src('cli/program.ts') },
+  entryPoints: { program: src('cli/program.ts'), daemon: src('cli/commands/daemon.ts') },
   outdir: join(dist, 'bin', 'verbs'),
   outExtension: { '.js': '.mjs' },
   splitting: true,
@@ -98,6 +103,6 @@ await build({
 const workers = workerEntries();
 if (Object.keys(workers).length > 0)
   await build({ ...common, entryPoints: workers, outdir: join(dist, 'workers') });
-for (const name of ['weft.js', 'ip-mptcp.js']) {
+for (const name of ['weft.js', 'ip-mptcp.js', 'mptcpd.js']) {
   if (existsSync(join(dist, 'bin', name))) chmodSync(join(dist, 'bin', name), 0o755);
 }

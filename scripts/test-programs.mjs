@@ -5,7 +5,7 @@
  * A program counts, not a package: other distributions have the same programs under other names.
  */
 import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, run } from './setup.mjs';
 
@@ -18,8 +18,10 @@ export function widenPath() {
   process.env.PATH = [...new Set([...folders, ...SYSTEM_FOLDERS])].join(':');
 }
 
+/** @param program a name to be found in the PATH, or a path */
 function isInstalled(program) {
-  return process.env.PATH.split(':').some((folder) => {
+  const folders = isAbsolute(program) ? ['/'] : process.env.PATH.split(':');
+  return folders.some((folder) => {
     try {
       accessSync(join(folder, program), constants.X_OK);
       return true;

@@ -36,6 +36,10 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./commands/lab.ts')).labCommand(),
   },
   {
+    name: 'daemon',
+    summary: "keep MPTCP endpoints in step with this machine's addresses (mptcpd(8)); see weft daemon --help",
+  },
+  {
     name: 'mptcp',
     summary: "the kernel's endpoints, limits, connections and counters (ip-mptcp(8)); see weft mptcp help",
   },
