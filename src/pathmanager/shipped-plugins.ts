@@ -5,6 +5,7 @@
 import type { Plugin } from './plugin-api.ts';
 import { fullmesh } from './plugins/fullmesh.ts';
 import { ndiffports } from './plugins/ndiffports.ts';
+import { policy } from './plugins/policy.ts';
 import { sspi } from './plugins/sspi.ts';
 
 export type ShippedPlugin = () => Plugin;
@@ -24,6 +25,7 @@ export const SHIPPED_PLUGINS: ReadonlyMap<string, ShippedPlugin> = new Map([
   ['sspi', sspi],
   ['fullmesh', fullmesh],
   ['ndiffports', ndiffports],
+  ['policy', policy],
 ]);
 
 /** What is loaded when nothing else is asked for, as with mptcpd. */
