@@ -11,7 +11,13 @@ export { findFamily, GENL_HEADER_BYTES, genericPayload, type GenericFamily } fro
 export type { LinkChange, LinkSpec } from './link.ts';
 export * from './message.ts';
 export type { TokenBucket } from './qdisc.ts';
-export { formatRoute, RouteNetlink, watchRoutes } from './route-netlink.ts';
+export {
+  formatRoute,
+  RouteNetlink,
+  watchRoutes,
+  type RouteSubject,
+  type RouteWatchOptions,
+} from './route-netlink.ts';
 export type { RouteQuery, RouteSpec } from './route.ts';
 export * from './route-types.ts';
 export { SocketDiag } from './sock-diag.ts';

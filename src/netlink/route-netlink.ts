@@ -174,15 +174,18 @@ export class RouteNetlink {
   }
 }
 
+/** What can be watched, apart from overruns. */
+export type RouteSubject = Exclude<RouteEvent['kind'], 'overrun'>;
+
 /** RTNLGRP_* (<linux/rtnetlink.h>). */
-const GROUPS: readonly Group[] = [
-  { id: 1, name: 'link' },
-  { id: 5, name: 'ipv4 address' },
-  { id: 7, name: 'ipv4 route' },
-  { id: 8, name: 'ipv4 rule' },
-  { id: 9, name: 'ipv6 address' },
-  { id: 11, name: 'ipv6 route' },
-  { id: 19, name: 'ipv6 rule' },
+const GROUPS: readonly (Group & { readonly subject: RouteSubject })[] = [
+  { id: 1, name: 'link', subject: 'link' },
+  { id: 5, name: 'ipv4 address', subject: 'address' },
+  { id: 7, name: 'ipv4 route', subject: 'route' },
+  { id: 8, name: 'ipv4 rule', subject: 'rule' },
+  { id: 9, name: 'ipv6 address', subject: 'address' },
+  { id: 11, name: 'ipv6 route', subject: 'route' },
+  { id: 19, name: 'ipv6 rule', subject: 'rule' },
 ];
 
 /** `undefined` for what is not about links, addresses, routes or rules (bridge ports, neighbours …). */
@@ -216,20 +219,29 @@ export function parseRouteEvent(message: NetlinkMessage): RouteEvent | undefined
   }
 }
 
+export interface RouteWatchOptions extends NetlinkSocketOptions {
+  /** Default is all. */
+  readonly subjects?: readonly RouteSubject[];
+  /** Many events have been given, or all that were waiting. */
+  readonly onDrained?: () => void;
+}
+
 /** Watches links, addresses, routes and rules of both families until closed. Needs no privilege. */
 export function watchRoutes(
   handler: (event: RouteEvent) => void,
-  options: NetlinkSocketOptions = {},
+  options: RouteWatchOptions = {},
 ): { close(): void } {
+  const { onDrained, subjects } = options;
   return new EventSocket(
     NETLINK_ROUTE,
-    GROUPS,
+    GROUPS.filter((group) => subjects?.includes(group.subject) ?? true),
     {
       onMessage: (message) => {
         const event = parseRouteEvent(message);
         if (event !== undefined) handler(event);
       },
       onOverrun: () => handler({ kind: 'overrun' }),
+      ...(onDrained === undefined ? {} : { onDrained }),
     },
     options,
   );

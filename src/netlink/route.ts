@@ -114,12 +114,16 @@ export function emitRouteDump(): Uint8Array {
 
 /** In an IPv4 look-up: tell the table that the route stands in, not the one asked. */
 const RTM_F_LOOKUP_TABLE = 0x1000;
+/** Answer with the route of the table that matches, not with what it makes of this destination. */
+const RTM_F_FIB_MATCH = 0x2000;
 
 /** A question to the routing tables. */
 export interface RouteQuery {
   readonly destination: string;
   readonly source?: string;
   readonly outputLinkIndex?: number;
+  /** Tell the route that matches (with its destination and metric), not the one that is made of it. Linux 4.4. */
+  readonly fibMatch?: boolean;
 }
 
 export function emitRouteLookup(query: RouteQuery): Uint8Array {
@@ -130,7 +134,8 @@ export function emitRouteLookup(query: RouteQuery): Uint8Array {
   header[1] = bits;
   header[2] = query.source === undefined ? 0 : bits;
   // IPv6 always tells that table, and refuses the flag under strict checking.
-  if (bits === 32) new DataView(header.buffer).setUint32(8, RTM_F_LOOKUP_TABLE, true);
+  const flags = (bits === 32 ? RTM_F_LOOKUP_TABLE : 0) | (query.fibMatch === true ? RTM_F_FIB_MATCH : 0);
+  new DataView(header.buffer).setUint32(8, flags, true);
   const writer = new PayloadWriter().struct(header).bytes(RTA_DST, destination);
   if (query.source !== undefined) writer.bytes(RTA_SRC, requireIp(query.source));
   if (query.outputLinkIndex !== undefined) writer.u32(RTA_OIF, query.outputLinkIndex);

@@ -15,6 +15,7 @@ import {
   planEndpoints,
   stillThere,
   type EndpointAddition,
+  type EndpointChange,
   type EndpointPlan,
   type EndpointUse,
   type OwnedEndpoint,
@@ -35,7 +36,10 @@ const ERANGE = 34;
 /** BOUNDED: an id or a place that another program takes between reading and adding is looked for again. */
 const MAX_TRIES = 4;
 
-type Kernel = Pick<PathManager, 'addEndpoint' | 'deleteEndpoint' | 'endpoints' | 'limits' | 'setLimits'>;
+type Kernel = Pick<
+  PathManager,
+  'addEndpoint' | 'deleteEndpoint' | 'endpoints' | 'limits' | 'setEndpointFlags' | 'setLimits'
+>;
 
 export interface EndpointReport {
   readonly uses: readonly EndpointUse[];
@@ -53,9 +57,13 @@ export interface LimitsReport {
   readonly failures: readonly string[];
 }
 
+/** Told of each endpoint that was made, changed or removed. */
+export type EndpointListener = (action: 'added' | 'changed' | 'removed', endpoint: OwnedEndpoint) => void;
+
 export interface EndpointOwnerCounters {
   readonly endpointsAdded: number;
   readonly endpointsDeleted: number;
+  readonly endpointsChanged: number;
   readonly limitsRaised: number;
 }
 
@@ -66,6 +74,7 @@ export class EndpointOwner {
   readonly #kernel: Kernel;
   readonly #journal: OwnershipJournal;
   readonly #logger: Logger;
+  readonly #listener: EndpointListener | undefined;
   #owned: readonly OwnedEndpoint[];
   #raised: RaisedLimits;
   readonly #handsOff = new Set<LimitName>();
@@ -74,13 +83,15 @@ export class EndpointOwner {
   #maximum: number | undefined;
   #added = 0;
   #deleted = 0;
+  #changed = 0;
   #limitsRaised = 0;
 
   /** @param kernel stays its owner's to close */
-  constructor(kernel: Kernel, journal: OwnershipJournal, logger: Logger) {
+  constructor(kernel: Kernel, journal: OwnershipJournal, logger: Logger, listener?: EndpointListener) {
     this.#kernel = kernel;
     this.#journal = journal;
     this.#logger = logger;
+    this.#listener = listener;
     // What an earlier process left is taken over; the first plan keeps or removes it.
     const { endpoints, limits } = journal.load();
     this.#owned = endpoints;
@@ -91,8 +102,14 @@ export class EndpointOwner {
     return {
       endpointsAdded: this.#added,
       endpointsDeleted: this.#deleted,
+      endpointsChanged: this.#changed,
       limitsRaised: this.#limitsRaised,
     };
+  }
+
+  /** What is remembered as made, of this process or an earlier one. */
+  get owned(): readonly OwnedEndpoint[] {
+    return this.#owned;
   }
 
   /** Whether there is anything that `removeAll` would undo, of this process or an earlier one. */
@@ -153,6 +170,7 @@ export class EndpointOwner {
         this.#kernel.deleteEndpoint({ id: record.id, address: record.address });
         gone.add(record);
         this.#deleted++;
+        this.#listener?.('removed', record);
       } catch (error) {
         // Somebody else was faster when it is not found, and the next reading shows it.
         if (isErrno(error, EINVAL)) gone.add(record);
@@ -178,6 +196,11 @@ export class EndpointOwner {
       failures.push(...outcome);
       break;
     }
+    if (plan.changes.length > 0) {
+      failures.push(...this.#change(plan.changes));
+      present = this.#kernel.endpoints();
+      plan = this.#plan(wanted, present);
+    }
     const ownIds = new Set(stillThere({ owned: this.#owned, present }).map((record) => record.id));
     return { uses: plan.uses, endpoints: present, ownIds, failures };
   }
@@ -198,6 +221,7 @@ export class EndpointOwner {
         this.#kernel.addEndpoint(additionSpec(addition));
         made.add(addition);
         this.#added++;
+        this.#listener?.('added', recordOf(addition));
         this.#lastId = addition.replacesImplicit ? this.#lastId : addition.id;
       } catch (error) {
         if (isErrno(error, ERANGE)) verdict = 'full';
@@ -213,6 +237,27 @@ export class EndpointOwner {
     return verdict ?? failures;
   }
 
+  /** Live subflows follow: the kernel tells their peers (MP_PRIO). */
+  #change(changes: readonly EndpointChange[]): string[] {
+    const failures: string[] = [];
+    const done = new Map<OwnedEndpoint, OwnedEndpoint>();
+    for (const { flags, record } of changes) {
+      try {
+        this.#kernel.setEndpointFlags({ id: record.id, flags });
+        const changed = { ...record, flags };
+        done.set(record, changed);
+        this.#changed++;
+        this.#listener?.('changed', changed);
+      } catch (error) {
+        failures.push(errorText(error));
+      }
+    }
+    if (done.size === 0) return failures;
+    // After the deed: until it is written the next start would do it once more, and nothing is lost.
+    this.#owned = this.#owned.map((record) => done.get(record) ?? record);
+    return [...failures, ...this.#save()];
+  }
+
   #learnCapacity(capacity: number): void {
     if (capacity === this.#capacity) return;
     this.#capacity = capacity;
@@ -222,8 +267,11 @@ export class EndpointOwner {
     );
   }
 
-  /** Raises the limits to what so many endpoints of one family need, as far as the kernel allows. */
-  raiseLimits(needed: Limits): LimitsReport {
+  /**
+   * Raises the limits to what is needed, as far as the kernel allows.
+   * @param follow lower again what Weft raised, to no less than it was, when less is needed
+   */
+  raiseLimits(needed: Limits, { follow = false } = {}): LimitsReport {
     const failures: string[] = [];
     for (;;) {
       const present = this.#kernel.limits();
@@ -231,11 +279,12 @@ export class EndpointOwner {
         present,
         raised: this.#raised,
         handsOff: this.#handsOff,
+        follow,
         ...(this.#maximum === undefined ? {} : { maximum: this.#maximum }),
       });
       for (const name of plan.lost) this.#leaveAlone(name, present[name]);
       const former = this.#raised;
-      const unsaved = this.#remember(plan.raised);
+      const unsaved = plan.lowers ? [] : this.#remember(plan.raised);
       failures.push(...unsaved);
       if (Object.keys(plan.set).length === 0) return this.#limitsReport(present, failures);
       if (unsaved.length > 0) {
@@ -244,7 +293,8 @@ export class EndpointOwner {
       }
       try {
         this.#kernel.setLimits(plan.set);
-        this.#limitsRaised++;
+        if (plan.lowers) failures.push(...this.#remember(plan.raised));
+        else this.#limitsRaised++;
       } catch (error) {
         failures.push(...this.#remember(former));
         const largest = Math.max(...Object.values(plan.set));

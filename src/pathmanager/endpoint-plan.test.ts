@@ -16,7 +16,7 @@ const { subflow, backup, signal, implicit, fullmesh } = EndpointFlag;
 const want = (address: string, linkIndex: number, isBackup = false): WantedEndpoint => ({
   address,
   linkIndex,
-  backup: isBackup,
+  flags: subflow | (isBackup ? backup : 0),
 });
 
 const endpoint = (id: number, address: string, linkIndex: number, flags: number = subflow): Endpoint => ({

@@ -1,5 +1,5 @@
 /**
- * Which endpoints to make and to remove (pure). One `subflow` endpoint for each path, bound to the path's link.
+ * Which endpoints to make, to change and to remove (pure). One for each wanted address, bound to its link.
  *
  * The kernel's endpoints carry no owner mark, so ownership is a record (ownership.ts): an endpoint is Weft's own
  * when the record names its address, id, link and kind. Everything else is another program's (NetworkManager's, an
@@ -10,11 +10,12 @@
  */
 import { EndpointFlag, type Endpoint, type EndpointSpec } from '../mptcp/index.ts';
 
-/** A path that wants an endpoint. */
+/** An address that wants an endpoint. */
 export interface WantedEndpoint {
   readonly address: string;
   readonly linkIndex: number;
-  readonly backup: boolean;
+  /** EndpointFlag bits. */
+  readonly flags: number;
 }
 
 /** What Weft remembers of an endpoint that it made. */
@@ -22,7 +23,7 @@ export interface OwnedEndpoint {
   readonly address: string;
   readonly id: number;
   readonly linkIndex: number;
-  /** As it was made. */
+  /** As Weft made or changed it. */
   readonly flags: number;
 }
 
@@ -31,20 +32,27 @@ export interface EndpointAddition extends OwnedEndpoint {
   readonly replacesImplicit: boolean;
 }
 
-/** How a path stands with the kernel's endpoints. */
+/** Own flags that are to be others. */
+export interface EndpointChange {
+  readonly record: OwnedEndpoint;
+  readonly flags: number;
+}
+
+/** How an address stands with the kernel's endpoints. */
 export interface EndpointUse {
   readonly address: string;
   /** `own` and `foreign`: there is one; `missing`: about to be made; `waiting`: the kernel's table is full. */
   readonly state: 'own' | 'foreign' | 'missing' | 'waiting';
   readonly id?: number;
   readonly backup: boolean;
-  /** In words, when it is not what the path wants. */
+  /** In words, when it is not what is wanted. */
   readonly why?: string;
 }
 
 export interface EndpointPlan {
   readonly deletions: readonly OwnedEndpoint[];
   readonly additions: readonly EndpointAddition[];
+  readonly changes: readonly EndpointChange[];
   /** Own ones that are there and stay. */
   readonly kept: readonly OwnedEndpoint[];
   /** In the order of what is wanted. */
@@ -62,12 +70,10 @@ export interface EndpointTable {
 
 const MAX_ID = 255;
 
-/** `ip mptcp endpoint change` may change these of an endpoint that stays the same one. */
+/** The kernel changes these of an endpoint that stays the same one, and of its live subflows. */
 const CHANGEABLE = EndpointFlag.backup | EndpointFlag.fullmesh;
 
-function wantedFlags(wanted: WantedEndpoint): number {
-  return EndpointFlag.subflow | (wanted.backup ? EndpointFlag.backup : 0);
-}
+const kindOf = ({ flags }: { readonly flags: number }) => flags & ~CHANGEABLE;
 
 /** Whether the endpoint in the kernel is the one that the record tells of. */
 export function isSame(record: OwnedEndpoint, endpoint: Endpoint): boolean {
@@ -76,7 +82,7 @@ export function isSame(record: OwnedEndpoint, endpoint: Endpoint): boolean {
     record.id === endpoint.id &&
     record.linkIndex === endpoint.linkIndex &&
     endpoint.port === 0 &&
-    (record.flags & ~CHANGEABLE) === (endpoint.flags & ~CHANGEABLE)
+    kindOf(record) === kindOf(endpoint)
   );
 }
 
@@ -93,7 +99,20 @@ export function nextId(lastId: number, used: ReadonlySet<number>): number | unde
   return undefined;
 }
 
-const isBackup = (endpoint: Endpoint) => (endpoint.flags & EndpointFlag.backup) !== 0;
+const isBackup = ({ flags }: { readonly flags: number }) => (flags & EndpointFlag.backup) !== 0;
+
+/** Why another program's endpoint does not serve in the place of a wanted one. */
+function whyOfNoUse(wanted: WantedEndpoint, endpoint: Endpoint): string | undefined {
+  const lacking = wanted.flags & ~endpoint.flags;
+  if ((lacking & EndpointFlag.subflow) !== 0) {
+    return 'it has no "subflow" flag, so connections from here do not use it';
+  }
+  if ((lacking & EndpointFlag.signal) !== 0) {
+    return 'it has no "signal" flag, so peers are not told of it';
+  }
+  const elsewhere = endpoint.linkIndex !== 0 && endpoint.linkIndex !== wanted.linkIndex;
+  return elsewhere ? 'it is bound to another link' : undefined;
+}
 
 function describeForeign(wanted: WantedEndpoint, endpoint: Endpoint): EndpointUse {
   const use = {
@@ -102,12 +121,7 @@ function describeForeign(wanted: WantedEndpoint, endpoint: Endpoint): EndpointUs
     id: endpoint.id,
     backup: isBackup(endpoint),
   } as const;
-  const reason =
-    (endpoint.flags & EndpointFlag.subflow) === 0
-      ? 'it has no "subflow" flag, so connections from here do not use it'
-      : endpoint.linkIndex !== 0 && endpoint.linkIndex !== wanted.linkIndex
-        ? 'it is bound to another link'
-        : undefined;
+  const reason = whyOfNoUse(wanted, endpoint);
   if (reason === undefined) return use;
   return { ...use, why: `another program made endpoint ${endpoint.id} of this address: ${reason}` };
 }
@@ -136,6 +150,7 @@ export function planEndpoints(wanted: readonly WantedEndpoint[], table: Endpoint
   const uses: EndpointUse[] = [];
   const additions: EndpointAddition[] = [];
   const kept: OwnedEndpoint[] = [];
+  const changes: EndpointChange[] = [];
   const usedIds = new Set(present.map((endpoint) => endpoint.id));
   let lastId = table.lastId;
   // What is not Weft's has its place whatever Weft wants. An implicit one counts too: while the table is full the
@@ -154,14 +169,16 @@ export function planEndpoints(wanted: readonly WantedEndpoint[], table: Endpoint
       uses.push({
         address: item.address,
         state: 'waiting',
-        backup: item.backup,
+        backup: isBackup(item),
         why: `the kernel takes ${capacity} endpoints, and all are in use; this address is next when one is free`,
       });
       continue;
     }
     free--;
-    if (taken !== undefined && record?.linkIndex === item.linkIndex) {
+    if (taken !== undefined && record?.linkIndex === item.linkIndex && kindOf(record) === kindOf(item)) {
       kept.push(record);
+      // Compared with what Weft set last: what an administrator changed since then stays as it is.
+      if (record.flags !== item.flags) changes.push({ record, flags: item.flags });
       uses.push({ address: item.address, state: 'own', id: record.id, backup: isBackup(taken) });
       continue;
     }
@@ -171,7 +188,7 @@ export function planEndpoints(wanted: readonly WantedEndpoint[], table: Endpoint
       uses.push({
         address: item.address,
         state: 'waiting',
-        backup: item.backup,
+        backup: isBackup(item),
         why: 'no endpoint id is free',
       });
       continue;
@@ -182,13 +199,14 @@ export function planEndpoints(wanted: readonly WantedEndpoint[], table: Endpoint
       address: item.address,
       id,
       linkIndex: item.linkIndex,
-      flags: wantedFlags(item),
+      flags: item.flags,
       replacesImplicit: implicit !== undefined,
     });
-    uses.push({ address: item.address, state: 'missing', id, backup: item.backup });
+    uses.push({ address: item.address, state: 'missing', id, backup: isBackup(item) });
   }
   const staying = new Set(kept);
-  return { deletions: [...own.values()].filter((record) => !staying.has(record)), additions, kept, uses };
+  const deletions = [...own.values()].filter((record) => !staying.has(record));
+  return { deletions, additions, changes, kept, uses };
 }
 
 /** How the kernel is asked for an addition. */

@@ -25,6 +25,7 @@ describe('planLimits', () => {
       set: { addAddrAccepted: 2, subflows: 4 },
       raised: { addAddrAccepted: { former: 0, set: 2 }, subflows: { former: 2, set: 4 } },
       lost: [],
+      lowers: false,
     });
   });
 
@@ -33,6 +34,7 @@ describe('planLimits', () => {
       set: { addAddrAccepted: 2 },
       raised: { addAddrAccepted: { former: 1, set: 2 } },
       lost: [],
+      lowers: false,
     });
   });
 
@@ -40,7 +42,12 @@ describe('planLimits', () => {
     const raised = { subflows: { former: 2, set: 4 }, addAddrAccepted: { former: 0, set: 2 } };
     const more = planLimits(neededLimits(3), state(4, 2, { raised }));
     expect(more.raised).toEqual({ subflows: { former: 2, set: 6 }, addAddrAccepted: { former: 0, set: 3 } });
-    expect(planLimits(neededLimits(0), state(4, 2, { raised }))).toEqual({ set: {}, raised, lost: [] });
+    expect(planLimits(neededLimits(0), state(4, 2, { raised }))).toEqual({
+      set: {},
+      raised,
+      lost: [],
+      lowers: false,
+    });
   });
 
   it('stays within what the kernel takes', () => {
@@ -54,7 +61,12 @@ describe('planLimits', () => {
   it('lets go of a limit that another program changed, and only of that', () => {
     const raised = { subflows: { former: 2, set: 4 }, addAddrAccepted: { former: 0, set: 2 } };
     const plan = planLimits(neededLimits(2), state(3, 2, { raised }));
-    expect(plan).toEqual({ set: {}, raised: { addAddrAccepted: { former: 0, set: 2 } }, lost: ['subflows'] });
+    expect(plan).toEqual({
+      set: {},
+      raised: { addAddrAccepted: { former: 0, set: 2 } },
+      lost: ['subflows'],
+      lowers: false,
+    });
     const after = planLimits(neededLimits(4), state(3, 2, { ...plan, handsOff: new Set(plan.lost) }));
     expect(after.set).toEqual({ addAddrAccepted: 4 });
   });

@@ -30,9 +30,19 @@ export function neededLimits(endpoints: number): Limits {
     : { addAddrAccepted: endpoints, subflows: endpoints * 2 };
 }
 
+/**
+ * What mptcpd's plugin addr_adv sets for a number of local addresses of both families: two more than there are, for
+ * the subflows, and as many announced addresses when its endpoints are for subflows.
+ */
+export function addressLimits(addresses: number, forSubflows: boolean): Limits {
+  return { subflows: addresses + 2, addAddrAccepted: forSubflows ? addresses + 2 : 0 };
+}
+
 export interface LimitsPlan {
   /** What to set; empty when nothing. */
   readonly set: Partial<Limits>;
+  /** It lowers what Weft raised: the record is written after the deed, so that it never tells of less. */
+  readonly lowers: boolean;
   /** The record after setting it. */
   readonly raised: RaisedLimits;
   /** Limits that another program changed after Weft did. */
@@ -46,12 +56,15 @@ export interface LimitsState {
   readonly handsOff: ReadonlySet<LimitName>;
   /** What the kernel takes at most; absent until it refused more. */
   readonly maximum?: number;
+  /** Whether limits that Weft raised go down again, to no less than before, when less is needed. */
+  readonly follow?: boolean;
 }
 
 export function planLimits(needed: Limits, state: LimitsState): LimitsPlan {
   const set: { -readonly [K in LimitName]?: number } = {};
   const raised: { -readonly [K in LimitName]?: RaisedLimit } = {};
   const lost: LimitName[] = [];
+  const lower: { name: LimitName; to: number; former: number }[] = [];
   for (const name of LIMIT_NAMES) {
     const present = state.present[name];
     const known = state.raised[name];
@@ -66,9 +79,18 @@ export function planLimits(needed: Limits, state: LimitsState): LimitsPlan {
       raised[name] = { former: known?.former ?? present, set: target };
     } else if (known !== undefined) {
       raised[name] = known;
+      const to = Math.max(target, known.former);
+      if (state.follow === true && to < present) lower.push({ name, to, former: known.former });
     }
   }
-  return { set, raised, lost };
+  // One after the other, because the record is written before a limit is raised and after it is lowered.
+  if (lower.length === 0 || Object.keys(set).length > 0) return { set, raised, lost, lowers: false };
+  for (const { former, name, to } of lower) {
+    set[name] = to;
+    if (to === former) delete raised[name];
+    else raised[name] = { former, set: to };
+  }
+  return { set, raised, lost, lowers: true };
 }
 
 /**

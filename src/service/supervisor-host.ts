@@ -9,7 +9,7 @@
  * made good by the next one; looks never overlap (each is one synchronous call); `undo` leaves the host as it was.
  */
 import { AF_INET, errorText, WeftError, type Logger } from '../base/index.ts';
-import { PathManager, readSysctls } from '../mptcp/index.ts';
+import { EndpointFlag, PathManager, readSysctls } from '../mptcp/index.ts';
 import { RouteNetlink } from '../netlink/index.ts';
 import { EndpointOwner, neededLimits, type WantedEndpoint } from '../pathmanager/index.ts';
 import { findPaths, RoutingTables, tunnelOfDefaultTraffic } from '../routing/index.ts';
@@ -185,7 +185,11 @@ export class HostKeeper {
     const { backup = [] } = this.#options;
     return paths
       .filter((path) => path.state === 'usable')
-      .map(({ address, linkIndex, linkName }) => ({ address, linkIndex, backup: backup.includes(linkName) }));
+      .map(({ address, linkIndex, linkName }) => ({
+        address,
+        linkIndex,
+        flags: EndpointFlag.subflow | (backup.includes(linkName) ? EndpointFlag.backup : 0),
+      }));
   }
 
   #mptcpProblem(): string | undefined {
