@@ -1,11 +1,11 @@
 /**
- * The control calls of a running Weft, as types and as the table that maps them to HTTP. The same calls are made in
- * process (the web page) and over the unix socket (`weft status`): control-server.ts and control-client.ts both
- * follow this table, so a call exists on both sides or on none.
+ * The control calls of a running Weft (`weft up`), as types and as the table that maps them to HTTP. The same calls are
+ * made in process (the web page) and over the unix socket (`weft status`).
  *
  * Everything here is plain JSON. Fields are only ever added within one `apiVersion`.
  */
 import type { Limits } from '../mptcp/index.ts';
+import type { ControlFace } from './control-face.ts';
 
 export const API_VERSION = 1;
 
@@ -126,13 +126,11 @@ export interface ControlApi {
   status(): Promise<StatusReport>;
 }
 
-/** How each call travels over the socket. */
-export const CONTROL_CALLS = {
-  status: { method: 'GET', path: '/v1/status' },
-} as const satisfies Record<keyof ControlApi, { method: 'GET' | 'POST'; path: string }>;
-
-/** What the server answers when a call fails. */
-export interface ControlFailure {
-  readonly error: string;
-  readonly code: string;
-}
+export const WEFT_FACE: ControlFace<ControlApi> = {
+  file: 'control',
+  name: 'the running Weft',
+  absent: 'Weft is not running here',
+  startHint: 'start it with "weft up"',
+  askCommand: 'weft status',
+  calls: { status: { method: 'GET', path: '/v1/status' } },
+};

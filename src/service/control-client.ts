@@ -1,12 +1,14 @@
 /**
- * The control calls made from another process: finds the socket of the Weft that serves this network namespace and
- * speaks HTTP over it. The answers are as typed as the calls of control-api.ts.
+ * The control calls made from another process: finds the socket of the one that serves this network namespace and
+ * speaks HTTP over it. The answers are as typed as the calls of the face.
  */
 import { lstatSync } from 'node:fs';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { WeftError } from '../base/index.ts';
-import { CONTROL_CALLS, type ControlApi, type ControlFailure, type StatusReport } from './control-api.ts';
+import { WEFT_FACE, type ControlApi, type StatusReport } from './control-api.ts';
+import type { ControlFace, ControlFailure } from './control-face.ts';
 import {
   controlSocketPath,
   currentUser,
@@ -19,123 +21,210 @@ const ANSWER_TIMEOUT_MS = 10_000;
 /** BOUNDED: far above what `CONNECTIONS_SHOWN_MAX` connections take. */
 const ANSWER_MAX_BYTES = 32 << 20;
 
+/** What the client needs to know of a face, whatever its calls are. */
+export type AnyFace = Omit<ControlFace<unknown>, 'calls'>;
+
 type Found = 'socket' | 'nothing' | 'forbidden';
 
-function probe(path: string, uid: number): Found {
+/** @param anyOwner only root can have made the folder */
+function probe(path: string, uid: number, anyOwner: boolean): Found {
   try {
     const stat = lstatSync(path);
     // A socket of somebody else could tell anything; only root's and the user's own are believed.
-    return stat.isSocket() && (stat.uid === uid || stat.uid === 0) ? 'socket' : 'nothing';
+    return stat.isSocket() && (anyOwner || stat.uid === uid || stat.uid === 0) ? 'socket' : 'nothing';
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EACCES' ? 'forbidden' : 'nothing';
   }
 }
 
-function notRunning(hint: string): WeftError {
-  return new WeftError('Weft is not running here', { code: 'NOT_RUNNING', hint });
+function notRunning(face: AnyFace, hint = face.startHint): WeftError {
+  return new WeftError(face.absent, { code: 'NOT_RUNNING', hint });
 }
 
-const START_HINT = 'start it with "weft up"';
-
 /**
- * The socket of the running Weft.
+ * The sockets that may be those of the running process, best first; one that nobody serves is what a killed one left.
  * @throws WeftError `NOT_RUNNING`
  */
-export function findControlSocket(
+export function findControlSockets(
+  face: AnyFace,
   user: RuntimeUser = currentUser(),
   netns: number = networkNamespaceInode(),
-): string {
+): string[] {
   const folders = runtimeFolderCandidates(user);
-  // An ordinary user is told about root's Weft, whose folder may not be entered.
-  if (user.uid !== 0 && user.env['WEFT_RUNTIME_DIR'] === undefined) folders.push('/run/weft');
+  if ((user.env['WEFT_RUNTIME_DIR'] ?? '') === '') {
+    // An ordinary user is told about root's, whose folder may not be entered.
+    if (user.uid !== 0) folders.push('/run/weft');
+    if (face.serviceFolder !== undefined) folders.push(face.serviceFolder);
+  }
+  const sockets: string[] = [];
   let forbidden: string | undefined;
   for (const folder of folders) {
-    const path = controlSocketPath(folder, netns);
-    const found = probe(path, user.uid);
-    if (found === 'socket') return path;
-    if (found === 'forbidden') forbidden = path;
+    const path = controlSocketPath(folder, netns, face.file);
+    const found = probe(path, user.uid, folder === face.serviceFolder);
+    if (found === 'socket') sockets.push(path);
+    if (found === 'forbidden') forbidden ??= path;
   }
+  if (sockets.length > 0) return sockets;
   throw notRunning(
+    face,
     forbidden === undefined
-      ? START_HINT
-      : `${START_HINT}; if it runs as another user ("${dirname(forbidden)}" is closed to you), ask as that user: sudo weft status`,
+      ? face.startHint
+      : `${face.startHint}; if it runs as another user ("${dirname(forbidden)}" is closed to you), ask as that user: sudo ${face.askCommand}`,
   );
 }
 
-function connectFailure(path: string, error: NodeJS.ErrnoException): WeftError {
-  if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') return notRunning(START_HINT);
+function connectFailure(face: AnyFace, path: string, error: NodeJS.ErrnoException): WeftError {
+  if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') return notRunning(face);
   if (error.code === 'EACCES') {
-    return new WeftError(`the running Weft may not be asked by this user: "${path}" (EACCES)`, {
+    return new WeftError(`${face.name} may not be asked by this user: "${path}" (EACCES)`, {
       code: 'EACCES',
-      hint: 'ask as the user that runs it, for instance: sudo weft status',
+      hint: `ask as the user that runs it, for instance: sudo ${face.askCommand}`,
       cause: error,
     });
   }
-  return new WeftError(`the running Weft could not be asked: ${error.message}`, {
+  return new WeftError(`${face.name} could not be asked: ${error.message}`, {
     code: error.code ?? 'CONTROL',
     cause: error,
   });
 }
 
-function call(socketPath: string, method: string, path: string): Promise<unknown> {
+function readAnswer(face: AnyFace, outgoing: ClientRequest, incoming: IncomingMessage): Promise<string> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath, method, path, timeout: ANSWER_TIMEOUT_MS, agent: false });
+    const pieces: Buffer[] = [];
+    let bytes = 0;
+    incoming.on('data', (piece: Buffer) => {
+      bytes += piece.length;
+      if (bytes <= ANSWER_MAX_BYTES) {
+        pieces.push(piece);
+        return;
+      }
+      outgoing.destroy();
+      reject(new WeftError(`the answer of ${face.name} is too large`, { code: 'TOO_LARGE' }));
+    });
+    incoming.on('error', reject);
+    incoming.on('end', () => resolve(Buffer.concat(pieces).toString('utf8')));
+  });
+}
+
+function parseAnswer(face: AnyFace, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new WeftError(`the answer of ${face.name} is not JSON`, {
+      code: 'BAD_ANSWER',
+      hint: 'is it of another version?',
+      cause,
+    });
+  }
+}
+
+function refusal(face: AnyFace, text: string): WeftError {
+  const { error, code } = parseAnswer(face, text) as ControlFailure;
+  return new WeftError(`${face.name} refused: ${error}`, { code });
+}
+
+interface Question {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly argument?: unknown;
+}
+
+/** Sends a question and resolves with the beginning of its answer. */
+function ask(
+  face: AnyFace,
+  socketPath: string,
+  question: Question,
+): Promise<[ClientRequest, IncomingMessage]> {
+  return new Promise((resolve, reject) => {
+    const { argument, method, path } = question;
+    const body = argument === undefined ? undefined : Buffer.from(JSON.stringify(argument));
+    const outgoing = request({
+      socketPath,
+      method,
+      path,
+      timeout: ANSWER_TIMEOUT_MS,
+      agent: false,
+      ...(body === undefined
+        ? {}
+        : { headers: { 'content-type': 'application/json', 'content-length': body.length } }),
+    });
     outgoing.on('error', (error) =>
-      reject(error instanceof WeftError ? error : connectFailure(socketPath, error)),
+      reject(error instanceof WeftError ? error : connectFailure(face, socketPath, error)),
     );
     outgoing.on('timeout', () => {
       outgoing.destroy(
-        new WeftError(`the running Weft did not answer in ${ANSWER_TIMEOUT_MS / 1000} s`, {
+        new WeftError(`${face.name} did not answer in ${ANSWER_TIMEOUT_MS / 1000} s`, {
           code: 'ETIMEDOUT',
           hint: 'look at its log; it may be stopping',
         }),
       );
     });
-    outgoing.on('response', (incoming) => {
-      const pieces: Buffer[] = [];
-      let bytes = 0;
-      incoming.on('data', (piece: Buffer) => {
-        bytes += piece.length;
-        if (bytes > ANSWER_MAX_BYTES) {
-          outgoing.destroy(
-            new WeftError('the answer of the running Weft is too large', { code: 'TOO_LARGE' }),
-          );
-          return;
-        }
-        pieces.push(piece);
-      });
-      incoming.on('error', (error) => reject(connectFailure(socketPath, error)));
-      incoming.on('end', () => {
-        try {
-          const answer: unknown = JSON.parse(Buffer.concat(pieces).toString('utf8'));
-          if (incoming.statusCode === 200) return resolve(answer);
-          const { error, code } = answer as ControlFailure;
-          return reject(new WeftError(`the running Weft refused: ${error}`, { code }));
-        } catch (cause) {
-          return reject(
-            new WeftError('the answer of the running Weft is not JSON', {
-              code: 'BAD_ANSWER',
-              hint: 'is it of another version?',
-              cause,
-            }),
-          );
-        }
-      });
-    });
-    outgoing.end();
+    outgoing.on('response', (incoming) => resolve([outgoing, incoming]));
+    outgoing.end(body);
+  });
+}
+
+/** Makes the same attempt with each socket, until somebody serves one. */
+async function withFirst<T>(
+  sockets: readonly string[],
+  attempt: (socketPath: string) => Promise<T>,
+): Promise<T> {
+  let absent: unknown;
+  for (const socketPath of sockets) {
+    try {
+      return await attempt(socketPath);
+    } catch (error) {
+      if (!(error instanceof WeftError) || error.code !== 'NOT_RUNNING') throw error;
+      absent ??= error;
+    }
+  }
+  throw absent;
+}
+
+/** @throws WeftError `NOT_RUNNING` and others that say what to do */
+export function callControl(
+  face: AnyFace,
+  question: Question,
+  sockets = findControlSockets(face),
+): Promise<unknown> {
+  return withFirst(sockets, async (socketPath) => {
+    const [outgoing, incoming] = await ask(face, socketPath, question);
+    let text: string;
+    try {
+      text = await readAnswer(face, outgoing, incoming);
+    } catch (error) {
+      throw error instanceof WeftError
+        ? error
+        : connectFailure(face, socketPath, error as NodeJS.ErrnoException);
+    }
+    if (incoming.statusCode !== 200) throw refusal(face, text);
+    return parseAnswer(face, text);
+  });
+}
+
+/**
+ * Opens a stream. Destroying the answer ends it.
+ * @throws WeftError as `callControl`
+ */
+export function openControlStream(
+  face: AnyFace,
+  path: string,
+  sockets = findControlSockets(face),
+): Promise<IncomingMessage> {
+  return withFirst(sockets, async (socketPath) => {
+    const [outgoing, incoming] = await ask(face, socketPath, { method: 'GET', path });
+    if (incoming.statusCode === 200) {
+      // It may be silent for days.
+      outgoing.setTimeout(0);
+      return incoming;
+    }
+    throw refusal(face, await readAnswer(face, outgoing, incoming));
   });
 }
 
 export class ControlClient implements ControlApi {
-  readonly socketPath: string;
-
-  constructor(socketPath: string = findControlSocket()) {
-    this.socketPath = socketPath;
-  }
-
   /** @throws WeftError `NOT_RUNNING` and others that say what to do */
   async status(): Promise<StatusReport> {
-    const { method, path } = CONTROL_CALLS.status;
-    return (await call(this.socketPath, method, path)) as StatusReport;
+    return (await callControl(WEFT_FACE, WEFT_FACE.calls.status)) as StatusReport;
   }
 }

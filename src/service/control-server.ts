@@ -1,20 +1,20 @@
 /**
- * The control calls on a unix socket that only the user of the process can reach. One server per network namespace:
- * whoever holds the lock beside the socket is the running Weft, and a socket without a lock holder is what a killed
- * one left, so it is replaced.
+ * Control calls on a unix socket that only the user of the process can reach. One server of a kind per network
+ * namespace: whoever holds the lock beside the socket is the running one, and a socket without a lock holder is what a
+ * killed one left, so it is replaced.
  *
- * References: unix(7) (permissions), control-api.ts (the calls).
+ * References: unix(7) (permissions), control-face.ts (the calls).
  */
 import { rmSync } from 'node:fs';
-import type { FastifyInstance } from 'fastify';
-import { errorText, WeftError, type Logger } from '../base/index.ts';
+import type { Server } from 'node:http';
+import { WeftError, type Logger } from '../base/index.ts';
 import { FileLock } from '../native/index.ts';
 import { takeLock } from './abandoned.ts';
-import { CONTROL_CALLS, type ControlApi, type ControlFailure } from './control-api.ts';
+import type { EventFeed, FeedSource } from './control-event-feed.ts';
+import type { ControlFace } from './control-face.ts';
 import { controlSocketPath, lockPath } from './runtime-folder.ts';
 
 /** BOUNDED: what one client, and all clients, may ask of a process whose main job is something else. */
-const BODY_MAX_BYTES = 64 << 10;
 const HEADER_MAX_BYTES = 8 << 10;
 const CLIENTS_MAX = 32;
 const REQUEST_TIMEOUT_MS = 5000;
@@ -39,83 +39,91 @@ export function takeServiceLock(folder: string, netnsInode: number): FileLock {
   });
 }
 
-async function buildServer(api: ControlApi): Promise<FastifyInstance> {
-  // Loaded when it is wanted: commands that only ask do without.
-  const { fastify } = await import('fastify');
-  const app = fastify({
-    logger: false,
-    bodyLimit: BODY_MAX_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: REQUEST_TIMEOUT_MS,
-    forceCloseConnections: true,
-    http: { maxHeaderSize: HEADER_MAX_BYTES },
-  });
-  for (const [name, call] of Object.entries(CONTROL_CALLS)) {
-    app.route({ method: call.method, url: call.path, handler: () => api[name as keyof ControlApi]() });
-  }
-  app.setNotFoundHandler((_request, reply) => {
-    const failure: ControlFailure = { error: 'there is no such control call', code: 'NO_SUCH_CALL' };
-    return reply.code(404).send(failure);
-  });
-  app.setErrorHandler((error, _request, reply) => {
-    const status = (error as { statusCode?: number }).statusCode ?? 500;
-    const code = error instanceof WeftError ? error.code : 'CONTROL';
-    const failure: ControlFailure = { error: errorText(error), code };
-    return reply.code(status).send(failure);
-  });
-  return app;
+export interface ControlServerOptions<Api> {
+  readonly face: ControlFace<Api>;
+  readonly api: Api;
+  /** What the face's stream tells, when it has one. */
+  readonly source?: FeedSource;
+  /** From `prepareRuntimeFolder`. */
+  readonly folder: string;
+  readonly netnsInode: number;
+  readonly logger: Logger;
+}
+
+/** HTTP is loaded here: what starts before, starts sooner. */
+async function buildServer<Api>(
+  { api, face }: ControlServerOptions<Api>,
+  feed: EventFeed | undefined,
+): Promise<Server> {
+  const [{ createServer }, { controlRequestListener }] = await Promise.all([
+    import('node:http'),
+    import('./control-request.ts'),
+  ]);
+  const server = createServer(
+    {
+      maxHeaderSize: HEADER_MAX_BYTES,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
+    },
+    controlRequestListener(face, api, feed),
+  );
+  server.setTimeout(REQUEST_TIMEOUT_MS);
+  server.maxConnections = CLIENTS_MAX;
+  return server;
 }
 
 export class ControlServer {
   readonly socketPath: string;
-  readonly #app: FastifyInstance;
+  readonly #server: Server;
+  readonly #feed: EventFeed | undefined;
 
-  private constructor(socketPath: string, app: FastifyInstance) {
+  private constructor(socketPath: string, server: Server, feed: EventFeed | undefined) {
     this.socketPath = socketPath;
-    this.#app = app;
+    this.#server = server;
+    this.#feed = feed;
   }
 
   /**
-   * Listens. The caller holds the lock of `takeServiceLock` for the same folder and namespace.
-   * @param folder from `prepareRuntimeFolder`
+   * Listens. The caller holds the lock of its kind for the same folder and namespace.
    * @throws WeftError `SOCKET_PATH`; the errors of bind(2)
    */
-  static async listen(
-    api: ControlApi,
-    folder: string,
-    netnsInode: number,
-    logger: Logger,
-  ): Promise<ControlServer> {
-    const path = controlSocketPath(folder, netnsInode);
+  static async listen<Api>(options: ControlServerOptions<Api>): Promise<ControlServer> {
+    const { face, folder, logger, netnsInode, source } = options;
+    const path = controlSocketPath(folder, netnsInode, face.file);
     if (Buffer.byteLength(path) > SOCKET_PATH_MAX_BYTES) {
       throw new WeftError(`the path of the control socket is too long: "${path}"`, {
         code: 'SOCKET_PATH',
         hint: 'name a folder with a shorter path in the environment variable WEFT_RUNTIME_DIR',
       });
     }
-    const app = await buildServer(api);
-    await app.ready();
+    const { EventFeed } = await import('./control-event-feed.ts');
+    const feed = source === undefined ? undefined : new EventFeed(source);
+    const server = await buildServer(options, feed);
     rmSync(path, { force: true });
-    app.server.maxConnections = CLIENTS_MAX;
     await new Promise<void>((resolve, reject) => {
-      app.server.once('error', reject);
-      app.server.once('listening', resolve);
+      server.once('error', reject);
+      server.once('listening', resolve);
       // bind(2) happens within listen(), so the socket has its narrow mode from its first instant.
       const umask = process.umask(SOCKET_MODE_MASK);
       try {
-        app.server.listen({ path });
+        server.listen({ path });
       } finally {
         process.umask(umask);
       }
     });
-    app.server.on('error', (err) => logger.warn({ err }, 'the control socket failed'));
-    return new ControlServer(path, app);
+    server.on('error', (err) => logger.warn({ err }, 'the control socket failed'));
+    return new ControlServer(path, server, feed);
   }
 
-  /** Ends open requests and removes the socket. */
+  /** Ends open requests and streams, and removes the socket. */
   async close(): Promise<void> {
-    await this.#app.close();
+    this.#feed?.close();
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
     rmSync(this.socketPath, { force: true });
   }
 }

@@ -3,7 +3,10 @@
  * control calls, the sentences about multipath, and the doctor.
  */
 export * from './control-api.ts';
-export { ControlClient, findControlSocket } from './control-client.ts';
+export { ControlClient } from './control-client.ts';
+export * from './daemon/control-api.ts';
+export { DaemonControlClient, type DaemonEventStream } from './daemon/control-client.ts';
+export { DaemonControl, type ControlledDaemon, type DaemonControlOptions } from './daemon/control-listen.ts';
 export { explainMultipath } from './explain.ts';
 export { openLog, wantsColor, type LogOptions } from './log.ts';
 export * from './doctor/index.ts';
@@ -13,4 +16,5 @@ export { ConfigError, configPath, loadOptions, type ConfigPath } from './daemon/
 export { ServiceManager } from './daemon/notify.ts';
 export * from './daemon/option-values.ts';
 export type { CommandLineOptions, DaemonOptions } from './daemon/options.ts';
+export * from './programs/index.ts';
 export { WeftService, type WeftOptions } from './weft-service.ts';

@@ -37,8 +37,9 @@ export function networkNamespaceInode(): number {
   }
 }
 
-export function controlSocketPath(folder: string, netnsInode: number): string {
-  return join(folder, `control-${netnsInode}.sock`);
+/** @param file of the kind of process: a folder has one socket for each kind and namespace */
+export function controlSocketPath(folder: string, netnsInode: number, file: string): string {
+  return join(folder, `${file}-${netnsInode}.sock`);
 }
 
 export function lockPath(folder: string, netnsInode: number): string {

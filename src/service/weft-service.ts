@@ -12,7 +12,7 @@ import type { FileLock } from '../native/index.ts';
 import { ProxyServer, type ListenAddress } from '../proxy/index.ts';
 import { removeAbandoned } from './abandoned.ts';
 import { reportConnections } from './connection-report.ts';
-import { API_VERSION, type ControlApi, type StatusReport } from './control-api.ts';
+import { API_VERSION, WEFT_FACE, type ControlApi, type StatusReport } from './control-api.ts';
 import { ControlServer, takeServiceLock } from './control-server.ts';
 import { explainMultipath } from './explain.ts';
 import { networkNamespaceInode, prepareRuntimeFolder } from './runtime-folder.ts';
@@ -110,7 +110,13 @@ export class WeftService implements ControlApi {
 
   async #startControl(folder: string): Promise<void> {
     try {
-      this.#control = await ControlServer.listen(this, folder, networkNamespaceInode(), this.#logger);
+      this.#control = await ControlServer.listen<ControlApi>({
+        face: WEFT_FACE,
+        api: this,
+        folder,
+        netnsInode: networkNamespaceInode(),
+        logger: this.#logger,
+      });
     } catch (error) {
       this.#logger.warn({}, `"weft status" will not find this Weft: ${errorText(error)}`);
     }

@@ -1,0 +1,74 @@
+/**
+ * The control calls of the path-management daemon and its stream of events, as types and as the table that maps them
+ * to HTTP (control-face.ts). docs/events.md describes the stream.
+ */
+import { WeftError } from '../../base/index.ts';
+import type { DaemonEvent, DaemonStatus } from '../../pathmanager/index.ts';
+import type { ControlFace } from '../control-face.ts';
+
+export const DAEMON_API_VERSION = 1;
+
+export interface DaemonReport extends DaemonStatus {
+  readonly apiVersion: typeof DAEMON_API_VERSION;
+  readonly version: string;
+  readonly pid: number;
+  readonly upForMs: number;
+}
+
+export interface InterfaceChange {
+  readonly name: string;
+  /** `true`: its subflows carry data only when no other can. */
+  readonly backup: boolean;
+}
+
+export interface DaemonControlApi {
+  status(): Promise<DaemonReport>;
+  /** Changes subflows of live connections too. */
+  setInterface(change: InterfaceChange): Promise<null>;
+}
+
+/** Lines of the stream that are not events of the daemon. */
+export type StreamNote =
+  | { readonly time: number; readonly kind: 'listening' }
+  | { readonly time: number; readonly kind: 'lost'; readonly count: number };
+
+export type StreamEvent = DaemonEvent | StreamNote;
+
+const KINDS: Readonly<Record<StreamEvent['kind'], true>> = {
+  listening: true,
+  mptcp: true,
+  network: true,
+  endpoint: true,
+  plugin: true,
+  overrun: true,
+  resynchronised: true,
+  lost: true,
+};
+
+/** What `kind` of a line may be. */
+export const EVENT_KINDS = Object.keys(KINDS) as readonly StreamEvent['kind'][];
+
+/** Pure. @throws WeftError `BAD_ARGUMENT` */
+export function readInterfaceChange(value: unknown): InterfaceChange {
+  const { backup, name } = (value ?? {}) as Partial<Record<keyof InterfaceChange, unknown>>;
+  if (typeof name !== 'string' || typeof backup !== 'boolean') {
+    throw new WeftError('an interface is changed with {"name": NAME, "backup": true or false}', {
+      code: 'BAD_ARGUMENT',
+    });
+  }
+  return { name, backup };
+}
+
+export const DAEMON_FACE: ControlFace<DaemonControlApi> & { readonly stream: object } = {
+  file: 'mptcpd',
+  name: 'the daemon',
+  absent: 'the path-management daemon is not running here',
+  startHint: 'start it with "weft daemon" or "systemctl start mptcp"',
+  askCommand: 'weft daemon status',
+  serviceFolder: '/run/mptcpd',
+  calls: {
+    status: { method: 'GET', path: '/v1/status' },
+    setInterface: { method: 'POST', path: '/v1/interface', readArgument: readInterfaceChange },
+  },
+  stream: { path: '/v1/events', kinds: EVENT_KINDS },
+};

@@ -1,0 +1,79 @@
+/**
+ * The daemon's control socket: the calls of control-api.ts and the stream of events, carried out by a PathDaemon.
+ */
+import type { Logger } from '../../base/index.ts';
+import type { PathDaemon } from '../../pathmanager/index.ts';
+import { ControlServer } from '../control-server.ts';
+import { DAEMON_API_VERSION, DAEMON_FACE, type DaemonControlApi } from './control-api.ts';
+
+/** What of PathDaemon is made available. */
+export type ControlledDaemon = Pick<PathDaemon, 'setInterface' | 'status' | 'watch'>;
+
+export interface DaemonControlOptions {
+  readonly daemon: ControlledDaemon;
+  /** The package's version. */
+  readonly version: string;
+  /** From `prepareDaemonFolder`; the caller holds the daemon's lock there. */
+  readonly folder: string;
+  readonly netnsInode: number;
+  readonly logger: Logger;
+}
+
+function controlApi(daemon: ControlledDaemon, version: string): DaemonControlApi {
+  return {
+    async status() {
+      const status = daemon.status();
+      return {
+        apiVersion: DAEMON_API_VERSION,
+        version,
+        pid: process.pid,
+        upForMs: Date.now() - status.startedAtMs,
+        ...status,
+      };
+    },
+    async setInterface({ backup, name }) {
+      await daemon.setInterface(name, { backup });
+      return null;
+    },
+  };
+}
+
+export class DaemonControl {
+  readonly #server: ControlServer;
+
+  private constructor(server: ControlServer) {
+    this.#server = server;
+  }
+
+  /**
+   * Listens; for when the daemon is ready, because HTTP is loaded here.
+   * @throws WeftError `SOCKET_PATH`; the errors of bind(2)
+   */
+  static async listen({
+    daemon,
+    folder,
+    logger,
+    netnsInode,
+    version,
+  }: DaemonControlOptions): Promise<DaemonControl> {
+    const api = controlApi(daemon, version);
+    const server = await ControlServer.listen({
+      face: DAEMON_FACE,
+      api,
+      source: daemon,
+      folder,
+      netnsInode,
+      logger,
+    });
+    return new DaemonControl(server);
+  }
+
+  get socketPath(): string {
+    return this.#server.socketPath;
+  }
+
+  /** Ends streams and open requests, and removes the socket. */
+  close(): Promise<void> {
+    return this.#server.close();
+  }
+}
