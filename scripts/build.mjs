@@ -75,6 +75,7 @@ await build({
     weft: src('cli/weft.ts'),
     'ip-mptcp': src('cli/compat/ip-mptcp.ts'),
     mptcpd: src('cli/compat/mptcpd.ts'),
+    mptcpize: src('cli/compat/mptcpize.ts'),
     'mptcp-own': src('cli/commands/mptcp-own.ts'),
   },
   outdir: join(dist, 'bin'),
@@ -103,6 +104,6 @@ await build({
 const workers = workerEntries();
 if (Object.keys(workers).length > 0)
   await build({ ...common, entryPoints: workers, outdir: join(dist, 'workers') });
-for (const name of ['weft.js', 'ip-mptcp.js', 'mptcpd.js']) {
+for (const name of ['weft.js', 'ip-mptcp.js', 'mptcpd.js', 'mptcpize.js']) {
   if (existsSync(join(dist, 'bin', name))) chmodSync(join(dist, 'bin', name), 0o755);
 }

@@ -39,6 +39,15 @@ export function reportFailure(error: unknown, verbose = false): void {
   }
 }
 
+/** One line on standard error, beside what a command does. */
+export function reportNotice(text: string): void {
+  try {
+    writeAll(STDERR, `weft: ${printable(text)}\n`);
+  } catch {
+    // Nobody can be told.
+  }
+}
+
 /** For `--json`: the failure as data on standard output, so that a program always gets JSON. */
 export function failureJson(error: unknown): string {
   const code = error instanceof WeftError ? error.code : 'ERROR';

@@ -31,6 +31,21 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
   },
   {
+    name: 'run',
+    summary: 'run a program with MPTCP sockets',
+    load: async () => (await import('./commands/run.ts')).runCommand(),
+  },
+  {
+    name: 'enable',
+    summary: 'give a systemd unit MPTCP sockets',
+    load: async () => (await import('./commands/enable.ts')).enableCommand(),
+  },
+  {
+    name: 'disable',
+    summary: 'take back "weft enable"',
+    load: async () => (await import('./commands/disable.ts')).disableCommand(),
+  },
+  {
     name: 'lab',
     summary: 'try it in an internet in a box, on this machine, without root',
     load: async () => (await import('./commands/lab.ts')).labCommand(),
@@ -78,6 +93,8 @@ async function buildProgram(argv: readonly string[]): Promise<Command> {
     .showHelpAfterError('("weft --help" lists what there is)')
     .addHelpText('after', HELP);
   const wanted = namedVerb(argv);
+  // What stands behind the program that is to be run is the program's.
+  if (wanted === 'run') program.enablePositionalOptions();
   for (const verb of VERBS) program.addCommand(await commandFor(verb, verb.name === wanted));
   adopt(program);
   return program;
