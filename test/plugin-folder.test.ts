@@ -361,7 +361,7 @@ describe('the folder', () => {
       'Unable to load path manager plugins.',
     ]);
     writeFileSync(folder, '');
-    expect((await failure()).lines[0]).toBe(`"${folder}" should be a directory that is not world writable.`);
+    expect((await failure()).lines[0]).toBe('Unable to open plugin directory: Not a directory');
   });
 
   it('without any plugin that can be loaded ends the start', async () => {

@@ -48,7 +48,10 @@ function checkFolder(folder: string): void {
     const line = `Unable to open plugin directory: ${errnoLine(error)}`;
     throw new StartError('PLUGIN_FOLDER', [line, NOT_LOADED], error);
   }
-  if (!stats.isDirectory() || (stats.mode & OTHERS_WRITE) !== 0) {
+  if (!stats.isDirectory()) {
+    throw new StartError('PLUGIN_FOLDER', ['Unable to open plugin directory: Not a directory', NOT_LOADED]);
+  }
+  if ((stats.mode & OTHERS_WRITE) !== 0) {
     const line = `"${folder}" should be a directory that is not world writable.`;
     throw new StartError('PLUGIN_FOLDER', [line, NOT_LOADED]);
   }

@@ -9,6 +9,7 @@ describe('three sources', () => {
     expect(mergeOptions({}, EMPTY_FILE)).toEqual({
       debug: false,
       log: 'stderr',
+      pathManager: 'addr_adv',
       addressFlags: [],
       notifyFlags: [],
       atExit: 'remove',
@@ -26,6 +27,12 @@ describe('three sources', () => {
       addressFlags: ['subflow'],
       notifyFlags: ['existing'],
     });
+  });
+
+  it('addr_adv has the connections, unless it is not loaded', () => {
+    expect(mergeOptions({ loadPlugins: ['sspi', 'addr_adv'] }, EMPTY_FILE).pathManager).toBe('addr_adv');
+    expect(mergeOptions({ loadPlugins: ['sspi'] }, EMPTY_FILE).pathManager).toBeUndefined();
+    expect(mergeOptions({ loadPlugins: ['sspi'] }, FILE).pathManager).toBe('sspi');
   });
 
   it('an empty list on the command line takes away what the file says', () => {
@@ -58,7 +65,7 @@ describe('what a new reading changes', () => {
     expect(describeChanges(before, after)).toEqual({
       now: [
         'log: "journal" → "stderr"',
-        'path-manager: "sspi" → not set',
+        'path-manager: "sspi" → "addr_adv"',
         'addr-flags: subflow → none',
         'rules for interfaces changed',
         'settings of plugins changed',

@@ -40,7 +40,7 @@ export interface DaemonOptions {
   readonly log: LogDestination;
   /** Absent: only the plugins that come with Weft. */
   readonly pluginDirectory?: string;
-  /** Absent: the first plugin by priority. */
+  /** Absent: the first plugin by priority, because `addr_adv` is not loaded and no other named. */
   readonly pathManager?: string;
   readonly addressFlags: readonly AddressFlag[];
   readonly notifyFlags: readonly NotifyFlag[];
@@ -61,8 +61,14 @@ const BUILT_IN = {
   callbackBudgetMs: 5000,
 } as const satisfies Partial<DaemonOptions>;
 
+/** What mptcpd's file says as it is installed; here it holds without that file, where it can. */
+const USUAL_PATH_MANAGER = 'addr_adv';
+
 export function mergeOptions(commandLine: CommandLineOptions, file: FileOptions): DaemonOptions {
-  return { ...BUILT_IN, ...file, ...commandLine };
+  const merged: DaemonOptions = { ...BUILT_IN, ...file, ...commandLine };
+  const { loadPlugins, pathManager } = merged;
+  const usual = pathManager === undefined && (loadPlugins?.includes(USUAL_PATH_MANAGER) ?? true);
+  return usual ? { ...merged, pathManager: USUAL_PATH_MANAGER } : merged;
 }
 
 /** The names that users know, in the order in which changes are told. */
