@@ -11,7 +11,7 @@
  * References: sock_diag(7), <linux/inet_diag.h>, <linux/mptcp.h> (MPTCP_SUBFLOW_ATTR_*).
  */
 import { AF_INET, AF_INET6, formatIp, type Family } from '../base/ip.ts';
-import { IPPROTO_TCP } from '../native/index.ts';
+import { IPPROTO_MPTCP, IPPROTO_TCP } from '../native/index.ts';
 import { parseAttributes, PayloadWriter, type Attributes } from './attributes.ts';
 
 export const SOCK_DIAG_BY_FAMILY = 20;
@@ -21,6 +21,7 @@ const INET_DIAG_REQ_PROTOCOL = 3;
 const INET_DIAG_INFO = 2;
 const INET_DIAG_CONG = 4;
 const INET_DIAG_ULP_INFO = 19;
+const INET_DIAG_CGROUP_ID = 21;
 const INET_ULP_INFO_MPTCP = 3;
 const TCP_LISTEN = 10;
 
@@ -46,6 +47,8 @@ export interface DiagSocket {
   /** mptcp_info or tcp_info, as long as the kernel's. */
   readonly info?: Uint8Array;
   readonly congestionControl?: string;
+  /** Inode number of the socket's control group (v2). */
+  readonly cgroupId?: bigint;
 }
 
 /** What the MPTCP layer says of a TCP socket. */
@@ -76,6 +79,26 @@ export const SubflowFlag = {
   mapValid: 256,
 } as const;
 
+const TOKEN_OFFSET = 48;
+
+function withProtocol(header: Uint8Array, protocol: number): Uint8Array {
+  const writer = new PayloadWriter().struct(header);
+  // The field is 8 bits wide and MPTCP's number is not.
+  if (protocol !== IPPROTO_TCP) writer.u32(INET_DIAG_REQ_PROTOCOL, protocol);
+  return writer.finish();
+}
+
+/** Asks for the one MPTCP connection that has this local token, instead of the socket's cookie. */
+export function emitDiagOfToken(token: number): Uint8Array {
+  const header = new Uint8Array(REQUEST_BYTES);
+  header[0] = AF_INET;
+  header[1] = IPPROTO_TCP;
+  const view = new DataView(header.buffer);
+  view.setUint32(4, STATES_ALL, true);
+  view.setUint32(TOKEN_OFFSET, token, true);
+  return withProtocol(header, IPPROTO_MPTCP);
+}
+
 /** Asks for the sockets of one family and protocol (IPPROTO_*) that are in one of `states` (bits). */
 export function emitDiagDump(family: Family, protocol: number, states: number): Uint8Array {
   const header = new Uint8Array(REQUEST_BYTES);
@@ -83,10 +106,7 @@ export function emitDiagDump(family: Family, protocol: number, states: number): 
   header[1] = IPPROTO_TCP;
   header[2] = (1 << (INET_DIAG_INFO - 1)) | (1 << (INET_DIAG_CONG - 1));
   new DataView(header.buffer).setUint32(4, states, true);
-  const writer = new PayloadWriter().struct(header);
-  // The field is 8 bits wide and MPTCP's number is not.
-  if (protocol !== IPPROTO_TCP) writer.u32(INET_DIAG_REQ_PROTOCOL, protocol);
-  return writer.finish();
+  return withProtocol(header, protocol);
 }
 
 function readSocket(payload: Uint8Array, attributes: Attributes): DiagSocket | undefined {
@@ -96,6 +116,7 @@ function readSocket(payload: Uint8Array, attributes: Attributes): DiagSocket | u
   const addressBytes = family === AF_INET ? 4 : 16;
   const info = attributes.bytes(INET_DIAG_INFO);
   const congestionControl = attributes.text(INET_DIAG_CONG);
+  const cgroupId = attributes.u64(INET_DIAG_CGROUP_ID);
   return {
     family,
     state: view.getUint8(1),
@@ -110,6 +131,7 @@ function readSocket(payload: Uint8Array, attributes: Attributes): DiagSocket | u
     inode: view.getUint32(68, true),
     ...(info === undefined ? {} : { info }),
     ...(congestionControl === undefined ? {} : { congestionControl }),
+    ...(cgroupId === undefined ? {} : { cgroupId }),
   };
 }
 

@@ -10,6 +10,7 @@ import { NETLINK_SOCK_DIAG, NetlinkConnection, type NetlinkSocketOptions } from 
 import { NetlinkError } from './errors.ts';
 import {
   emitDiagDump,
+  emitDiagOfToken,
   parseDiagSocket,
   parseDiagSubflow,
   SOCK_DIAG_BY_FAMILY,
@@ -60,6 +61,22 @@ export class SocketDiag {
   /** MPTCP connections in these states (STATES_CONNECTED or STATES_ALL); `info` is their mptcp_info. */
   mptcpSockets(states = STATES_CONNECTED): DiagSocket[] {
     return this.#dump(IPPROTO_MPTCP, states, parseDiagSocket);
+  }
+
+  /** The MPTCP connection with this local token, without reading all of them; `undefined` when there is none. */
+  mptcpSocket(token: number): DiagSocket | undefined {
+    try {
+      const answer = this.#connection.get(
+        SOCK_DIAG_BY_FAMILY,
+        0,
+        emitDiagOfToken(token),
+        `show MPTCP connection ${token}`,
+      );
+      return parseDiagSocket(answer.payload);
+    } catch (error) {
+      if (error instanceof NetlinkError && error.errno === ENOENT) return undefined;
+      throw error;
+    }
   }
 
   /** TCP sockets that are subflows of MPTCP connections; `info` is their tcp_info. */
