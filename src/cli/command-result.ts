@@ -8,7 +8,8 @@ import { errorText, printable, WeftError } from '../base/index.ts';
 const STDOUT = 1;
 const STDERR = 2;
 
-function writeAll(fd: number, text: string): void {
+/** @returns `false`: the reader has left */
+function writeAll(fd: number, text: string): boolean {
   let rest = Buffer.from(text);
   while (rest.length > 0) {
     try {
@@ -17,15 +18,21 @@ function writeAll(fd: number, text: string): void {
       const { code } = error as NodeJS.ErrnoException;
       // A pipe in non-blocking mode, which somebody else set and which is full.
       if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-      else if (code === 'EPIPE') return;
+      else if (code === 'EPIPE') return false;
       else throw error;
     }
   }
+  return true;
 }
 
 /** Writes a command's result whole before it returns. */
 export function writeOutput(text: string): void {
   writeAll(STDOUT, text);
+}
+
+/** The same for commands that go on and on. @returns `false`: the reader has left, so there is nothing more to do */
+export function writeMoreOutput(text: string): boolean {
+  return writeAll(STDOUT, text);
 }
 
 /** Reports a failure: one line for what Weft foresaw, the stack as well with --verbose. */

@@ -53,6 +53,12 @@ const VERBS: readonly Verb[] = [
   {
     name: 'daemon',
     summary: "keep MPTCP endpoints in step with this machine's addresses (mptcpd(8)); see weft daemon --help",
+    load: async () => (await import('./commands/daemon-control.ts')).daemonControlCommand(),
+  },
+  {
+    name: 'events',
+    summary: 'follow what the daemon sees and does, as JSON lines',
+    load: async () => (await import('./commands/events.ts')).eventsCommand(),
   },
   {
     name: 'mptcp',
