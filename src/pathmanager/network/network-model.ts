@@ -14,7 +14,7 @@
  *
  * References: Documentation/networking/operstates.rst; <linux/if_addr.h>.
  */
-import { AF_INET } from '../../base/index.ts';
+import { AF_INET, type Family } from '../../base/index.ts';
 import {
   IFA_F_DADFAILED,
   IFA_F_DEPRECATED,
@@ -34,7 +34,6 @@ import {
   isVisible,
   pluginInterface,
   type AddressState,
-  type DefaultRoute,
   type MonitoredAddress,
   type MonitoredInterface,
   type NetworkReading,
@@ -140,37 +139,23 @@ export class NetworkModel {
     };
   }
 
-  #askRules(
-    link: Link,
-    { family }: Pick<InterfaceAddress, 'family'>,
-    route: DefaultRoute | undefined,
-  ): RuleVerdict {
-    const { kind, name } = link;
-    return judgeByRules(this.#settings.rules, {
+  #askRules(link: Link, family: Family, reading: NetworkReading): RuleVerdict {
+    const { index, kind, name } = link;
+    const { rules } = this.#settings;
+    const metric = needMetrics(rules) ? reading.defaultRoute(index, family)?.metric : undefined;
+    return judgeByRules(rules, {
       name,
       family,
       ...(kind === undefined ? {} : { kind }),
-      ...(route === undefined ? {} : { metric: route.metric }),
+      ...(metric === undefined ? {} : { metric }),
     });
   }
 
-  #routeOf(
-    reading: NetworkReading,
-    link: Link,
-    { family }: Pick<InterfaceAddress, 'family'>,
-  ): DefaultRoute | undefined {
-    return needRoutes(this.#settings) ? reading.defaultRoute(link.index, family) : undefined;
-  }
-
-  /** The rule that forbids an interface whatever its routes are, or each of its addresses. */
+  /** The rule that forbids an interface: each of its addresses, or without any those of IPv4. */
   #excludedBy(link: Link, reading: NetworkReading, own: readonly InterfaceAddress[]): string | undefined {
-    if (own.length === 0) {
-      const { by, use } = this.#askRules(link, { family: AF_INET }, undefined);
-      return use ? undefined : by;
-    }
-    const verdicts = own.map((address) =>
-      this.#askRules(link, address, this.#routeOf(reading, link, address)),
-    );
+    const families: readonly Family[] =
+      own.length === 0 ? [AF_INET] : [...new Set(own.map(({ family }) => family))];
+    const verdicts = families.map((family) => this.#askRules(link, family, reading));
     return verdicts.every(({ use }) => !use) ? verdicts[0]?.by : undefined;
   }
 
@@ -181,9 +166,8 @@ export class NetworkModel {
     former: MonitoredInterface | undefined,
   ): MonitoredAddress {
     const { address: text, family, flags, prefixLength, scope } = address;
-    const route = this.#routeOf(reading, link, address);
-    const rule = this.#askRules(link, address, route);
-    const judged = this.#judge(address, rule, route);
+    const rule = this.#askRules(link, family, reading);
+    const judged = this.#judge(address, rule, reading);
     const known = former?.addresses.find((other) => other.address === text);
     const order =
       known !== undefined && isVisible(known) && isVisible(judged) ? known.order : ++this.#lastOrder;
@@ -199,8 +183,8 @@ export class NetworkModel {
     };
   }
 
-  #judge(address: InterfaceAddress, rule: RuleVerdict, route: DefaultRoute | undefined): Judged {
-    const { flags, linkIndex, scope } = address;
+  #judge(address: InterfaceAddress, rule: RuleVerdict, reading: NetworkReading): Judged {
+    const { family, flags, linkIndex, scope } = address;
     const key = keyOf(linkIndex, address.address);
     const { checkRoute, existing, skipLinkLocal, skipLoopback } = this.#settings.notify;
     if (this.#first && !existing) this.#existing.add(key);
@@ -212,7 +196,7 @@ export class NetworkModel {
       return { state: 'tentative', verdict: 'tentative: waiting for duplicate address detection' };
     }
     if ((flags & IFA_F_DEPRECATED) !== 0) return skipped('it is deprecated');
-    if (checkRoute && route === undefined) {
+    if (checkRoute && reading.defaultRoute(linkIndex, family) === undefined) {
       return { state: 'no-route', verdict: 'waiting for a default route' };
     }
     if (this.#existing.has(key)) {
