@@ -181,8 +181,8 @@ export interface MptcpEventHandlers {
   readonly onEvent: (event: MptcpEvent) => void;
   /** The kernel dropped events; what is known about connections is stale. */
   readonly onOverrun: () => void;
-  /** Many events have been given, or all that were waiting; a good moment to write output. */
-  readonly onDrained?: () => void;
+  /** Many events have been given, or all that were waiting (`empty`); a good moment to write output. */
+  readonly onDrained?: (empty: boolean) => void;
 }
 
 /**

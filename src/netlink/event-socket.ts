@@ -23,8 +23,8 @@ export interface EventHandlers {
   readonly onMessage: (message: NetlinkMessage) => void;
   /** Messages were lost; what is known is stale. */
   readonly onOverrun: () => void;
-  /** Many messages have been given, or all that were waiting; a good moment to write output. */
-  readonly onDrained?: () => void;
+  /** Many messages have been given, or all that were waiting (`empty`); a good moment to write output. */
+  readonly onDrained?: (empty: boolean) => void;
 }
 
 /** Events must survive a busy moment of this process: thousands of them fit. */
@@ -76,12 +76,16 @@ export class EventSocket {
   }
 
   #runReads(): void {
+    let empty = false;
     for (let i = 0; i < DATAGRAMS_PER_TURN && this.#watch !== undefined; i++) {
       const length = libc.recv(this.#fd, this.#buffer, this.#buffer.length, MSG_TRUNC);
       if (length < 0) {
         const errno = lastErrno();
         if (errno === EINTR) continue;
-        if (errno === EAGAIN) break;
+        if (errno === EAGAIN) {
+          empty = true;
+          break;
+        }
         if (errno !== ENOBUFS) throw new SystemError('receive netlink events', errno);
       }
       // Refused or cut: either way messages are lost.
@@ -94,7 +98,7 @@ export class EventSocket {
         if (this.#watch !== undefined) this.#handlers.onMessage(message);
       }
     }
-    if (this.#watch !== undefined) this.#handlers.onDrained?.();
+    if (this.#watch !== undefined) this.#handlers.onDrained?.(empty);
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 /** What the path-management daemon is told to do; the configuration file and command line are service's matter. */
 import type { Logger } from '../base/index.ts';
+import type { InterfaceRule } from './network/interface-rules.ts';
 import type { OwnershipJournal } from './ownership.ts';
 import type { Plugin } from './plugin-api.ts';
 
@@ -31,12 +32,14 @@ export interface PathDaemonOptions {
   /** EndpointFlag bits. */
   readonly addressFlags: number;
   readonly notify: NotifyOptions;
-  readonly rules: readonly unknown[];
+  readonly rules: readonly InterfaceRule[];
   /** The sections `[plugin NAME]`. */
   readonly pluginSettings: ReadonlyMap<string, Readonly<Record<string, string>>>;
   /** How long a callback may take. Default 5000. */
   readonly callbackBudgetMs?: number;
   readonly journal: OwnershipJournal;
+  /** Receive buffer for the kernel's MPTCP events. Default 8 MiB. */
+  readonly eventBufferBytes?: number;
   /** Endpoints stay when the daemon stops. */
   readonly keepEndpoints: boolean;
 }

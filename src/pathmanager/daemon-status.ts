@@ -127,7 +127,7 @@ export type DaemonEvent = { readonly time: number } & (
     }
   | {
       readonly kind: 'endpoint';
-      readonly action: 'added' | 'removed';
+      readonly action: 'added' | 'changed' | 'removed';
       readonly address: string;
       readonly id: number;
       readonly flags: number;

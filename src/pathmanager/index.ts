@@ -11,7 +11,7 @@ export type { EndpointUse, OwnedEndpoint, WantedEndpoint } from './endpoint-plan
 export { neededLimits, type RaisedLimits } from './limits-plan.ts';
 export { parseMetricTest, type InterfaceRule, type MetricTest } from './network/interface-rules.ts';
 export { OWNS_NOTHING, type Ownership, type OwnershipJournal } from './ownership.ts';
-export { PathDaemon } from './path-daemon.ts';
+export { PathDaemon, type InterfaceChange } from './path-daemon.ts';
 export type * from './plugin-api.ts';
 export { DEFAULT_SHIPPED_PLUGINS, SHIPPED_PLUGINS, type ShippedPlugin } from './shipped-plugins.ts';
 export { StartError, type StartErrorCode } from './start-error.ts';

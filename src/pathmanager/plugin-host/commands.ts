@@ -5,8 +5,9 @@
  */
 import { canonicalIp, isIpv6, WeftError } from '../../base/index.ts';
 import { EndpointFlag, type EndpointSpec, type SubflowEnds } from '../../mptcp/index.ts';
-import { EBUSY, ESRCH } from '../../native/index.ts';
+import { EBUSY, EEXIST, ESRCH } from '../../native/index.ts';
 import { NetlinkError } from '../../netlink/index.ts';
+import type { OwnedEndpoint } from '../endpoint-plan.ts';
 import type {
   IdManager,
   KernelCommands,
@@ -46,8 +47,16 @@ function checkedId(id: number): number {
 function kernelCommands(services: HostServices, resources: PluginResources): KernelCommands {
   const { pathManager, ids } = services;
 
+  /** What an earlier process of this daemon left is taken over. */
+  function adopted(endpoint: OwnedEndpoint, error: unknown): number | undefined {
+    if (!(error instanceof NetlinkError) || error.errno !== EEXIST) return undefined;
+    const left = services.adopt(endpoint);
+    if (left !== undefined) resources.addEndpoint(left);
+    return left?.id;
+  }
+
   /** Recorded before it is made, so that nothing can be left that the record does not tell of. */
-  function add(spec: EndpointSpec & { readonly address: string; readonly id: number }): void {
+  function add(spec: EndpointSpec & { readonly address: string; readonly id: number }): number {
     const { address, id, flags = 0, linkIndex = 0 } = spec;
     const endpoint = { address, id, flags, linkIndex };
     resources.addEndpoint(endpoint);
@@ -56,10 +65,13 @@ function kernelCommands(services: HostServices, resources: PluginResources): Ker
       pathManager.addEndpoint(spec);
     } catch (error) {
       resources.removeEndpoint(id);
+      const leftId = adopted(endpoint, error);
       services.recordEndpoints();
+      if (leftId !== undefined) return leftId;
       throw error;
     }
     services.endpointChanged('added', endpoint);
+    return id;
   }
 
   return {
@@ -74,16 +86,13 @@ function kernelCommands(services: HostServices, resources: PluginResources): Ker
         ...(endpoint.linkIndex === undefined ? {} : { linkIndex: endpoint.linkIndex }),
       };
       if (endpoint.id !== undefined) {
-        const id = checkedId(endpoint.id);
-        add({ ...spec, id });
-        return id;
+        return add({ ...spec, id: checkedId(endpoint.id) });
       }
       const taken: number[] = [];
       for (;;) {
         const id = ids.newIdOf(address, taken);
         try {
-          add({ ...spec, id });
-          return id;
+          return add({ ...spec, id });
         } catch (error) {
           const raced = error instanceof NetlinkError && error.errno === EBUSY;
           if (!raced || taken.length >= MAX_TRIES) throw error;
@@ -135,7 +144,7 @@ const mapped = (address: string) => (isIpv6(address) ? address : `::ffff:${addre
  * Subflows of a connection that a dual-stack listener took are IPv6 sockets with mapped addresses, which the kernel
  * finds by these only.
  */
-function onEitherForm(ends: SubflowEnds, work: (ends: SubflowEnds) => void): void {
+export function onEitherForm(ends: SubflowEnds, work: (ends: SubflowEnds) => void): void {
   try {
     work(ends);
   } catch (error) {

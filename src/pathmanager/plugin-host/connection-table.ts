@@ -93,6 +93,23 @@ export class ConnectionTable<Owner> {
     }
   }
 
+  /** Of a connection whose first subflow had ended when it was found. */
+  forgetFirstSubflow(token: number): void {
+    const entry = this.#entries.get(token);
+    if (entry !== undefined) entry.subflows = subflowsOf(entry).filter((event) => event !== entry.created);
+  }
+
+  /** Gives every connection of one owner to another. @returns their tokens */
+  rebind(from: Owner, to: Owner): number[] {
+    const tokens: number[] = [];
+    for (const [token, entry] of this.#entries) {
+      if (entry.owner !== from) continue;
+      entry.owner = to;
+      tokens.push(token);
+    }
+    return tokens;
+  }
+
   /** Ends the binding of every connection to `owner`. @returns how many there were */
   unbind(owner: Owner): number {
     let count = 0;

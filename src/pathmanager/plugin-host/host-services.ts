@@ -4,13 +4,9 @@
 import type { PathManager } from '../../mptcp/index.ts';
 import type { OwnedEndpoint } from '../endpoint-plan.ts';
 import type { ConnectionView, PluginInterface } from '../plugin-api.ts';
+import type { SocketOwner } from '../socket-owners.ts';
 import type { IdRegistry } from './id-registry.ts';
 import type { ListenerRegistry } from './listener-registry.ts';
-
-export interface SocketOwner {
-  readonly uid?: number;
-  readonly cgroup?: string;
-}
 
 export interface HostServices {
   readonly pathManager: PathManager;
@@ -20,6 +16,8 @@ export interface HostServices {
   owner(token: number): SocketOwner | undefined;
   /** Before an endpoint is made or after one is gone: the record of what plugins own is written anew. */
   recordEndpoints(): void;
+  /** Takes over an endpoint that an earlier process left. @returns it; `undefined`: it is somebody else's */
+  adopt(endpoint: OwnedEndpoint): OwnedEndpoint | undefined;
   /** For those who watch the daemon. */
   endpointChanged(action: 'added' | 'removed', endpoint: OwnedEndpoint): void;
 }

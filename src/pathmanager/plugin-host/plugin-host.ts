@@ -13,7 +13,8 @@ import type { ConnectionView, Plugin, PluginInterface } from '../plugin-api.ts';
 import { pluginCommands, type PluginCommands } from './commands.ts';
 import { connectionView } from './connection-table.ts';
 import { Dispatcher, type DispatchTarget } from './dispatcher.ts';
-import type { HostServices, SocketOwner } from './host-services.ts';
+import type { SocketOwner } from '../socket-owners.ts';
+import type { HostServices } from './host-services.ts';
 import { IdRegistry } from './id-registry.ts';
 import { ListenerRegistry } from './listener-registry.ts';
 import { LocalRunner, type RunnerOptions } from './local-runner.ts';
@@ -24,7 +25,7 @@ import { PluginResources } from './plugin-resources.ts';
 import type { PluginRunner, PluginTrouble, RunnerHandlers } from './plugin-runner.ts';
 
 export type PluginSource =
-  | { readonly kind: 'shipped'; readonly plugin: Plugin }
+  | { readonly kind: 'shipped'; readonly make: () => Plugin }
   | { readonly kind: 'file'; readonly file: PluginFile };
 
 export interface PluginHostOptions {
@@ -37,12 +38,18 @@ export interface PluginHostOptions {
   readonly pluginSettings: ReadonlyMap<string, Readonly<Record<string, string>>>;
   readonly interfaces: () => readonly PluginInterface[];
   readonly owner: (token: number) => SocketOwner | undefined;
+  /** An endpoint of a plugin is in the kernel already; gives the one that an earlier process of this daemon left. */
+  readonly adopt: (endpoint: OwnedEndpoint) => OwnedEndpoint | undefined;
   /** What plugins own has changed; called before an endpoint is made. */
   readonly onEndpoints: (endpoints: readonly OwnedEndpoint[]) => void;
   readonly onNews: (news: DaemonNews) => void;
 }
 
+type ShippedSource = Extract<PluginSource, { kind: 'shipped' }>;
+type FileSource = Extract<PluginSource, { kind: 'file' }>;
+
 interface Loaded {
+  readonly source: PluginSource;
   readonly runner: PluginRunner;
   readonly resources: PluginResources;
 }
@@ -59,11 +66,13 @@ export class PluginHost {
   readonly #services: HostServices;
   /** In the order of their priority. BOUNDED by what was loaded at the start. */
   #plugins: readonly Loaded[] = [];
+  #settings: ReadonlyMap<string, Readonly<Record<string, string>>>;
   readonly dispatcher: Dispatcher<DispatchTarget>;
 
   constructor(options: PluginHostOptions) {
     this.#options = options;
     this.#logger = options.logger;
+    this.#settings = options.pluginSettings;
     this.#listeners = new ListenerRegistry(options.netns);
     const { pathManager } = options;
     this.#services = {
@@ -72,6 +81,7 @@ export class PluginHost {
       listeners: this.#listeners,
       interfaces: options.interfaces,
       owner: options.owner,
+      adopt: options.adopt,
       recordEndpoints: () => options.onEndpoints(this.#plugins.flatMap((item) => item.resources.endpoints)),
       endpointChanged: (action, { address, id, flags }) =>
         options.onNews({ kind: 'endpoint', action, address, id, flags }),
@@ -108,10 +118,11 @@ export class PluginHost {
   }
 
   async #loadOne(source: PluginSource): Promise<Loaded | undefined> {
-    return source.kind === 'shipped' ? this.#loadShipped(source.plugin) : this.#loadFile(source.file);
+    return source.kind === 'shipped' ? this.#loadShipped(source) : this.#loadFile(source);
   }
 
-  #loadShipped(plugin: Plugin): Loaded {
+  #loadShipped(source: ShippedSource): Loaded {
+    const plugin = source.make();
     const resources = new PluginResources();
     const holder: Holder = {};
     const runner = new LocalRunner(
@@ -121,10 +132,11 @@ export class PluginHost {
       this.#handlersFor(plugin.name, resources, holder),
     );
     holder.runner = runner;
-    return { runner, resources };
+    return { source, runner, resources };
   }
 
-  async #loadFile(file: PluginFile): Promise<Loaded | undefined> {
+  async #loadFile(source: FileSource): Promise<Loaded | undefined> {
+    const { file } = source;
     const resources = new PluginResources();
     const holder: Holder = {};
     try {
@@ -136,7 +148,7 @@ export class PluginHost {
       });
       holder.runner = runner;
       await runner.load();
-      return { runner, resources };
+      return { source, runner, resources };
     } catch (error) {
       this.#report(file.name, 'load', `${errorText(error)} (${file.path})`);
       return undefined;
@@ -144,8 +156,9 @@ export class PluginHost {
   }
 
   #runnerOptions(): RunnerOptions {
-    const { budgetMs, addressFlags, pluginSettings, logger } = this.#options;
-    return { budgetMs, addressFlags, logger, settingsOf: (name) => pluginSettings.get(name) ?? {} };
+    const { budgetMs, addressFlags, logger } = this.#options;
+    const settings = this.#settings;
+    return { budgetMs, addressFlags, logger, settingsOf: (name) => settings.get(name) ?? {} };
   }
 
   #commandsFor(resources: PluginResources, holder: Holder): PluginCommands {
@@ -213,6 +226,62 @@ export class PluginHost {
       const instead = used === undefined ? 'none' : `"${used}"`;
       this.#logger.warn({ preferred }, `there is no path manager plugin "${preferred}"; ${instead} is used`);
     }
+  }
+
+  /**
+   * Begins those plugins anew that have a section in the configuration, with what it says now. One that does not begin
+   * leaves the one that runs where it is.
+   */
+  async reload(settings: ReadonlyMap<string, Readonly<Record<string, string>>>): Promise<void> {
+    const former = this.#settings;
+    this.#settings = settings;
+    for (const item of this.#plugins) {
+      const { name } = item.runner.plugin;
+      if (former.has(name) || settings.has(name)) await this.#replace(item);
+    }
+  }
+
+  async #replace(old: Loaded): Promise<void> {
+    const fresh = await this.#loadOne(old.source);
+    if (fresh === undefined) return;
+    await fresh.runner.init();
+    if (fresh.runner.state !== 'running') {
+      this.#release(fresh.resources, true);
+      await fresh.runner.stop();
+      return;
+    }
+    this.#plugins = this.#plugins.map((item) => (item === old ? fresh : item));
+    const { connections } = this.dispatcher;
+    const moved: [DispatchTarget, number][] = [];
+    for (const from of old.runner.targets) {
+      const to = fresh.runner.targets.find((target) => target.name === from.name);
+      if (to !== undefined) for (const token of connections.rebind(from, to)) moved.push([to, token]);
+    }
+    this.#collectTargets();
+    await old.runner.stop();
+    this.#release(old.resources, true);
+    for (const target of fresh.runner.targets) this.#tellNetwork(target);
+    for (const [target, token] of moved) {
+      const missed = { token, unknown: true, closed: false, subflowEnds: [] };
+      retell(target, missed, connections.get(token));
+    }
+  }
+
+  #tellNetwork(target: DispatchTarget): void {
+    if (target.wants('ready')) target.deliver('ready', undefined);
+    for (const of of this.#options.interfaces()) {
+      if (target.wants('newInterface')) target.deliver('newInterface', { interface: of });
+      if (!target.wants('newLocalAddress')) continue;
+      for (const address of of.addresses) target.deliver('newLocalAddress', { interface: of, address });
+    }
+  }
+
+  /** Whether a plugin of that name runs in this thread. */
+  has(name: string): boolean {
+    return this.#plugins.some(
+      ({ runner, source }) =>
+        source.kind === 'shipped' && runner.plugin.name === name && runner.state === 'running',
+    );
   }
 
   /** Whether any plugin is there to be told something. */

@@ -41,9 +41,9 @@ export function findPluginSources(options: SourceOptions): PluginSource[] {
     const file = files.find((candidate) => candidate.name === name);
     const shipped = SHIPPED_PLUGINS.get(name);
     if (file !== undefined) sources.push({ kind: 'file', file });
-    else if (shipped !== undefined) sources.push({ kind: 'shipped', plugin: shipped() });
+    else if (shipped !== undefined) sources.push({ kind: 'shipped', make: shipped });
     else options.logger.error({ plugin: name }, `there is no plugin "${name}"`);
   }
-  for (const plugin of options.plugins ?? []) sources.push({ kind: 'shipped', plugin });
+  for (const plugin of options.plugins ?? []) sources.push({ kind: 'shipped', make: () => plugin });
   return sources;
 }
