@@ -102,7 +102,7 @@ async function stopInTime(service: DaemonService, log: DaemonLog): Promise<boole
   return false;
 }
 
-async function runDaemon(commandLine: CommandLineOptions): Promise<number> {
+async function runDaemon(commandLine: CommandLineOptions, version: string): Promise<number> {
   const problem = platformProblem();
   if (problem !== undefined) {
     complain([problem.message], {});
@@ -114,7 +114,7 @@ async function runDaemon(commandLine: CommandLineOptions): Promise<number> {
   const { debug, log: destination } = options;
   const log = new DaemonLog({ destination, debug, program: PROGRAM });
   const manager = new ServiceManager(process.env, process.pid, (text) => log.warn({}, text));
-  const service = new DaemonService({ config, commandLine, options, log, manager });
+  const service = new DaemonService({ version, config, commandLine, options, log, manager });
   const ended = waitForEnd(service, log);
   log.debug({ config: config.path }, 'configuration read');
   const started = service.start().then(
@@ -144,7 +144,7 @@ export async function runMptcpd(argv: readonly string[], program: MptcpdProgram)
     return process.exit(line.exitCode);
   }
   process.title = PROGRAM;
-  return process.exit(await runDaemon(line.options));
+  return process.exit(await runDaemon(line.options, program.weftVersion));
 }
 
 /** What the user typed is shown, and never obeyed by the terminal. */

@@ -1,6 +1,6 @@
 /**
- * The program mptcpd as it runs: PathDaemon with the options of command line and file, its record, its log and the
- * service manager's questions.
+ * The program mptcpd as it runs: PathDaemon with the options of command line and file, its record, its log, its control
+ * socket and the service manager's questions.
  *
  * Invariants: `start` leaves all of it running or nothing; a reload that finds a mistake changes nothing; what was
  * made in the kernel is given back by `stop`, before the lock that says that it is ours.
@@ -15,6 +15,7 @@ import {
 import { removeAbandoned } from '../abandoned.ts';
 import { networkNamespaceInode } from '../runtime-folder.ts';
 import { namespaceIdentity, StateJournal } from '../state.ts';
+import { DaemonControl } from './control-listen.ts';
 import { DAEMON_JOURNAL, prepareDaemonFolder } from './daemon-folder.ts';
 import type { DaemonLog } from './daemon-log.ts';
 import { ConfigError, loadOptions, type ConfigPath } from './load-options.ts';
@@ -23,6 +24,8 @@ import { addressFlagBits } from './option-values.ts';
 import { describeChanges, type CommandLineOptions, type DaemonOptions } from './options.ts';
 
 export interface DaemonServiceOptions {
+  /** The package's. */
+  readonly version: string;
   readonly config: ConfigPath;
   readonly commandLine: CommandLineOptions;
   /** The first reading. */
@@ -67,6 +70,7 @@ export class DaemonService {
   #options: DaemonOptions;
   #journal: StateJournal | undefined;
   #daemon: PathDaemon | undefined;
+  #control: DaemonControl | undefined;
   #starting: Promise<void> = Promise.resolve();
   /** One reload after the other. */
   #reloading: Promise<void> = Promise.resolve();
@@ -89,10 +93,11 @@ export class DaemonService {
 
   async #start(): Promise<void> {
     try {
-      this.#openJournal();
+      const folder = this.#openFolder();
       const daemon = new PathDaemon(this.#pathDaemonOptions());
       this.#daemon = daemon;
       await daemon.start();
+      if (folder !== undefined) await this.#listen(daemon, folder);
     } catch (error) {
       await this.#release();
       throw error;
@@ -103,24 +108,39 @@ export class DaemonService {
     this.#manager.ready(summary);
   }
 
-  #openJournal(): void {
-    const namespace = namespaceIdentity();
-    let folder: string;
+  #prepareFolder(): string | undefined {
     try {
-      folder = prepareDaemonFolder();
+      return prepareDaemonFolder();
     } catch (error) {
       const why = errorText(error);
       this.#log.warn(
         {},
-        `what this daemon makes stays if it is killed, because nothing can remember it: ${why}`,
+        `what this daemon makes stays if it is killed, because nothing remembers it: ${why}`,
       );
-      return;
+      return undefined;
     }
-    this.#journal = StateJournal.open(folder, namespace, this.#log, DAEMON_JOURNAL);
+  }
+
+  /** Opens the record, which says that this daemon is the only one. @returns where it is, if anywhere */
+  #openFolder(): string | undefined {
+    const folder = this.#prepareFolder();
+    if (folder === undefined) return undefined;
+    this.#journal = StateJournal.open(folder, namespaceIdentity(), this.#log, DAEMON_JOURNAL);
     try {
       removeAbandoned(folder, networkNamespaceInode());
     } catch (error) {
       this.#log.debug({}, `what killed processes left in "${folder}" stays: ${errorText(error)}`);
+    }
+    return folder;
+  }
+
+  async #listen(daemon: PathDaemon, folder: string): Promise<void> {
+    const { version } = this.#given;
+    const netnsInode = networkNamespaceInode();
+    try {
+      this.#control = await DaemonControl.listen({ daemon, folder, netnsInode, version, logger: this.#log });
+    } catch (error) {
+      this.#log.warn({}, `"weft daemon status" will not find this daemon: ${errorText(error)}`);
     }
   }
 
@@ -186,6 +206,7 @@ export class DaemonService {
 
   async #release(): Promise<void> {
     try {
+      await this.#control?.close();
       await this.#daemon?.stop();
     } finally {
       this.#journal?.close();
