@@ -101,6 +101,45 @@ describe('planEndpoints', () => {
     expect(plan([], [changed], [mine]).deletions).toEqual([mine]);
   });
 
+  it('changes flags in place where the kernel can, and only when Weft wants others than it set', () => {
+    const there = endpoint(1, '10.1.0.2', 2);
+    const backupWanted = want('10.1.0.2', 2, true);
+    expect(plan([backupWanted], [there], [record(there)])).toMatchObject({
+      additions: [],
+      deletions: [],
+      changes: [{ record: record(there), flags: subflow | backup }],
+    });
+    // Done by an administrator already, or undone: the record decides.
+    const theirs = endpoint(1, '10.1.0.2', 2, subflow | backup);
+    expect(plan([want('10.1.0.2', 2)], [theirs], [record(there)]).changes).toEqual([]);
+    const mine = { ...record(there), flags: subflow | backup };
+    expect(plan([backupWanted], [there], [mine]).changes).toEqual([]);
+  });
+
+  it('makes an endpoint anew when flags change that the kernel cannot change', () => {
+    const there = endpoint(1, '10.1.0.2', 2);
+    const result = plan([{ ...want('10.1.0.2', 2), flags: signal | backup }], [there], [record(there)], {
+      lastId: 1,
+    });
+    expect(result.deletions).toEqual([record(there)]);
+    expect(result.additions).toMatchObject([{ id: 2, flags: signal | backup }]);
+    expect(result.changes).toEqual([]);
+  });
+
+  it('takes any flags, and none', () => {
+    const made = plan([{ ...want('10.1.0.2', 2), flags: 0 }], []);
+    expect(made.additions.map(additionSpec)).toEqual([
+      { address: '10.1.0.2', linkIndex: 2, flags: 0, id: 1 },
+    ]);
+  });
+
+  it('says when the other program’s endpoint is not told to peers although it should be', () => {
+    const theirs = endpoint(7, '10.1.0.2', 2);
+    const wanted = { ...want('10.1.0.2', 2), flags: subflow | signal };
+    expect(plan([wanted], [theirs]).uses[0]?.why).toContain('no "signal" flag');
+    expect(plan([{ ...wanted, flags: 0 }], [theirs]).uses[0]?.why).toBeUndefined();
+  });
+
   it('moves an endpoint whose address went to another link', () => {
     const old = endpoint(1, '10.1.0.2', 2);
     const result = plan([want('10.1.0.2', 5)], [old], [record(old)], { lastId: 1 });

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { neededLimits, planLimits, planRestore, stillRaised, type LimitsState } from './limits-plan.ts';
+import {
+  addressLimits,
+  neededLimits,
+  planLimits,
+  planRestore,
+  stillRaised,
+  type LimitsState,
+} from './limits-plan.ts';
 
 const state = (subflows: number, addAddrAccepted: number, more: Partial<LimitsState> = {}): LimitsState => ({
   present: { subflows, addAddrAccepted },
@@ -69,6 +76,60 @@ describe('planLimits', () => {
     });
     const after = planLimits(neededLimits(4), state(3, 2, { ...plan, handsOff: new Set(plan.lost) }));
     expect(after.set).toEqual({ addAddrAccepted: 4 });
+  });
+});
+
+describe('addressLimits', () => {
+  it('are two more than there are addresses, as addr_adv of mptcpd sets them', () => {
+    expect(addressLimits(4, true)).toEqual({ subflows: 6, addAddrAccepted: 6 });
+    expect(addressLimits(4, false)).toEqual({ subflows: 6, addAddrAccepted: 0 });
+    expect(addressLimits(0, true)).toEqual({ subflows: 2, addAddrAccepted: 2 });
+  });
+});
+
+describe('planLimits that follow', () => {
+  const raised = { subflows: { former: 2, set: 6 }, addAddrAccepted: { former: 0, set: 6 } };
+
+  it('go down with the need, to no less than before', () => {
+    expect(planLimits(addressLimits(3, true), state(6, 6, { raised, follow: true }))).toEqual({
+      set: { subflows: 5, addAddrAccepted: 5 },
+      raised: { subflows: { former: 2, set: 5 }, addAddrAccepted: { former: 0, set: 5 } },
+      lost: [],
+      lowers: true,
+    });
+    expect(planLimits(addressLimits(0, false), state(6, 6, { raised, follow: true }))).toMatchObject({
+      set: { subflows: 2, addAddrAccepted: 0 },
+      raised: {},
+    });
+  });
+
+  it('raise first, because the record is written before raising and after lowering', () => {
+    const first = planLimits({ subflows: 7, addAddrAccepted: 0 }, state(6, 6, { raised, follow: true }));
+    expect(first).toMatchObject({ set: { subflows: 7 }, lowers: false });
+    const second = planLimits(
+      { subflows: 7, addAddrAccepted: 0 },
+      state(7, 6, { raised: first.raised, follow: true }),
+    );
+    expect(second).toMatchObject({
+      set: { addAddrAccepted: 0 },
+      raised: { subflows: { former: 2, set: 7 } },
+      lowers: true,
+    });
+  });
+
+  it('leave alone what Weft never raised or another program changed', () => {
+    expect(planLimits(addressLimits(0, false), state(8, 8, { follow: true })).set).toEqual({});
+    expect(planLimits(addressLimits(0, true), state(5, 6, { raised, follow: true }))).toMatchObject({
+      set: { addAddrAccepted: 2 },
+      lost: ['subflows'],
+    });
+  });
+
+  it('stay at what the kernel takes at most', () => {
+    const full = { subflows: { former: 2, set: 8 } };
+    expect(
+      planLimits(addressLimits(9, false), state(8, 0, { raised: full, follow: true, maximum: 8 })).set,
+    ).toEqual({});
   });
 });
 

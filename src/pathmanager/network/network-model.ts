@@ -106,11 +106,13 @@ export class NetworkModel {
       .filter((link) => isReady(link))
       .map((link) => this.#judgeLink(link, reading, before));
     this.#interfaces = after;
-    const there = new Set(
-      after.flatMap(({ addresses, index }) => addresses.map(({ address }) => keyOf(index, address))),
+    const visible = new Set(
+      after.flatMap(({ addresses, index }) =>
+        addresses.filter(isVisible).map(({ address }) => keyOf(index, address)),
+      ),
     );
-    // An address that went and came back is a new one.
-    for (const key of this.#existing) if (!there.has(key)) this.#existing.delete(key);
+    // An address that could not be used for a while, and comes back, is a new one.
+    for (const key of this.#existing) if (!visible.has(key)) this.#existing.delete(key);
     const changes = compare(before, after);
     if (!this.#first) return changes;
     this.#first = false;
@@ -185,9 +187,7 @@ export class NetworkModel {
 
   #judge(address: InterfaceAddress, rule: RuleVerdict, reading: NetworkReading): Judged {
     const { family, flags, linkIndex, scope } = address;
-    const key = keyOf(linkIndex, address.address);
     const { checkRoute, existing, skipLinkLocal, skipLoopback } = this.#settings.notify;
-    if (this.#first && !existing) this.#existing.add(key);
     if (skipLinkLocal && scope === RT_SCOPE_LINK) return skipped('its scope is its link');
     if (skipLoopback && scope === RT_SCOPE_HOST) return skipped('its scope is this host');
     if (!rule.use) return skipped(`of the rule ${rule.by ?? ''}`.trimEnd());
@@ -199,6 +199,9 @@ export class NetworkModel {
     if (checkRoute && reading.defaultRoute(linkIndex, family) === undefined) {
       return { state: 'no-route', verdict: 'waiting for a default route' };
     }
+    // What becomes usable later counts as new.
+    const key = keyOf(linkIndex, address.address);
+    if (this.#first && !existing) this.#existing.add(key);
     if (this.#existing.has(key)) {
       return { state: 'existing', verdict: 'not announced, because it was there at the start' };
     }
