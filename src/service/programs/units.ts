@@ -4,7 +4,6 @@
  * Invariants: the drop-in is there whole or not at all; only one with Weft's own first line is replaced or removed.
  * With another `root` than `/` files are looked for and written below it, as for the image of another machine.
  */
-import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
@@ -14,13 +13,12 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  readdirSync,
   renameSync,
   rmdirSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { AF_INET, WeftError } from '../../base/index.ts';
 import { openStreamSocket } from '../../mptcp/index.ts';
 import { closeFd } from '../../native/index.ts';
@@ -37,9 +35,8 @@ import {
   socketDropIn,
   startedProgram,
   type DropIn,
-  type UnitSource,
 } from './unit-dropin.ts';
-import { parseUnitFile, parseUnitName, type UnitType } from './unit-file.ts';
+import { askedName, dropInPathOf, findUnit, isBooted, systemctl, type Unit } from './unit-find.ts';
 
 export interface UnitOptions {
   /** Default `/`. */
@@ -59,126 +56,7 @@ export interface UnitChange {
   readonly warnings: readonly string[];
 }
 
-interface Unit {
-  readonly name: string;
-  readonly type: UnitType;
-  /** Below the root, as systemd names it. */
-  readonly fragment: string;
-  /** Without our drop-in. */
-  readonly sources: readonly UnitSource[];
-}
-
-const ADMINISTRATOR_FOLDER = '/etc/systemd/system';
-/** The usual ones, the first has the last word. */
-const UNIT_FOLDERS = [
-  ADMINISTRATOR_FOLDER,
-  '/run/systemd/system',
-  '/usr/local/lib/systemd/system',
-  '/usr/lib/systemd/system',
-  '/lib/systemd/system',
-];
 const FIRST_WITH_SOCKET_PROTOCOL_MPTCP = 257;
-
-/** Whether systemd runs this machine; sd_booted(3). */
-const isBooted = (root: string): boolean => existsSync(join(root, '/run/systemd/system'));
-
-function systemctl(...args: string[]): string {
-  const { status, stdout, stderr, error } = spawnSync('systemctl', args, {
-    encoding: 'utf8',
-    timeout: 60_000,
-  });
-  if (status === 0) return stdout;
-  const why = error?.message ?? stderr.trim().replaceAll(/\s*\n\s*/g, '; ');
-  throw new WeftError(`systemctl ${args[0]}: ${why}`, { code: 'SYSTEMCTL' });
-}
-
-function shownProperties(name: string): Map<string, string> {
-  const shown = systemctl('show', '-p', 'Id', '-p', 'FragmentPath', '-p', 'DropInPaths', '--', name);
-  return new Map(
-    shown
-      .split('\n')
-      .map((line) => line.split(/=(.*)/s, 2))
-      .map(([key = '', value = '']) => [key, value] as const),
-  );
-}
-
-const dropInPathOf = (root: string, name: string): string =>
-  join(root, ADMINISTRATOR_FOLDER, `${name}.d`, DROP_IN_NAME);
-
-/** `foo@bar.service` has its file and more drop-ins under the name of `foo@.service`. */
-function namesOf(name: string): string[] {
-  const template = name.replace(/@[^.]*\./, '@.');
-  return template === name ? [name] : [name, template];
-}
-
-function listDropIns(root: string, name: string): string[] {
-  const found = new Map<string, string>();
-  for (const folder of UNIT_FOLDERS) {
-    for (const unit of namesOf(name)) {
-      const path = join(folder, `${unit}.d`);
-      const entries = existsSync(join(root, path)) ? readdirSync(join(root, path)) : [];
-      for (const entry of entries.filter((one) => one.endsWith('.conf'))) {
-        if (!found.has(entry)) found.set(entry, join(path, entry));
-      }
-    }
-  }
-  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, path]) => path);
-}
-
-function findFragment(root: string, name: string): string | undefined {
-  for (const unit of namesOf(name)) {
-    const folder = UNIT_FOLDERS.find((one) => existsSync(join(root, one, unit)));
-    if (folder !== undefined) return join(folder, unit);
-  }
-  return undefined;
-}
-
-function readSource(path: string, shownAs: string): UnitSource {
-  try {
-    return { path: shownAs, assignments: parseUnitFile(readFileSync(path, 'utf8')) };
-  } catch (cause) {
-    const { code = 'EIO', message } = cause as NodeJS.ErrnoException;
-    throw new WeftError(`read the unit file "${shownAs}": ${message}`, { code, cause });
-  }
-}
-
-function checkedName(text: string): { readonly name: string; readonly type: UnitType } {
-  const parsed = parseUnitName(text);
-  if (typeof parsed !== 'string') return parsed;
-  throw new WeftError(`unit ${JSON.stringify(text)}: ${parsed}`, {
-    code: 'BAD_UNIT',
-    hint: 'expected a name such as nginx.service, or the path of a unit file',
-  });
-}
-
-/** A path has a slash; a name has none. */
-function findUnit(given: string, root: string): Unit {
-  const isPath = given.includes('/');
-  const asked = checkedName(isPath ? basename(given) : given);
-  const shown = !isPath && isBooted(root) ? shownProperties(asked.name) : undefined;
-  // The name that systemd has for it, which an alias is not.
-  const { name, type } = checkedName(shown?.get('Id') || asked.name);
-  const fragment = isPath ? resolve(given) : shown?.get('FragmentPath') || findFragment(root, name);
-  if (fragment === undefined) {
-    // As mptcpize words it.
-    throw new WeftError(`can't find FragmentPath attribute for unit ${given}`, {
-      code: 'NO_UNIT',
-      hint: '"systemctl list-unit-files" names those that there are',
-    });
-  }
-  const own = join(ADMINISTRATOR_FOLDER, `${name}.d`, DROP_IN_NAME);
-  const listed = shown?.get('DropInPaths')?.split(' ') ?? listDropIns(root, name);
-  const dropIns = listed.filter((path) => path !== '' && path !== own);
-  return {
-    name,
-    type,
-    fragment,
-    sources: [
-      readSource(isPath ? fragment : join(root, fragment), fragment),
-      ...dropIns.map((path) => readSource(join(root, path), path)),
-    ],
-  };
-}
 
 function requireMultipathKernel(name: string): void {
   const { fd, fallbackReason } = openStreamSocket(AF_INET);
@@ -303,7 +181,7 @@ function remainingUnit(given: string, root: string): { readonly name: string; re
   try {
     return findUnit(given, root);
   } catch (error) {
-    const { name } = checkedName(given.includes('/') ? basename(given) : given);
+    const { name } = askedName(given);
     const path = dropInPathOf(root, name);
     if (existsSync(path)) return { name, fragment: name };
     throw error;
