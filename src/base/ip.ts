@@ -84,6 +84,15 @@ export function familyOf(address: string): Family {
 
 const hex = (groups: readonly number[]) => groups.map((group) => group.toString(16)).join(':');
 
+function formatIpv4(bytes: Uint8Array, at: number): string {
+  return `${bytes[at]}.${bytes[at + 1]}.${bytes[at + 2]}.${bytes[at + 3]}`;
+}
+
+function isMapped(bytes: Uint8Array): boolean {
+  for (let i = 0; i < 10; i++) if (bytes[i] !== 0) return false;
+  return bytes[10] === 0xff && bytes[11] === 0xff;
+}
+
 function formatIpv6(bytes: Uint8Array): string {
   const groups: number[] = [];
   for (let i = 0; i < 16; i += 2) groups.push(((bytes[i] ?? 0) << 8) | (bytes[i + 1] ?? 0));
@@ -111,8 +120,9 @@ function formatIpv6(bytes: Uint8Array): string {
 
 /** Canonical text of 4 or 16 bytes, as inet_ntop(3) prints it. */
 export function formatIp(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join('.');
-  return formatIpv6(bytes);
+  if (bytes.length === 4) return formatIpv4(bytes, 0);
+  // Sockets of dual-stack listeners have nearly nothing else.
+  return isMapped(bytes) ? `::ffff:${formatIpv4(bytes, 12)}` : formatIpv6(bytes);
 }
 
 /** The same address in canonical text, or `undefined` when it is not an address. */

@@ -89,7 +89,10 @@ function surroundedBy(filler: number, bytes: readonly number[]): Uint8Array {
 
 /** Views of the input differ in where they stand, which is not what is compared. */
 const plain = (result: unknown) =>
-  JSON.stringify(result, (_key, value: unknown) => (value instanceof Uint8Array ? [...value] : value));
+  JSON.stringify(result, (_key, value: unknown) => {
+    if (typeof value === 'bigint') return value.toString();
+    return value instanceof Uint8Array ? [...value] : value;
+  });
 
 describe('a parser, given anything, neither throws nor reads beyond it', () => {
   it.each(Object.entries(PARSERS))('%s', (_name, [parse, headerBytes]) => {

@@ -6,14 +6,16 @@
  *
  * References: <linux/mptcp_pm.h>, Documentation/netlink/specs/mptcp_pm.yaml.
  */
-import { AF_INET, AF_INET6, parseIp } from '../base/ip.ts';
+import { AF_INET, AF_INET6, formatIp, parseIp } from '../base/ip.ts';
 import { WeftError } from '../base/errors.ts';
 import {
   findU32,
   genericPayload,
   GENL_HEADER_BYTES,
   parseAttributes,
-  type Attributes,
+  u16At,
+  u32At,
+  visitAttributes,
   type PayloadWriter,
 } from '../netlink/index.ts';
 import type { Endpoint, EndpointSpec, Limits, MptcpEvent } from './model.ts';
@@ -152,40 +154,105 @@ const EVENT = {
   serverSide: 18,
 } as const;
 
-/** Older kernels send some of these narrower or wider than newer ones; any width is read. */
-function unsigned(attributes: Attributes, type: number): number | undefined {
-  return attributes.u32(type) ?? attributes.u16(type) ?? attributes.u8(type);
+type Fields = { -readonly [Key in keyof MptcpEvent]: MptcpEvent[Key] };
+
+/** A number of any width: older kernels send some of these narrower or wider than newer ones. */
+function unsigned(bytes: Uint8Array, at: number, length: number): number | undefined {
+  if (length >= 4) return u32At(bytes, at);
+  return length >= 2 ? u16At(bytes, at) : bytes[at];
 }
 
-type Fields = { -readonly [Key in keyof MptcpEvent]: MptcpEvent[Key] | undefined };
+const ipAt = (bytes: Uint8Array, at: number, length: number) =>
+  length === 4 || length === 16 ? formatIp(bytes.subarray(at, at + length)) : undefined;
 
-/** Reads one message of the event group; the command number is the event's type. */
+const portAt = (bytes: Uint8Array, at: number) => (bytes[at]! << 8) | bytes[at + 1]!;
+
+/** Sets the field that one attribute is; one that is too short for its type is left out. */
+function readEventField(fields: Fields, type: number, bytes: Uint8Array, at: number, length: number): void {
+  if (length === 0) return;
+  switch (type) {
+    case EVENT.token:
+      if (length >= 4) fields.token = u32At(bytes, at);
+      break;
+    case EVENT.family:
+      if (length >= 2) fields.family = u16At(bytes, at);
+      break;
+    case EVENT.localId:
+      fields.localId = bytes[at]!;
+      break;
+    case EVENT.remoteId:
+      fields.remoteId = bytes[at]!;
+      break;
+    case EVENT.source4:
+      setAddress(fields, 'sourceAddress4', ipAt(bytes, at, length));
+      break;
+    case EVENT.source6:
+      setAddress(fields, 'sourceAddress6', ipAt(bytes, at, length));
+      break;
+    case EVENT.destination4:
+      setAddress(fields, 'destinationAddress4', ipAt(bytes, at, length));
+      break;
+    case EVENT.destination6:
+      setAddress(fields, 'destinationAddress6', ipAt(bytes, at, length));
+      break;
+    case EVENT.sourcePort:
+      if (length >= 2) fields.sourcePort = portAt(bytes, at);
+      break;
+    case EVENT.destinationPort:
+      if (length >= 2) fields.destinationPort = portAt(bytes, at);
+      break;
+    default:
+      readRareField(fields, type, bytes, at, length);
+  }
+}
+
+function readRareField(fields: Fields, type: number, bytes: Uint8Array, at: number, length: number): void {
+  switch (type) {
+    case EVENT.backup:
+      fields.backup = bytes[at]!;
+      break;
+    case EVENT.error:
+      fields.error = bytes[at]!;
+      break;
+    case EVENT.flags:
+      if (length >= 2) fields.flags = u16At(bytes, at);
+      break;
+    case EVENT.timeout:
+      if (length >= 4) fields.timeout = u32At(bytes, at);
+      break;
+    case EVENT.linkIndex:
+      if (length >= 4) fields.linkIndex = u32At(bytes, at) | 0;
+      break;
+    case EVENT.resetReason:
+      fields.resetReason = unsigned(bytes, at, length)!;
+      break;
+    case EVENT.resetFlags:
+      fields.resetFlags = unsigned(bytes, at, length)!;
+      break;
+    case EVENT.serverSide:
+      fields.serverSide = bytes[at]!;
+      break;
+    default:
+    // Of a newer kernel.
+  }
+}
+
+type AddressField = `${'source' | 'destination'}Address${4 | 6}`;
+
+function setAddress(fields: Fields, field: AddressField, address: string | undefined): void {
+  if (address !== undefined) fields[field] = address;
+}
+
+/**
+ * Reads one message of the event group; the command number is the event's type. Busy hosts send tens of thousands a
+ * second, so the message is read once and no field is made that the kernel did not send.
+ */
 export function parseEvent(payload: Uint8Array): MptcpEvent | undefined {
   const type = payload[0];
   if (type === undefined || payload.length < GENL_HEADER_BYTES) return undefined;
-  const attributes = parseAttributes(payload, GENL_HEADER_BYTES);
-  const fields: Fields = {
-    type,
-    token: attributes.u32(EVENT.token),
-    family: attributes.u16(EVENT.family),
-    localId: attributes.u8(EVENT.localId),
-    remoteId: attributes.u8(EVENT.remoteId),
-    sourceAddress4: attributes.ip(EVENT.source4),
-    sourceAddress6: attributes.ip(EVENT.source6),
-    destinationAddress4: attributes.ip(EVENT.destination4),
-    destinationAddress6: attributes.ip(EVENT.destination6),
-    sourcePort: attributes.be16(EVENT.sourcePort),
-    destinationPort: attributes.be16(EVENT.destinationPort),
-    backup: attributes.u8(EVENT.backup),
-    error: attributes.u8(EVENT.error),
-    flags: attributes.u16(EVENT.flags),
-    timeout: attributes.u32(EVENT.timeout),
-    linkIndex: attributes.s32(EVENT.linkIndex),
-    resetReason: unsigned(attributes, EVENT.resetReason),
-    resetFlags: unsigned(attributes, EVENT.resetFlags),
-    serverSide: attributes.u8(EVENT.serverSide),
-  };
-  for (const key of Object.keys(fields) as (keyof Fields)[])
-    if (fields[key] === undefined) delete fields[key];
-  return fields as MptcpEvent;
+  const fields: Fields = { type };
+  visitAttributes(payload, GENL_HEADER_BYTES, (attribute, at, end) =>
+    readEventField(fields, attribute, payload, at, end - at),
+  );
+  return fields;
 }

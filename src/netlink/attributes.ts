@@ -242,6 +242,23 @@ export function parseAttributes(bytes: Uint8Array, from = 0): Attributes {
 }
 
 /**
+ * Calls `visit` for each attribute with its type and where its value begins and ends, for messages that come by the
+ * thousand. Of equal types the last counts, so that a later call has its way.
+ */
+export function visitAttributes(
+  bytes: Uint8Array,
+  from: number,
+  visit: (type: number, at: number, end: number) => void,
+): void {
+  for (let at = from; at + HEADER_BYTES <= bytes.length;) {
+    const length = u16At(bytes, at);
+    if (length < HEADER_BYTES || at + length > bytes.length) break;
+    visit(u16At(bytes, at + 2) & NLA_TYPE_MASK, at + HEADER_BYTES, at + length);
+    at += align4(length);
+  }
+}
+
+/**
  * One u32 attribute without reading the others, for answers that come by the thousand. Of equal types the last
  * counts, as everywhere.
  */

@@ -3,7 +3,15 @@
  * Codecs are pure; RouteNetlink, SocketDiag and the watchers do the I/O through native.
  */
 export type { AddressSpec } from './address.ts';
-export { Attributes, findU32, parseAttributes, PayloadWriter } from './attributes.ts';
+export {
+  Attributes,
+  findU32,
+  parseAttributes,
+  PayloadWriter,
+  u16At,
+  u32At,
+  visitAttributes,
+} from './attributes.ts';
 export { NETLINK_GENERIC, NetlinkConnection, type NetlinkSocketOptions } from './connection.ts';
 export { NetlinkError } from './errors.ts';
 export { EventSocket, type EventHandlers, type Group } from './event-socket.ts';

@@ -24,9 +24,11 @@ export class SocketOwners {
   ownerOf(token: number): SocketOwner | undefined {
     const socket = this.#diag.mptcpSocket(token);
     if (socket === undefined) return undefined;
-    const { uid, cgroupId } = socket;
+    const { cgroupId, inode, uid } = socket;
+    // Until a program accepts it, a connection is nobody's.
+    const owner = inode === 0 ? {} : { uid };
     const cgroup = cgroupId === undefined ? undefined : this.#cgroups.pathOf(cgroupId);
-    return { uid, ...(cgroup === undefined ? {} : { cgroup }) };
+    return { ...owner, ...(cgroup === undefined ? {} : { cgroup }) };
   }
 
   close(): void {
