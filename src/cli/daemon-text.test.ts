@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { DaemonReport } from '../service/index.ts';
-import { formatDaemonStatus } from './daemon-text.ts';
+import { formatDaemonStatus, formatInterfaceChange } from './daemon-text.ts';
 
 const NOTHING = {
   connectionsOpened: 0,
@@ -83,6 +83,12 @@ const FULL: DaemonReport = {
           verdict: 'announced',
           endpoint: { state: 'foreign', id: 9 },
         },
+        {
+          address: '10.2.0.3',
+          prefixLength: 24,
+          verdict: 'announced',
+          endpoint: { state: 'waiting', why: "the kernel's table is full" },
+        },
       ],
     },
     { index: 4, name: 'eth7', addresses: [] },
@@ -108,11 +114,12 @@ Plugins
                                                    delivered
 
 Interfaces
-  interface  kind  address      state                       endpoint                  flags
-  wlan0            10.1.0.2/24  announced                   id 1                      subflow backup
-                   fe80::1/64   skipped because link-local
-  lte0       wwan  10.2.0.2/24  announced                   id 9, of another program  subflow
-  eth7                          has no address
+  interface    address      state
+  wlan0        10.1.0.2/24  id 1: subflow backup
+               fe80::1/64   skipped because link-local
+  lte0 (wwan)  10.2.0.2/24  id 9: subflow, another program's
+               10.2.0.3/24  waiting, the kernel's table is full
+  eth7                      has no address
 
 Other endpoints: 10.3.0.2 (id 4, signal, of another program).
 Limits: 4 subflows beside the first, 1 announced address accepted.
@@ -150,5 +157,25 @@ Weft 1.2.3, process 7, running for 3.0 s.
     );
     for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
     expect(text).not.toContain('\u001b');
+  });
+});
+
+describe('formatInterfaceChange', () => {
+  it('tells what was changed', () => {
+    const change = { interface: 'wlan0', backup: true, endpoints: [], subflows: 0 };
+    expect(formatInterfaceChange(change)).toBe('wlan0 is backup: it has no endpoint or subflow now\n');
+    expect(
+      formatInterfaceChange({
+        ...change,
+        backup: false,
+        endpoints: [
+          { address: '10.1.0.2', id: 1 },
+          { address: '2001:db8::1', id: 4 },
+        ],
+        subflows: 1,
+      }),
+    ).toBe(
+      'wlan0 is normal: endpoints 10.1.0.2 (id 1), 2001:db8::1 (id 4); 1 subflow under the userspace path manager\n',
+    );
   });
 });

@@ -1,8 +1,9 @@
 /**
  * The path-management daemon's status as text for people (pure): the answer first, then the tables that show why.
  */
-import { formatDurationMs } from '../base/index.ts';
+import { formatDurationMs, printable } from '../base/index.ts';
 import { EndpointFlag, type Endpoint } from '../mptcp/index.ts';
+import type { InterfaceChange } from '../pathmanager/index.ts';
 import type { DaemonReport } from '../service/index.ts';
 import { paragraph, table, type Column } from './text-layout.ts';
 
@@ -67,11 +68,8 @@ function pluginRow({ callbacks, name, priority, reason, state, version }: Plugin
 
 const INTERFACE_COLUMNS: readonly Column[] = [
   { title: 'interface' },
-  { title: 'kind' },
   { title: 'address' },
   { title: 'state' },
-  { title: 'endpoint' },
-  { title: 'flags' },
 ];
 
 /** In the order of ip-mptcp(8). */
@@ -80,29 +78,25 @@ const FLAG_ORDER = ['signal', 'subflow', 'backup', 'fullmesh', 'implicit', 'lami
 const flagWords = (flags: number) =>
   FLAG_ORDER.filter((name) => (flags & EndpointFlag[name]) !== 0).join(' ') || 'no flags';
 
-function endpointCell({ endpoint }: Address): string {
-  if (endpoint === undefined) return '';
+/** Of an address that is announced: its endpoint; otherwise why it is not. */
+function addressState({ endpoint, verdict }: Address, endpoints: readonly Endpoint[]): string {
+  if (endpoint === undefined) return verdict;
   const { id, state, why } = endpoint;
-  const head = id === undefined ? state : state === 'own' ? `id ${id}` : `id ${id}, of another program`;
-  return why === undefined ? head : `${head}: ${why}`;
+  const known = endpoints.find((candidate) => candidate.id === id);
+  const words = known === undefined ? state : `id ${known.id}: ${flagWords(known.flags)}`;
+  return [words, state === 'foreign' ? "another program's" : '', why ?? '']
+    .filter((part) => part !== '')
+    .join(', ');
 }
 
-function interfaceRows(
-  { addresses, kind = '', name }: Interface,
-  endpoints: readonly Endpoint[],
-): string[][] {
-  if (addresses.length === 0) return [[name, kind, '', 'has no address', '', '']];
-  return addresses.map((address, i) => {
-    const endpoint = endpoints.find(({ id }) => id === address.endpoint?.id);
-    return [
-      i === 0 ? name : '',
-      i === 0 ? kind : '',
-      `${address.address}/${address.prefixLength}`,
-      address.verdict,
-      endpointCell(address),
-      endpoint === undefined ? '' : flagWords(endpoint.flags),
-    ];
-  });
+function interfaceRows({ addresses, kind, name }: Interface, endpoints: readonly Endpoint[]): string[][] {
+  const title = kind === undefined ? name : `${name} (${kind})`;
+  if (addresses.length === 0) return [[title, '', 'has no address']];
+  return addresses.map((address, i) => [
+    i === 0 ? title : '',
+    `${address.address}/${address.prefixLength}`,
+    addressState(address, endpoints),
+  ]);
 }
 
 /** Endpoints that no address of the table above stands for. */
@@ -181,4 +175,20 @@ export function formatDaemonStatus(report: DaemonReport, width: number): string 
   blocks.push(paragraphs([...otherEndpoints(report), ...countNotes(report), ...lossNotes(report)]));
   blocks.push(`Weft ${version}, process ${pid}, running for ${formatDurationMs(upForMs)}.`);
   return `${blocks.join('\n\n')}\n`;
+}
+
+/** What `weft daemon set` did, as one line. */
+export function formatInterfaceChange({
+  backup,
+  endpoints,
+  interface: name,
+  subflows,
+}: InterfaceChange): string {
+  const list = endpoints.map(({ address, id }) => `${address} (id ${id})`);
+  const parts = [
+    ...(list.length === 0 ? [] : [`${list.length === 1 ? 'endpoint' : 'endpoints'} ${list.join(', ')}`]),
+    ...(subflows === 0 ? [] : [`${plural(subflows, 'subflow')} under the userspace path manager`]),
+  ];
+  const done = parts.length === 0 ? 'it has no endpoint or subflow now' : parts.join('; ');
+  return `${printable(name)} is ${backup ? 'backup' : 'normal'}: ${done}\n`;
 }

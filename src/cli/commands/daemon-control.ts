@@ -6,7 +6,7 @@ import { Argument, Command } from 'commander';
 import { WeftError } from '../../base/index.ts';
 import { DaemonControlClient } from '../../service/index.ts';
 import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
-import { formatDaemonStatus } from '../daemon-text.ts';
+import { formatDaemonStatus, formatInterfaceChange } from '../daemon-text.ts';
 import { outputWidth } from '../text-layout.ts';
 
 interface Options {
@@ -38,7 +38,8 @@ function runStatus(options: Options): Promise<void> {
 
 function runSet(name: string, priority: string, options: Options): Promise<void> {
   return tellFailure(options, async () => {
-    await new DaemonControlClient().setInterface({ name, backup: priority === 'backup' });
+    const change = await new DaemonControlClient().setInterface({ name, backup: priority === 'backup' });
+    writeOutput(options.json === true ? `${JSON.stringify(change)}\n` : formatInterfaceChange(change));
   });
 }
 
@@ -73,7 +74,7 @@ function setCommand(): Command {
     .description('Makes the subflows of an interface backup, or normal again.')
     .argument('<interface>', 'the name of a link')
     .addArgument(new Argument('<priority>', 'what its subflows are').choices(['backup', 'normal']))
-    .option('--json', 'a failure as one JSON object on standard output')
+    .option('--json', 'one JSON object on standard output')
     .option('--verbose', 'say more when something fails')
     .addHelpText('after', SET_HELP)
     .action(runSet);

@@ -3,7 +3,7 @@
  * to HTTP (control-face.ts). docs/events.md describes the stream.
  */
 import { WeftError } from '../../base/index.ts';
-import type { DaemonEvent, DaemonStatus } from '../../pathmanager/index.ts';
+import type { DaemonEvent, DaemonStatus, InterfaceChange } from '../../pathmanager/index.ts';
 import type { ControlFace } from '../control-face.ts';
 
 export const DAEMON_API_VERSION = 1;
@@ -15,7 +15,7 @@ export interface DaemonReport extends DaemonStatus {
   readonly upForMs: number;
 }
 
-export interface InterfaceChange {
+export interface InterfaceSetting {
   readonly name: string;
   /** `true`: its subflows carry data only when no other can. */
   readonly backup: boolean;
@@ -24,7 +24,7 @@ export interface InterfaceChange {
 export interface DaemonControlApi {
   status(): Promise<DaemonReport>;
   /** Changes subflows of live connections too. */
-  setInterface(change: InterfaceChange): Promise<null>;
+  setInterface(setting: InterfaceSetting): Promise<InterfaceChange>;
 }
 
 /** Lines of the stream that are not events of the daemon. */
@@ -49,8 +49,8 @@ const KINDS: Readonly<Record<StreamEvent['kind'], true>> = {
 export const EVENT_KINDS = Object.keys(KINDS) as readonly StreamEvent['kind'][];
 
 /** Pure. @throws WeftError `BAD_ARGUMENT` */
-export function readInterfaceChange(value: unknown): InterfaceChange {
-  const { backup, name } = (value ?? {}) as Partial<Record<keyof InterfaceChange, unknown>>;
+export function readInterfaceSetting(value: unknown): InterfaceSetting {
+  const { backup, name } = (value ?? {}) as Partial<Record<keyof InterfaceSetting, unknown>>;
   if (typeof name !== 'string' || typeof backup !== 'boolean') {
     throw new WeftError('an interface is changed with {"name": NAME, "backup": true or false}', {
       code: 'BAD_ARGUMENT',
@@ -68,7 +68,7 @@ export const DAEMON_FACE: ControlFace<DaemonControlApi> & { readonly stream: obj
   serviceFolder: '/run/mptcpd',
   calls: {
     status: { method: 'GET', path: '/v1/status' },
-    setInterface: { method: 'POST', path: '/v1/interface', readArgument: readInterfaceChange },
+    setInterface: { method: 'POST', path: '/v1/interface', readArgument: readInterfaceSetting },
   },
   stream: { path: '/v1/events', kinds: EVENT_KINDS },
 };

@@ -1,12 +1,13 @@
 /** The daemon's control calls and its events, from another process. */
 import type { IncomingMessage } from 'node:http';
 import { WeftError } from '../../base/index.ts';
+import type { InterfaceChange } from '../../pathmanager/index.ts';
 import { callControl, openControlStream } from '../control-client.ts';
 import {
   DAEMON_FACE,
   type DaemonControlApi,
   type DaemonReport,
-  type InterfaceChange,
+  type InterfaceSetting,
   type StreamEvent,
 } from './control-api.ts';
 
@@ -57,9 +58,9 @@ export class DaemonControlClient implements DaemonControlApi {
     return (await callControl(DAEMON_FACE, DAEMON_FACE.calls.status)) as DaemonReport;
   }
 
-  async setInterface(change: InterfaceChange): Promise<null> {
-    await callControl(DAEMON_FACE, { ...DAEMON_FACE.calls.setInterface, argument: change });
-    return null;
+  async setInterface(setting: InterfaceSetting): Promise<InterfaceChange> {
+    const question = { ...DAEMON_FACE.calls.setInterface, argument: setting };
+    return (await callControl(DAEMON_FACE, question)) as InterfaceChange;
   }
 
   /** @param kinds none: all. What was lost on the way is always told. */

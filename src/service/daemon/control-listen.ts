@@ -27,14 +27,11 @@ function controlApi(daemon: ControlledDaemon, version: string): DaemonControlApi
         apiVersion: DAEMON_API_VERSION,
         version,
         pid: process.pid,
-        upForMs: Date.now() - status.startedAtMs,
+        upForMs: Math.max(0, Date.now() - status.startedAtMs),
         ...status,
       };
     },
-    async setInterface({ backup, name }) {
-      await daemon.setInterface(name, { backup });
-      return null;
-    },
+    setInterface: ({ backup, name }) => daemon.setInterface(name, { backup }),
   };
 }
 

@@ -206,9 +206,10 @@ export class DaemonService {
 
   async #release(): Promise<void> {
     try {
-      await this.#control?.close();
       await this.#daemon?.stop();
     } finally {
+      // After the daemon, so that those who follow its events see what it takes back.
+      await this.#control?.close();
       this.#journal?.close();
     }
   }
