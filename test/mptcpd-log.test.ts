@@ -109,6 +109,7 @@ describe('--log=syslog', () => {
     expect(lost).toMatch(/^<28>1 .* - - [1-9]\d* messages did not reach the system log/);
     await log.seen(/configuration: nothing changed/);
     expect(await daemon.stop()).toBe(0);
+    expect(log.texts.filter((text) => text.includes('did not reach'))).toHaveLength(1);
     expect(daemon.stderr.match(/does not take messages/g)).toHaveLength(1);
     expect(daemon.stderr).not.toMatch(/is ready/);
   });
