@@ -59,12 +59,14 @@ function kernelCommands(services: HostServices, resources: PluginResources): Ker
   function add(spec: EndpointSpec & { readonly address: string; readonly id: number }): number {
     const { address, id, flags = 0, linkIndex = 0 } = spec;
     const endpoint = { address, id, flags, linkIndex };
+    const former = resources.endpoint(id);
     resources.addEndpoint(endpoint);
     try {
       services.recordEndpoints();
       pathManager.addEndpoint(spec);
     } catch (error) {
       resources.removeEndpoint(id);
+      if (former !== undefined) resources.addEndpoint(former);
       const leftId = adopted(endpoint, error);
       services.recordEndpoints();
       if (leftId !== undefined) return leftId;
@@ -101,7 +103,7 @@ function kernelCommands(services: HostServices, resources: PluginResources): Ker
       }
     },
     async removeAddress(id) {
-      const known = resources.endpoints.find((endpoint) => endpoint.id === id);
+      const known = resources.endpoint(id);
       pathManager.deleteEndpoint({ id: checkedId(id) });
       if (known === undefined) return;
       resources.removeEndpoint(id);
@@ -189,7 +191,8 @@ function userspaceCommands(services: HostServices, resources: PluginResources): 
       return bound.port;
     },
     async removeAddress({ token, id }) {
-      pathManager.remove(token, checkedId(id));
+      // 0 is the address that the connection began with, which the peer never had announced.
+      pathManager.remove(token, id === 0 ? id : checkedId(id));
       const listener = resources.withdraw(token, id);
       if (listener !== undefined) listeners.close(listener);
     },

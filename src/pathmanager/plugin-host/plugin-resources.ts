@@ -20,6 +20,10 @@ export class PluginResources {
     return [...this.#endpoints.values()];
   }
 
+  endpoint(id: number): OwnedEndpoint | undefined {
+    return this.#endpoints.get(id);
+  }
+
   addEndpoint(endpoint: OwnedEndpoint): void {
     this.#endpoints.set(endpoint.id, endpoint);
   }
