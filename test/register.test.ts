@@ -308,6 +308,22 @@ it("errors are Node's own, word for word", async () => {
     expect(codes).toContain(code);
 });
 
+describe('threads that end while they begin to use the network', () => {
+  const TIMES = 60;
+
+  it('by terminate', async () => {
+    const ran = await run([...REGISTERED, join(programs, 'threads.mjs'), 'terminate', String(TIMES)]);
+    expect(ran).toEqual({ code: 0, out: 'done\n', err: '' });
+  });
+
+  it('with the process', async () => {
+    for (let i = 0; i < TIMES; i++) {
+      const ran = await run([...REGISTERED, join(programs, 'threads.mjs'), String(i), String(TIMES)]);
+      expect(ran).toEqual({ code: 5, out: '', err: '' });
+    }
+  });
+});
+
 it('what is not TCP is not touched', async () => {
   const ran = await run([...REGISTERED, join(programs, 'untouched.mjs'), join(folder, 'socket')], {
     MPTCPWRAP_DEBUG: '1',

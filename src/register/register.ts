@@ -8,11 +8,12 @@
  * References: docs/run.md.
  */
 import { writeSync } from 'node:fs';
-import { AF_INET } from '../base/index.ts';
+import { AF_INET, type Family } from '../base/index.ts';
 import { openStreamSocket, type StreamSocket } from '../mptcp/index.ts';
-import { closeFd, SystemError } from '../native/index.ts';
+import { bindAll, closeFd, SystemError } from '../native/index.ts';
 import { hookTcpHandles } from './hook.ts';
 import { tcpHandlePrototype } from './tcp-handle.ts';
+import { loadSafely } from './threads.ts';
 
 const STDERR = 2;
 
@@ -38,9 +39,14 @@ function register(): void {
     warn(`weft/register does not know the sockets of Node ${process.version} — use weft/mptcp instead`);
     return;
   }
+  const load = loadSafely(bindAll);
+  const open = (family: Family): StreamSocket => {
+    load();
+    return openStreamSocket(family);
+  };
   hookTcpHandles(
     prototype,
-    { open: openStreamSocket, close: closeFd },
+    { open, close: closeFd },
     {
       ...(process.env['MPTCPWRAP_DEBUG'] === '1' ? { opened: tellOpened } : {}),
       fellBack: warn,
