@@ -152,6 +152,15 @@ export class PathManager {
     this.#request(emitTokenCommand(Command.remove, token, { localId }), `withdraw address id ${localId}`);
   }
 
+  /** Userspace path manager: the local addresses that the connection knows by an id, with their flags and ports. */
+  addressesOf(token: number): Endpoint[] {
+    const payload = emitTokenCommand(Command.getAddress, token, {});
+    const messages = this.#connection.dump(this.#family.id, payload, `list addresses of connection ${token}`);
+    return messages
+      .map((message) => parseEndpoint(message.payload))
+      .filter((endpoint) => endpoint !== undefined);
+  }
+
   /** Userspace path manager: begins a subflow; its outcome comes as an event. */
   createSubflow(token: number, ends: SubflowEnds): void {
     this.#request(

@@ -165,7 +165,9 @@ export interface UserspaceCommands {
     readonly port?: number;
     readonly listen?: boolean;
   }): Promise<number>;
-  /** Withdraws it (RM_ADDR), which closes its subflows, and closes the listener. */
+  /** The local addresses that the connection knows by an id, announced or not. */
+  addresses(token: number): Promise<readonly KernelEndpoint[]>;
+  /** Withdraws it (RM_ADDR), which closes its subflows, and closes the listener. Id 0: the first subflow's address. */
   removeAddress(withdrawal: {
     readonly token: number;
     readonly address: string;

@@ -190,6 +190,9 @@ function userspaceCommands(services: HostServices, resources: PluginResources): 
       }
       return bound.port;
     },
+    async addresses(token) {
+      return pathManager.addressesOf(token);
+    },
     async removeAddress({ token, id }) {
       // 0 is the address that the connection began with, which the peer never had announced.
       pathManager.remove(token, id === 0 ? id : checkedId(id));

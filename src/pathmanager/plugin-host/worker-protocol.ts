@@ -48,7 +48,7 @@ export const COMMANDS = {
     'limits',
     'setFlags',
   ],
-  userspace: ['addAddress', 'removeAddress', 'addSubflow', 'setBackup', 'removeSubflow'],
+  userspace: ['addAddress', 'addresses', 'removeAddress', 'addSubflow', 'setBackup', 'removeSubflow'],
   ids: ['id', 'release'],
   listeners: ['listen', 'close'],
   network: ['interfaces', 'connections', 'owner'],

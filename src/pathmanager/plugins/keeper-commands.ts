@@ -1,12 +1,7 @@
 /** What a SubflowKeeper wants to have done (plain data). KeeperDriver carries it out. */
 import type { PathAddress, SubflowCommand } from '../plugin-api.ts';
 
-/** Absent where the connection has no id for the address yet: then the id manager's. */
-interface KnownId {
-  readonly localId?: number;
-}
-
-export interface CreateCommand extends KnownId {
+export interface CreateCommand {
   readonly kind: 'create';
   readonly token: number;
   readonly local: { readonly address: string; readonly linkIndex: number };
@@ -27,14 +22,16 @@ export interface BackupCommand extends SubflowCommand {
 }
 
 /** This host has lost the address: the peer is told, and the subflows there are closed. */
-export interface LeaveCommand extends KnownId {
+export interface LeaveCommand {
   readonly kind: 'leave';
   readonly token: number;
   readonly address: string;
+  /** Those that the connection knows the address by; an announced port has one of its own. */
+  readonly localIds: readonly number[];
   readonly subflows: readonly { readonly local: PathAddress; readonly remote: PathAddress }[];
 }
 
-export interface AnnounceCommand extends KnownId {
+export interface AnnounceCommand {
   readonly kind: 'announce';
   readonly token: number;
   readonly address: string;

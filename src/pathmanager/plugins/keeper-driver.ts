@@ -6,7 +6,7 @@
  * followed change by change; between two rounds of commands everything else gets its turn.
  */
 import { errorText, formatSocketAddress } from '../../base/index.ts';
-import type { ConnectionEvent, PluginCallbacks, PluginContext } from '../plugin-api.ts';
+import type { ConnectionEvent, ConnectionView, PluginCallbacks, PluginContext } from '../plugin-api.ts';
 import type { AnnounceCommand, CreateCommand, KeeperCommand, LeaveCommand } from './keeper-commands.ts';
 import { localAddresses } from './local-addresses.ts';
 import type { RetryTimes } from './retry-pace.ts';
@@ -44,6 +44,10 @@ export class KeeperDriver {
   /** `again`: something changed while the addresses were being read. */
   #reading: 'no' | 'yes' | 'again' = 'no';
   #toldOfMode = false;
+  /** Connections that were there before; the host is asked what they consist of. BOUNDED: by the host's connections. */
+  readonly #adopted = new Set<number>();
+  /** Those of them whose address ids have not been asked for. */
+  readonly #elders = new Set<number>();
 
   constructor(context: PluginContext, options: KeeperDriverOptions) {
     this.#context = context;
@@ -80,7 +84,10 @@ export class KeeperDriver {
       ready: network,
       newConnection: (event) => then(() => this.#handleConnection(event)),
       connectionEstablished: (event) => then(() => keeper.handleEstablished(event.token)),
-      connectionClosed: ({ token }) => keeper.handleClosed(token),
+      connectionClosed: ({ token }) => {
+        this.#elders.delete(token);
+        keeper.handleClosed(token);
+      },
       newAddress: (event) => then(() => keeper.handlePeerAddress(event)),
       addressRemoved: ({ token, remoteId }) => then(() => keeper.handlePeerAddressRemoved(token, remoteId)),
       newSubflow: (event) => then(() => keeper.handleSubflow(event, performance.now())),
@@ -94,10 +101,44 @@ export class KeeperDriver {
   }
 
   #handleConnection(event: ConnectionEvent): void {
+    if (event.adopted) {
+      // They come in bursts, and are read together when all of them have been told.
+      if (this.#adopted.size === 0) setImmediate(() => void this.#adopt());
+      this.#adopted.add(event.token);
+      return;
+    }
+    this.#begin(event);
+  }
+
+  #begin(event: ConnectionEvent): void {
     this.#keeper.handleConnection(event, performance.now());
     const remark = this.#options.remarkOn?.(event, this.#locals);
     if (remark !== undefined) this.#context.log.warn(remark);
     if (this.#options.needsOwner?.(event) === true) void this.#findOwner(event.token);
+  }
+
+  /** Events tell of new subflows only; the host knows which stand. */
+  async #adopt(): Promise<void> {
+    const tokens = new Set(this.#adopted);
+    this.#adopted.clear();
+    const keeper = this.#keeper;
+    const nowMs = performance.now();
+    let views: readonly ConnectionView[];
+    try {
+      views = await this.#context.network.connections();
+    } catch (error) {
+      this.#context.log.error(`connections that were there before are left alone: ${errorText(error)}`);
+      return;
+    }
+    for (const view of views) {
+      if (!tokens.has(view.token)) continue;
+      this.#elders.add(view.token);
+      this.#begin({ ...view, adopted: true });
+      for (const address of view.remoteAddresses) keeper.handlePeerAddress(address);
+      for (const subflow of view.subflows) keeper.handleSubflow({ ...subflow, adopted: true }, nowMs);
+      if (view.established) keeper.handleEstablished(view.token);
+    }
+    this.#wake();
   }
 
   async #findOwner(token: number): Promise<void> {
@@ -197,13 +238,25 @@ export class KeeperDriver {
     }
   }
 
-  async #idOf(command: { readonly localId?: number }, address: string): Promise<number> {
-    return command.localId ?? (await this.#context.ids.id(address));
+  /** @param listening the address with a port of its own */
+  async #idOf(token: number, address: string, listening: boolean): Promise<number> {
+    const known = this.#keeper.ids(token)?.knownId(address, listening);
+    if (known !== undefined) return known;
+    if (this.#elders.delete(token)) await this.#learnIds(token);
+    const proposed = await this.#context.ids.id(address);
+    return this.#keeper.ids(token)?.takeId(address, listening, proposed) ?? proposed;
+  }
+
+  /** What the daemon before this one, or the kernel, named addresses by. */
+  async #learnIds(token: number): Promise<void> {
+    for (const { address, port, id } of await this.#context.userspace.addresses(token)) {
+      this.#keeper.ids(token)?.learnId(address, port, id);
+    }
   }
 
   async #create(command: CreateCommand): Promise<void> {
     const { token, local, remote, remoteId, backup } = command;
-    const localId = await this.#idOf(command, local.address);
+    const localId = await this.#idOf(token, local.address, false);
     const to = formatSocketAddress(remote.address, remote.port);
     this.#context.log.debug(`connection ${token}: subflow from ${local.address} to ${to}`);
     await this.#context.userspace.addSubflow({
@@ -219,21 +272,23 @@ export class KeeperDriver {
 
   async #announce(command: AnnounceCommand): Promise<void> {
     const { token, address, listen } = command;
-    const id = await this.#idOf(command, address);
-    // Its own address, which the connection began with, the peer knows.
+    const id = await this.#idOf(token, address, listen);
+    // The address that the connection began with the peer knows.
     if (id === 0) return;
     await this.#context.userspace.addAddress({ token, address, id, listen });
     this.#context.log.debug(`connection ${token}: announced ${address} (id ${id})`);
   }
 
   async #leave(command: LeaveCommand): Promise<void> {
-    const { token, address, subflows } = command;
+    const { token, address, localIds, subflows } = command;
     const { userspace, log } = this.#context;
     log.debug(`connection ${token}: ${address} is gone`);
-    try {
-      await userspace.removeAddress({ token, address, id: await this.#idOf(command, address) });
-    } catch (error) {
-      log.debug(`connection ${token}: ${errorText(error)}`);
+    for (const id of localIds) {
+      try {
+        await userspace.removeAddress({ token, address, id });
+      } catch (error) {
+        log.debug(`connection ${token}: ${errorText(error)}`);
+      }
     }
     // Those that the withdrawal did not close.
     const closed = subflows.map((ends) => userspace.removeSubflow({ token, ...ends }));

@@ -22,10 +22,11 @@ const PENDING_LIMIT_MS = 180_000;
 /** RFC 8684 section 3.6: administratively prohibited; Linux says so when its limit of subflows is reached. */
 const RESET_PROHIBITED = 3;
 const TRACKS_MAX = 256;
+const ID_MAX = 255;
 
 interface KeptSubflow extends LiveSubflow {
   readonly sinceMs: number;
-  /** What this end asked for; `undefined` when the subflow was not made here. */
+  /** What this end asked for; `undefined` when that is not known, because it was asked for before. */
   backup: boolean | undefined;
   closing: boolean;
 }
@@ -66,6 +67,8 @@ export class KeptConnection implements ConnectionState {
   readonly #subflows = new Map<string, KeptSubflow>();
   /** BOUNDED: TRACKS_MAX, and those that are not wanted any more go when their time has passed. */
   readonly #tracks = new Map<string, Track>();
+  /** What the connection knows local addresses by, each by another. BOUNDED: 255 ids. */
+  readonly #ids = new Map<string, number>();
   /** Announced here, by address. BOUNDED by the host's addresses. */
   readonly #announced = new Map<string, Track>();
 
@@ -108,6 +111,8 @@ export class KeptConnection implements ConnectionState {
     if (own) track.pending--;
     else track.begun++;
     const { local, remote, localId, remoteId, linkIndex } = event;
+    // A subflow at an announced port has the id of that announcement.
+    if (!this.#isTaken(localId)) this.#ids.set(idKey(local.address, false), localId);
     this.#subflows.set(key, {
       local,
       remote,
@@ -115,7 +120,7 @@ export class KeptConnection implements ConnectionState {
       remoteId,
       ...(linkIndex === undefined ? {} : { linkIndex }),
       sinceMs: nowMs,
-      backup: own ? track.pendingBackup : event.adopted && event.backup ? true : undefined,
+      backup: own ? track.pendingBackup : event.adopted ? undefined : false,
       closing: false,
     });
   }
@@ -182,12 +187,32 @@ export class KeptConnection implements ConnectionState {
     return track;
   }
 
-  /** The id that the connection knows a local address by; `undefined` when it does not know it yet. */
-  #localId(address: string): { localId?: number } {
-    for (const subflow of this.#subflows.values()) {
-      if (subflow.local.address === address) return { localId: subflow.localId };
-    }
-    return address === this.local.address ? { localId: 0 } : {};
+  #isTaken(id: number): boolean {
+    for (const known of this.#ids.values()) if (known === id) return true;
+    return false;
+  }
+
+  /**
+   * The id that the connection knows a local address by; `undefined` when it does not know it yet.
+   * @param listening the address with a port of its own, which for the kernel is another one
+   */
+  knownId(address: string, listening: boolean): number | undefined {
+    return address === this.local.address && !listening ? 0 : this.#ids.get(idKey(address, listening));
+  }
+
+  /** The connection is older than this process, and knows the address already. */
+  learnId(address: string, port: number, id: number): void {
+    this.#ids.set(port === 0 ? idKey(address, false) : `${address} port ${port}`, id);
+  }
+
+  /** The id to name a local address by from now on: the one that is proposed, unless it is another address's here. */
+  takeId(address: string, listening: boolean, proposed: number): number {
+    const known = this.knownId(address, listening);
+    if (known !== undefined) return known;
+    let id = proposed;
+    for (let other = ID_MAX; this.#isTaken(id) && other > 0; other--) id = other;
+    this.#ids.set(idKey(address, listening), id);
+    return id;
   }
 
   /**
@@ -218,11 +243,13 @@ export class KeptConnection implements ConnectionState {
       const staying = this.subflows.some((subflow) => !gone.has(subflow.local.address));
       if (!staying || (there.length === 0 && !this.#announced.has(address))) continue;
       this.#announced.delete(address);
+      const ids = [this.knownId(address, false), this.knownId(address, true)];
+      const localIds = ids.filter((id) => id !== undefined);
       commands.push({
         kind: 'leave',
         token: this.token,
         address,
-        ...this.#localId(address),
+        localIds,
         subflows: there,
       });
       for (const subflow of there) subflow.closing = true;
@@ -244,7 +271,7 @@ export class KeptConnection implements ConnectionState {
   #setBackups(plan: SubflowPlan, commands: KeeperCommand[]): void {
     for (const subflow of this.subflows) {
       const backup = plan.backups.get(subflow);
-      if (backup === undefined || backup === (subflow.backup ?? false)) continue;
+      if (backup === undefined || backup === subflow.backup) continue;
       subflow.backup = backup;
       const { local, remote } = subflow;
       commands.push({ kind: 'backup', token: this.token, local, remote, backup });
@@ -300,7 +327,6 @@ export class KeptConnection implements ConnectionState {
       kind: 'create',
       token: this.token,
       local: { address, linkIndex },
-      ...this.#localId(address),
       remote,
       remoteId,
       backup,
@@ -322,11 +348,13 @@ export class KeptConnection implements ConnectionState {
       }
       track.pending = 1;
       const listen = !this.serverSide;
-      commands.push({ kind: 'announce', token: this.token, address, ...this.#localId(address), listen });
+      commands.push({ kind: 'announce', token: this.token, address, listen });
     }
     return dueMs;
   }
 }
+
+const idKey = (address: string, listening: boolean) => (listening ? `${address} listening` : address);
 
 function newTrack(): Track {
   return { failures: 0, retryAtMs: 0, pending: 0, pendingUntilMs: 0, pendingBackup: false, begun: 0 };

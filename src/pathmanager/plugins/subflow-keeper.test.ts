@@ -126,7 +126,7 @@ class Model {
     const subflow: ModelSubflow = {
       local: { address: command.local.address, port: this.#port++ },
       remote,
-      localId: command.localId ?? command.local.linkIndex,
+      localId: this.keeper.ids(token)!.takeId(command.local.address, false, command.local.linkIndex),
       remoteId,
     };
     const fate = this.fate(command);
@@ -172,7 +172,6 @@ describe('fullmesh', () => {
       kind: 'create',
       token: 7,
       local: { address: '10.0.1.1', linkIndex: 2 },
-      localId: 0,
       remote: SECOND,
       remoteId: 3,
       backup: false,
@@ -288,7 +287,7 @@ describe('fullmesh', () => {
     expect(model.pairs).toEqual(['10.0.1.1>10.9.0.1', '10.0.2.1>10.9.0.1', '10.0.3.1>10.9.0.1']);
     model.network([local(1), local(3)]);
     expect(model.pairs).toEqual(['10.0.1.1>10.9.0.1', '10.0.3.1>10.9.0.1']);
-    expect(model.commands.at(-1)).toMatchObject({ kind: 'leave', address: '10.0.2.1', localId: 3 });
+    expect(model.commands.at(-1)).toMatchObject({ kind: 'leave', address: '10.0.2.1', localIds: [3] });
     // At once: an address that was away is a new chance.
     expect(model.network([local(1), local(2), local(3)]).pairs).toHaveLength(3);
   });
@@ -329,7 +328,7 @@ describe('ndiffports', () => {
   it('makes as many as are asked for between the first two addresses, and again', () => {
     const model = new Model(ndiffportsPlanner({ subflows: 3, server: false })).connect().announced(1, SECOND);
     expect(model.pairs).toEqual(['10.0.1.1>10.9.0.1', '10.0.1.1>10.9.0.1', '10.0.1.1>10.9.0.1']);
-    expect(model.commands.every((command) => command.kind === 'create' && command.localId === 0)).toBe(true);
+    expect(model.subflows.every((subflow) => subflow.localId === 0)).toBe(true);
     model.die(model.subflows[0]!);
     expect(model.subflows).toHaveLength(2);
     expect(model.pass(1000).subflows).toHaveLength(3);
@@ -353,7 +352,7 @@ describe('sspi', () => {
     ]);
     expect(model.network(model.locals).count('announce')).toBe(2);
     expect(model.network([local(1), local(3), local(4)]).commands.slice(2)).toEqual([
-      { kind: 'leave', token: 7, address: '10.0.2.1', subflows: [] },
+      { kind: 'leave', token: 7, address: '10.0.2.1', localIds: [], subflows: [] },
       { ...announcement, address: '10.0.4.1' },
     ]);
   });
@@ -397,6 +396,30 @@ describe('sspi', () => {
     expect(model.settle().count('announce')).toBe(1);
     expect(model.pass(1000).count('announce')).toBe(2);
   });
+});
+
+it('names each local address by an id of its own, and by the same one for as long as the connection lasts', () => {
+  const { keeper } = new Model(fullmesh);
+  keeper.handleConnection({ ...CONNECTION, adopted: true }, 0);
+  const ends = { local: { address: '10.0.2.1', port: 9 }, remote: SERVER };
+  const subflow = { token: 7, ...ends, localId: 1, remoteId: 0, backup: false, adopted: true };
+  keeper.handleSubflow(subflow, 0);
+  keeper.handleSubflowClosed({ ...subflow, error: 0 }, 0);
+  const ids = keeper.ids(7)!;
+  ids.learnId('10.0.9.1', 0, 9);
+  ids.learnId('10.0.9.1', 7777, 10);
+  expect(ids.takeId('10.0.1.1', false, 5)).toBe(0);
+  expect(ids.takeId('10.0.2.1', false, 5)).toBe(1);
+  expect(ids.takeId('10.0.3.1', false, 1)).toBe(255);
+  expect(ids.takeId('10.0.4.1', false, 10)).toBe(254);
+  expect(ids.takeId('10.0.5.1', false, 2)).toBe(2);
+  expect(ids.takeId('10.0.3.1', false, 9)).toBe(255);
+  expect(ids.takeId('10.0.9.1', false, 3)).toBe(9);
+  // With a port it is another address for the kernel.
+  expect(ids.takeId('10.0.5.1', true, 2)).toBe(253);
+  keeper.handleSubflow({ ...subflow, local: { address: '10.0.6.1', port: 3 }, localId: 253 }, 0);
+  expect(ids.takeId('10.0.6.1', false, 6)).toBe(6);
+  expect(keeper.ids(8)).toBeUndefined();
 });
 
 it('does not give the commands of thousands of connections at once', () => {

@@ -119,6 +119,11 @@ export class SubflowKeeper {
     return connection;
   }
 
+  /** Its address ids are asked for by those who carry out commands; `undefined`: it has ended. */
+  ids(token: number): Pick<KeptConnection, 'knownId' | 'learnId' | 'takeId'> | undefined {
+    return this.#connections.get(token);
+  }
+
   /** When `poll` has something to do if nothing is told before; Infinity for never. It may turn out to be too early. */
   get nextWakeMs(): number {
     return this.#changed.size > 0 ? -Infinity : this.#earliestMs;
