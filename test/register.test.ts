@@ -310,17 +310,18 @@ it("errors are Node's own, word for word", async () => {
 
 describe('threads that end while they begin to use the network', () => {
   const TIMES = 60;
+  const EVERY = 3;
+  // `--import` does not reach threads that are made of a text on Node 20; see docs/run.md.
+  const threads = (...words: string[]) =>
+    run(['--require', 'weft/register', join(programs, 'threads.mjs'), ...words, String(TIMES)]);
 
   it('by terminate', async () => {
-    const ran = await run([...REGISTERED, join(programs, 'threads.mjs'), 'terminate', String(TIMES)]);
-    expect(ran).toEqual({ code: 0, out: 'done\n', err: '' });
+    expect(await threads('terminate')).toEqual({ code: 0, out: 'done\n', err: '' });
   });
 
   it('with the process', async () => {
-    for (let i = 0; i < TIMES; i++) {
-      const ran = await run([...REGISTERED, join(programs, 'threads.mjs'), String(i), String(TIMES)]);
-      expect(ran).toEqual({ code: 5, out: '', err: '' });
-    }
+    for (let i = 0; i < TIMES; i += EVERY)
+      expect(await threads(String(i))).toEqual({ code: 5, out: '', err: '' });
   });
 });
 
