@@ -48,11 +48,13 @@ export interface ControlServerOptions<Api> {
   readonly folder: string;
   readonly netnsInode: number;
   readonly logger: Logger;
+  /** How long a client may take for its request, and be silent between two. Default 5000. */
+  readonly requestTimeoutMs?: number;
 }
 
 /** HTTP is loaded here: what starts before, starts sooner. */
 async function buildServer<Api>(
-  { api, face }: ControlServerOptions<Api>,
+  { api, face, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ControlServerOptions<Api>,
   feed: EventFeed | undefined,
 ): Promise<Server> {
   const [{ createServer }, { controlRequestListener }] = await Promise.all([
@@ -62,14 +64,14 @@ async function buildServer<Api>(
   const server = createServer(
     {
       maxHeaderSize: HEADER_MAX_BYTES,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: REQUEST_TIMEOUT_MS,
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: requestTimeoutMs,
+      keepAliveTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: requestTimeoutMs,
     },
     controlRequestListener(face, api, feed),
   );
-  server.setTimeout(REQUEST_TIMEOUT_MS);
+  server.setTimeout(requestTimeoutMs);
   server.maxConnections = CLIENTS_MAX;
   return server;
 }
