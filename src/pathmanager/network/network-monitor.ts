@@ -11,7 +11,13 @@
  * a message told is in the tables when they are read.
  */
 import { errorText, inPrefix, type Family, type Logger } from '../../base/index.ts';
-import { RouteNetlink, watchRoutes, type RouteEvent, type RouteSubject } from '../../netlink/index.ts';
+import {
+  RouteNetlink,
+  watchRoutes,
+  type NetlinkSocketOptions,
+  type RouteEvent,
+  type RouteSubject,
+} from '../../netlink/index.ts';
 import type { InterfaceEvent, LocalAddressEvent } from '../plugin-api.ts';
 import { lookUpDefaultRoute, probeOf } from './default-route.ts';
 import { NetworkModel, needRoutes, type NetworkChange } from './network-model.ts';
@@ -23,10 +29,10 @@ import {
   type NetworkSettings,
 } from './network-state.ts';
 
-export interface NetworkMonitorOptions extends NetworkSettings {
-  /** File of the network namespace; default is this thread's own. */
-  readonly netns?: string;
+export interface NetworkMonitorOptions extends NetworkSettings, NetlinkSocketOptions {
   readonly logger: Logger;
+  /** Between readings when nothing is heard. Default 5 s. */
+  readonly periodMs?: number;
 }
 
 /** Called one after another, synchronously. What they throw is an uncaught exception. */
@@ -54,7 +60,8 @@ const PERIOD_MS = 5000;
 const RETRY_MS = 200;
 
 export class NetworkMonitor {
-  readonly #netns: { readonly netns?: string };
+  readonly #socket: NetlinkSocketOptions;
+  readonly #periodMs: number;
   readonly #logger: Logger;
   readonly #netlink: RouteNetlink;
   readonly #model: NetworkModel;
@@ -74,12 +81,16 @@ export class NetworkMonitor {
 
   /** Needs no privilege. @throws WeftError when the kernel gives no netlink socket */
   constructor(options: NetworkMonitorOptions) {
-    const { logger, netns, notify, rules } = options;
-    this.#netns = netns === undefined ? {} : { netns };
+    const { logger, netns, notify, periodMs = PERIOD_MS, receiveBufferBytes, rules } = options;
+    this.#socket = {
+      ...(netns === undefined ? {} : { netns }),
+      ...(receiveBufferBytes === undefined ? {} : { receiveBufferBytes }),
+    };
+    this.#periodMs = periodMs;
     this.#logger = logger;
     this.#settings = { notify, rules };
     this.#model = new NetworkModel(this.#settings);
-    this.#netlink = RouteNetlink.open(this.#netns);
+    this.#netlink = RouteNetlink.open(netns === undefined ? {} : { netns });
   }
 
   get counters(): NetworkMonitorCounters {
@@ -130,7 +141,7 @@ export class NetworkMonitor {
     if (this.#watchesRoutes) subjects.push('route', 'rule');
     const old = this.#watch;
     this.#watch = watchRoutes((event) => this.#handleEvent(event), {
-      ...this.#netns,
+      ...this.#socket,
       subjects,
       onDrained: () => this.#readWhenStale(),
     });
@@ -185,7 +196,7 @@ export class NetworkMonitor {
     const endMs = performance.now();
     this.#restUntilMs = endMs + (endMs - beginMs);
     // A handler may have called for a reading of its own, or closed.
-    if (this.#handlers !== undefined) this.#readIn(PERIOD_MS);
+    if (this.#handlers !== undefined) this.#readIn(this.#periodMs);
   }
 
   #takeReading(): NetworkChange[] {
