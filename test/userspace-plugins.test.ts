@@ -187,17 +187,21 @@ describe('fullmesh', () => {
     }
   });
 
-  it('says once what to do when the kernel keeps connections for itself', async () => {
+  it('says once what to do when the kernel keeps connections for itself, and leaves them alone', async () => {
     paths.writeSysctl('a', 'kernel');
     try {
       await paths.start('fullmesh', QUICKLY);
-      const first = await paths.connect(SERVER);
-      const second = await paths.connect(SERVER);
-      const warnings = () => paths.log.filter((line) => line.startsWith('warn'));
-      await expect.poll(() => warnings().length, SOON).toBeGreaterThan(0);
-      for (const connection of [first, second]) await paths.exchange(connection);
-      expect(warnings()).toHaveLength(1);
-      expect(warnings()[0]).toContain('sysctl -w net.mptcp.path_manager=userspace');
+      const warnings = paths.log.filter((line) => line.startsWith('warn'));
+      expect(warnings).toHaveLength(1);
+      expect(warnings[0]).toMatch(
+        /^warn plugin "fullmesh" makes no subflows: .* sysctl -w net\.mptcp\.path_manager=userspace$/,
+      );
+      const left = () => paths.log.filter((line) => line.includes('are left to it: '));
+      const both = [await paths.connect(SERVER), await paths.connect(SERVER)];
+      await expect.poll(() => left().length, SOON).toBeGreaterThan(0);
+      for (const connection of both) await paths.exchange(connection);
+      expect(left()).toHaveLength(1);
+      expect(left()[0]).toContain('userspace PM not selected');
     } finally {
       paths.writeSysctl('a', 'userspace');
     }
@@ -243,8 +247,8 @@ describe('sspi', () => {
           .map((one) => one.localAddress)
           .sort();
       await expect.poll(locals, SOON).toContain('10.9.2.1');
-      const announced = paths.log.flatMap((line) => / announced (\S+)/.exec(line)?.[1] ?? []);
-      expect(announced).toEqual(['10.9.2.1', 'fd09:2::1']);
+      const announced = paths.log.flatMap((line) => / announced (\S+):\d+ /.exec(line)?.[1] ?? []);
+      expect(announced).toEqual(['10.9.2.1', '[fd09:2::1]']);
 
       manager.createSubflow(connection.token, {
         local: { address: '10.9.2.1', id: 77 },
@@ -254,6 +258,12 @@ describe('sspi', () => {
       await expect.poll(() => told().length, SOON).toBeGreaterThan(0);
       await expect.poll(locals, SOON).toEqual(['10.9.1.1', '10.9.2.1']);
       await paths.exchange(connection);
+
+      // A second connection's announcement names the same listener.
+      await paths.connect('10.9.1.2');
+      const places = () => paths.log.flatMap((line) => / announced (10\.9\.2\.1:\d+) /.exec(line)?.[1] ?? []);
+      await expect.poll(() => places().length, SOON).toBe(2);
+      expect(new Set(places()).size).toBe(1);
     } finally {
       manager.close();
       paths.hosts.ipB('mptcp', 'limits', 'set', 'add_addr_accepted', '0');

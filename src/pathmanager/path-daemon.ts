@@ -27,6 +27,7 @@ import { AddrAdv } from './plugins/addr-adv.ts';
 import { ADDR_ADV } from './shipped-plugins.ts';
 import { SocketOwners } from './socket-owners.ts';
 import { StartError } from './start-error.ts';
+import { adviseOnUserspace } from './userspace-advice.ts';
 
 interface Running {
   readonly pathManager: PathManager;
@@ -81,6 +82,7 @@ export class PathDaemon {
       await this.#beginPlugins(running.host);
       running.host.dispatcher.tellAll('ready', undefined);
       this.#beginAddrAdv(running);
+      adviseOnUserspace(running.host.dispatcher.defaultTarget?.name, this.#logger, this.#socketOptions);
       running.follower.start();
       this.#startedAtMs = Date.now();
       this.#releaseHeld();

@@ -30,3 +30,6 @@ export const SHIPPED_PLUGINS: ReadonlyMap<string, ShippedPlugin> = new Map([
 
 /** What is loaded when nothing else is asked for, as with mptcpd. */
 export const DEFAULT_SHIPPED_PLUGINS: readonly string[] = [ADDR_ADV, 'sspi'];
+
+/** Those that serve only connections that the kernel leaves to userspace. */
+export const USERSPACE_PLUGINS: ReadonlySet<string> = new Set(['sspi', 'fullmesh', 'ndiffports', 'policy']);

@@ -82,11 +82,22 @@ export class PluginHost {
       interfaces: options.interfaces,
       owner: options.owner,
       adopt: options.adopt,
-      recordEndpoints: () => options.onEndpoints(this.#plugins.flatMap((item) => item.resources.endpoints)),
+      recordEndpoints: () => this.#record(),
+      recordGone: () => {
+        try {
+          this.#record();
+        } catch (error) {
+          this.#logger.warn({ error }, `record the endpoints of plugins: ${errorText(error)}`);
+        }
+      },
       endpointChanged: (action, { address, id, flags }) =>
         options.onNews({ kind: 'endpoint', action, address, id, flags }),
     };
     this.dispatcher = new Dispatcher(options.preferred, (token) => this.#releaseConnection(token));
+  }
+
+  #record(): void {
+    this.#options.onEndpoints(this.#plugins.flatMap((item) => item.resources.endpoints));
   }
 
   /**
@@ -237,7 +248,8 @@ export class PluginHost {
     this.#settings = settings;
     for (const item of this.#plugins) {
       const { name } = item.runner.plugin;
-      if (former.has(name) || settings.has(name)) await this.#replace(item);
+      // The rules of policy are in a file of their own, which may be a new one.
+      if (former.has(name) || settings.has(name) || name === 'policy') await this.#replace(item);
     }
   }
 
@@ -307,7 +319,7 @@ export class PluginHost {
       }
       resources.removeEndpoint(id);
     }
-    this.#services.recordEndpoints();
+    this.#services.recordGone();
   }
 
   status(): PluginStatus[] {

@@ -48,6 +48,8 @@ export class KeeperDriver {
   readonly #adopted = new Set<number>();
   /** Those of them whose address ids have not been asked for. */
   readonly #elders = new Set<number>();
+  /** Where announced addresses listen. BOUNDED: by the host's addresses. */
+  readonly #ports = new Map<string, number>();
 
   constructor(context: PluginContext, options: KeeperDriverOptions) {
     this.#context = context;
@@ -162,12 +164,19 @@ export class KeeperDriver {
       try {
         this.#locals = localAddresses(await this.#context.network.interfaces());
         this.#keeper.handleNetwork(this.#locals);
+        this.#forgetPorts();
       } catch (error) {
         this.#context.log.error(`read the host's addresses: ${errorText(error)}`);
       }
     } while ((this.#reading as string) === 'again');
     this.#reading = 'no';
     this.#wake();
+  }
+
+  #forgetPorts(): void {
+    for (const address of this.#ports.keys()) {
+      if (!this.#locals.some((local) => local.address === address)) this.#ports.delete(address);
+    }
   }
 
   #wake(): void {
@@ -215,9 +224,7 @@ export class KeeperDriver {
     this.#keeper.handleClosed(token);
     if (this.#toldOfMode) return;
     this.#toldOfMode = true;
-    this.#context.log.warn(
-      `connections are under the kernel's own path manager and are left to it: ${text} — new ones are not after: sysctl -w net.mptcp.path_manager=userspace (before Linux 6.16: net.mptcp.pm_type=1)`,
-    );
+    this.#context.log.info(`connections that the kernel's own path manager has are left to it: ${text}`);
   }
 
   async #carryOut(command: KeeperCommand): Promise<void> {
@@ -275,8 +282,28 @@ export class KeeperDriver {
     const id = await this.#idOf(token, address, listen);
     // The address that the connection began with the peer knows.
     if (id === 0) return;
-    await this.#context.userspace.addAddress({ token, address, id, listen });
-    this.#context.log.debug(`connection ${token}: announced ${address} (id ${id})`);
+    const port = listen
+      ? await this.#announceListening(token, address, id)
+      : await this.#context.userspace.addAddress({ token, address, id, listen });
+    const where = port === 0 ? address : formatSocketAddress(address, port);
+    this.#context.log.debug(`connection ${token}: announced ${where} (id ${id})`);
+  }
+
+  /** All connections share one listener of an address, which is open as long as any of them has announced it. */
+  async #announceListening(token: number, address: string, id: number): Promise<number> {
+    const { userspace } = this.#context;
+    const known = this.#ports.get(address);
+    if (known !== undefined) {
+      try {
+        return await userspace.addAddress({ token, address, id, port: known });
+      } catch (error) {
+        // While it was closed, somebody else may have taken the port.
+        if (!errorText(error).includes('EADDRINUSE')) throw error;
+      }
+    }
+    const port = await userspace.addAddress({ token, address, id });
+    this.#ports.set(address, port);
+    return port;
   }
 
   async #leave(command: LeaveCommand): Promise<void> {
