@@ -144,8 +144,9 @@ it('follows a reload: flags, the default plugin, and plugins that have settings 
   const heard: string[] = [];
   const make = (name: string): Plugin => ({
     name,
-    init(context) {
+    async init(context) {
       const { colour } = context.settings;
+      if (name === 'one') await context.kernel.addAddress({ address: '10.77.1.60', flags: 1 });
       if (colour === 'wrong') throw new Error('no such colour');
       context.register({
         newConnection: ({ adopted }) => void heard.push(`${name} ${colour} ${adopted}`),
@@ -173,16 +174,22 @@ it('follows a reload: flags, the default plugin, and plugins that have settings 
   heard.length = 0;
 
   await reload({ pathManager: 'one', pluginSettings: colours('blue'), addressFlags: 6 });
-  expect(manager.endpoints()).toMatchObject([{ flags: 6 }]);
+  // The plugin's own is kept for its new self.
+  const endpoints = [
+    { address: '10.77.1.60', id: manager.endpoints()[0]!.id },
+    { address: '10.77.1.1', flags: 6 },
+  ];
+  expect(manager.endpoints()).toMatchObject(endpoints);
   // Told anew of what there is; the other plugin stays.
   expect(heard.splice(1, 2).sort()).toEqual(['one blue e1', 'one blue e2']);
   expect(heard).toEqual(['one exit', 'one blue true', 'one blue true']);
   heard.length = 0;
 
   // The old one stays where the new one does not begin.
-  await reload({ pathManager: 'one', pluginSettings: colours('wrong') });
+  await reload({ pathManager: 'one', pluginSettings: colours('wrong'), addressFlags: 6 });
   expect(lines).toContain('error plugin "one": init: no such colour');
   expect(heard).toEqual([]);
+  expect(manager.endpoints()).toMatchObject(endpoints);
   await connect();
   await expect.poll(() => heard, SOON).toEqual(['one blue false', 'one blue false']);
 

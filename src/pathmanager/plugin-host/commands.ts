@@ -50,7 +50,7 @@ function kernelCommands(services: HostServices, resources: PluginResources): Ker
   /** What an earlier process of this daemon left is taken over. */
   function adopted(endpoint: OwnedEndpoint, error: unknown): number | undefined {
     if (!(error instanceof NetlinkError) || error.errno !== EEXIST) return undefined;
-    const left = services.adopt(endpoint);
+    const left = services.adopt(endpoint, resources);
     if (left !== undefined) resources.addEndpoint(left);
     return left?.id;
   }
@@ -68,7 +68,7 @@ function kernelCommands(services: HostServices, resources: PluginResources): Ker
       resources.removeEndpoint(id);
       if (former !== undefined) resources.addEndpoint(former);
       const leftId = adopted(endpoint, error);
-      services.recordEndpoints();
+      services.recordGone();
       if (leftId !== undefined) return leftId;
       throw error;
     }
@@ -107,7 +107,7 @@ function kernelCommands(services: HostServices, resources: PluginResources): Ker
       pathManager.deleteEndpoint({ id: checkedId(id) });
       if (known === undefined) return;
       resources.removeEndpoint(id);
-      services.recordEndpoints();
+      services.recordGone();
       services.endpointChanged('removed', known);
     },
     async address(id) {
@@ -124,7 +124,7 @@ function kernelCommands(services: HostServices, resources: PluginResources): Ker
       pathManager.flushEndpoints();
       const gone = resources.endpoints;
       resources.forgetEndpoints();
-      services.recordEndpoints();
+      services.recordGone();
       for (const endpoint of gone) services.endpointChanged('removed', endpoint);
     },
     async setLimits(limits) {

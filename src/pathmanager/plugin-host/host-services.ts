@@ -7,6 +7,7 @@ import type { ConnectionView, PluginInterface } from '../plugin-api.ts';
 import type { SocketOwner } from '../socket-owners.ts';
 import type { IdRegistry } from './id-registry.ts';
 import type { ListenerRegistry } from './listener-registry.ts';
+import type { PluginResources } from './plugin-resources.ts';
 
 export interface HostServices {
   readonly pathManager: PathManager;
@@ -14,10 +15,15 @@ export interface HostServices {
   readonly listeners: ListenerRegistry;
   interfaces(): readonly PluginInterface[];
   owner(token: number): SocketOwner | undefined;
-  /** Before an endpoint is made or after one is gone: the record of what plugins own is written anew. */
+  /** Before an endpoint is made: the record of what plugins own is written anew. @throws when that fails */
   recordEndpoints(): void;
-  /** Takes over an endpoint that an earlier process left. @returns it; `undefined`: it is somebody else's */
-  adopt(endpoint: OwnedEndpoint): OwnedEndpoint | undefined;
+  /** After one is gone. That the record tells of more than there is does no harm, so that a failure is only logged. */
+  recordGone(): void;
+  /**
+   * Takes over an endpoint that an earlier process left, or the plugin that `by` is about to replace.
+   * @returns it; `undefined`: it is somebody else's
+   */
+  adopt(endpoint: OwnedEndpoint, by: PluginResources): OwnedEndpoint | undefined;
   /** For those who watch the daemon. */
   endpointChanged(action: 'added' | 'removed', endpoint: OwnedEndpoint): void;
 }

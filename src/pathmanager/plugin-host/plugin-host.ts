@@ -54,6 +54,13 @@ interface Loaded {
   readonly resources: PluginResources;
 }
 
+/** A plugin that begins while its former self still runs, and which endpoints it has from it. */
+interface Successor {
+  readonly old: Loaded;
+  readonly fresh: Loaded;
+  readonly inherited: OwnedEndpoint[];
+}
+
 /** A runner is made with handlers that need it. */
 interface Holder {
   runner?: PluginRunner;
@@ -66,6 +73,8 @@ export class PluginHost {
   readonly #services: HostServices;
   /** In the order of their priority. BOUNDED by what was loaded at the start. */
   #plugins: readonly Loaded[] = [];
+  /** While a plugin begins anew. */
+  #successor: Successor | undefined;
   #settings: ReadonlyMap<string, Readonly<Record<string, string>>>;
   readonly dispatcher: Dispatcher<DispatchTarget>;
 
@@ -81,7 +90,7 @@ export class PluginHost {
       listeners: this.#listeners,
       interfaces: options.interfaces,
       owner: options.owner,
-      adopt: options.adopt,
+      adopt: (endpoint, by) => this.#adopt(endpoint, by),
       recordEndpoints: () => this.#record(),
       recordGone: () => {
         try {
@@ -97,7 +106,17 @@ export class PluginHost {
   }
 
   #record(): void {
-    this.#options.onEndpoints(this.#plugins.flatMap((item) => item.resources.endpoints));
+    const plugins = this.#successor === undefined ? this.#plugins : [...this.#plugins, this.#successor.fresh];
+    this.#options.onEndpoints(plugins.flatMap((item) => item.resources.endpoints));
+  }
+
+  #adopt(endpoint: OwnedEndpoint, by: PluginResources): OwnedEndpoint | undefined {
+    const former = this.#successor?.fresh.resources === by ? this.#successor.old.resources : undefined;
+    const inherited = former?.endpointLike(endpoint);
+    if (inherited === undefined) return this.#options.adopt(endpoint);
+    former?.removeEndpoint(inherited.id);
+    this.#successor?.inherited.push(inherited);
+    return inherited;
   }
 
   /**
@@ -193,6 +212,7 @@ export class PluginHost {
       onEnded: () => {
         for (const target of holder.runner?.targets ?? []) this.dispatcher.remove(target);
         this.#collectTargets();
+        this.#giveBack(resources);
         this.#release(resources, true);
       },
     };
@@ -256,7 +276,11 @@ export class PluginHost {
   async #replace(old: Loaded): Promise<void> {
     const fresh = await this.#loadOne(old.source);
     if (fresh === undefined) return;
+    const successor: Successor = { old, fresh, inherited: [] };
+    this.#successor = successor;
     await fresh.runner.init();
+    if (fresh.runner.state !== 'running') this.#giveBack(fresh.resources);
+    this.#successor = undefined;
     if (fresh.runner.state !== 'running') {
       this.#release(fresh.resources, true);
       await fresh.runner.stop();
@@ -276,6 +300,16 @@ export class PluginHost {
     for (const [target, token] of moved) {
       const missed = { token, unknown: true, closed: false, subflowEnds: [] };
       retell(target, missed, connections.get(token));
+    }
+  }
+
+  /** A plugin did not begin anew: what it had from its former self is that one's again. */
+  #giveBack(resources: PluginResources): void {
+    const { fresh, inherited, old } = this.#successor ?? {};
+    if (fresh?.resources !== resources) return;
+    for (const endpoint of inherited?.splice(0) ?? []) {
+      resources.removeEndpoint(endpoint.id);
+      old?.resources.addEndpoint(endpoint);
     }
   }
 

@@ -24,6 +24,13 @@ export class PluginResources {
     return this.#endpoints.get(id);
   }
 
+  /** The same address, link and flags. */
+  endpointLike({ address, flags, linkIndex }: OwnedEndpoint): OwnedEndpoint | undefined {
+    return this.endpoints.find(
+      (known) => known.address === address && known.flags === flags && known.linkIndex === linkIndex,
+    );
+  }
+
   addEndpoint(endpoint: OwnedEndpoint): void {
     this.#endpoints.set(endpoint.id, endpoint);
   }
