@@ -9,6 +9,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { silentLogger } from '../src/base/index.ts';
 import { connectFd } from '../src/mptcp/connect.ts';
 import { createServer, MptcpSocket, PathManager, writeSysctl, type MptcpServer } from '../src/mptcp/index.ts';
 import { addNamespace, deleteNamespace, inNamespace, namespacePath } from '../src/native/index.ts';
@@ -18,7 +19,7 @@ import {
   type DaemonEvent,
   type Ownership,
   type OwnershipJournal,
-  type PathDaemon,
+  PathDaemon,
   type PathDaemonOptions,
   type Plugin,
 } from '../src/pathmanager/index.ts';
@@ -244,6 +245,49 @@ it('without addr_adv removes what a killed one left', async () => {
   await start({ loadPlugins: ['sspi'], journal: withRecord(record) });
   expect(manager.endpoints()).toEqual([]);
   expect(record.current.endpoints).toEqual([]);
+});
+
+it('may be stopped while it starts, and reloaded while it is reloaded', async () => {
+  const begun: string[] = [];
+  const waiting = (name: string): Plugin => ({
+    name,
+    async init(context) {
+      begun.push(name);
+      context.register({});
+      await new Promise((resolve) => {
+        setTimeout(resolve, 50);
+      });
+    },
+  });
+  const options = {
+    logger: silentLogger,
+    netns,
+    addressFlags: 2,
+    notify: { existing: true, skipLinkLocal: true, skipLoopback: true, checkRoute: false },
+    rules: [],
+    journal: { load: () => OWNS_NOTHING, save: () => {} },
+    keepEndpoints: false,
+    loadPlugins: ['addr_adv'],
+    plugins: [waiting('one'), waiting('two')],
+    pluginSettings: new Map([['one', {}]]),
+  };
+  const stopped = new PathDaemon(options);
+  const starting = stopped.start();
+  await expect.poll(() => begun, SOON).toEqual(['one']);
+  await stopped.stop();
+  await starting;
+  expect(begun).toEqual(['one']);
+  expect(stopped.status()).toMatchObject({ plugins: [], listening: false });
+  expect(manager.endpoints()).toEqual([]);
+
+  const daemon = new PathDaemon(options);
+  daemons.push(daemon);
+  await daemon.start();
+  const reloads = [daemon.reload(options), daemon.reload(options)];
+  await daemon.stop();
+  await Promise.all(reloads);
+  expect(begun).toEqual(['one', 'one', 'two', 'one', 'one']);
+  expect(manager.endpoints()).toEqual([]);
 });
 
 it('stays without CAP_NET_ADMIN, and says what that means', async () => {

@@ -150,7 +150,7 @@ describe('a plugin of the folder', () => {
         }
       } };`,
     );
-    await start();
+    await start({ loadPlugins: ['refused'] });
     expect(lines).toEqual([
       'info EINVAL | address not found | delete endpoint 77: address not found (EINVAL)',
       'info EINVAL | invalid token | withdraw address id 3: invalid token (EINVAL)',
@@ -168,7 +168,7 @@ describe('a plugin of the folder', () => {
     write('b.mjs', plugin('second', 0));
     write('c.mjs', plugin('first', -20));
     write('d.mjs', plugin('third', 0));
-    const daemon = await start();
+    const daemon = await start({ loadPlugins: ['a', 'b', 'c', 'd'] });
     await daemon.stop();
     expect(lines).toEqual([
       'info init first',

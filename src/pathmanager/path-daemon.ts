@@ -60,6 +60,8 @@ export class PathDaemon {
   /** The network's news while plugins begin. BOUNDED: the time that they have for it. */
   #held: (() => void)[] | undefined = [];
   #startedAtMs = 0;
+  /** The reload under way: one after another. */
+  #reloading: Promise<void> = Promise.resolve();
 
   constructor(options: PathDaemonOptions) {
     this.#options = options;
@@ -80,6 +82,8 @@ export class PathDaemon {
       this.#held = [];
       running.monitor.start(this.#networkHandlers());
       await this.#beginPlugins(running.host);
+      // Stopped meanwhile, and all is given back.
+      if (this.#running !== running) return;
       running.host.dispatcher.tellAll('ready', undefined);
       this.#beginAddrAdv(running);
       adviseOnUserspace(running.host.dispatcher.defaultTarget?.name, this.#logger, this.#socketOptions);
@@ -88,6 +92,7 @@ export class PathDaemon {
       this.#releaseHeld();
     } catch (error) {
       if (running === undefined) pathManager.close();
+      else if (this.#running !== running) return;
       else await this.#end(running, false);
       throw error;
     }
@@ -295,7 +300,13 @@ export class PathDaemon {
    * Takes what can be changed without a restart: the default plugin (for new connections), flags of endpoints,
    * notification, rules, and the settings of plugins, which begin anew with them. The rest stays as it was.
    */
-  async reload(options: PathDaemonOptions): Promise<void> {
+  reload(options: PathDaemonOptions): Promise<void> {
+    const reloading = this.#reloading.then(() => this.#reload(options));
+    this.#reloading = reloading.catch(() => {});
+    return reloading;
+  }
+
+  async #reload(options: PathDaemonOptions): Promise<void> {
     const { addressFlags, keepEndpoints, notify, pathManager, pluginSettings, rules } = options;
     const { pathManager: _former, ...rest } = this.#options;
     this.#options = {
@@ -343,8 +354,9 @@ export class PathDaemon {
     };
   }
 
-  /** Ends the plugins and gives back what it made. May be called again. */
+  /** Ends the plugins and gives back what it made. May be called again, and while it starts. */
   async stop(): Promise<void> {
+    await this.#reloading;
     const running = this.#running;
     if (running !== undefined) await this.#end(running, this.#options.keepEndpoints);
   }

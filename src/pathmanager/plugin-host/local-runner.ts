@@ -131,9 +131,9 @@ export class LocalRunner implements PluginRunner {
     try {
       const late = await withinBudget(Promise.resolve(this.#plugin.init(this.#context())), budgetMs);
       if (late !== undefined) throw new Error(`did not end within ${budgetText(budgetMs)}`);
-      this.#state = 'running';
+      if (this.#state === 'loading') this.#state = 'running';
     } catch (error) {
-      this.#fail(errorText(error));
+      if (this.#state === 'loading') this.#fail(errorText(error));
     }
   }
 
@@ -146,7 +146,7 @@ export class LocalRunner implements PluginRunner {
   }
 
   async stop(): Promise<void> {
-    if (this.#state !== 'running') return;
+    if (this.#state !== 'running' && this.#state !== 'loading') return;
     this.#state = 'ended';
     this.#targets = [];
     const { budgetMs } = this.#options;

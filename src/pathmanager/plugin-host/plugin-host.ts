@@ -76,6 +76,7 @@ export class PluginHost {
   /** While a plugin begins anew. */
   #successor: Successor | undefined;
   #settings: ReadonlyMap<string, Readonly<Record<string, string>>>;
+  #stopped = false;
   readonly dispatcher: Dispatcher<DispatchTarget>;
 
   constructor(options: PluginHostOptions) {
@@ -244,12 +245,14 @@ export class PluginHost {
   /** Lets each plugin begin, in order. One that fails or hangs is reported; the next begins all the same. */
   async init(): Promise<void> {
     for (const { runner } of this.#plugins) {
+      if (this.#stopped) return;
       await runner.init();
       const { name } = runner.plugin;
       if (runner.state === 'running' && runner.targets.length === 0) {
         this.#logger.warn({ plugin: name }, `plugin "${name}" registered no callbacks`);
       }
     }
+    if (this.#stopped) return;
     this.#collectTargets();
     const { preferred } = this.#options;
     if (preferred !== undefined && this.dispatcher.defaultTarget?.name !== preferred) {
@@ -372,6 +375,7 @@ export class PluginHost {
 
   /** Ends the plugins in reverse order. `keepEndpoints`: what they added to the kernel stays. */
   async stop(keepEndpoints: boolean): Promise<void> {
+    this.#stopped = true;
     for (const { runner, resources } of this.#plugins.toReversed()) {
       await runner.stop();
       this.#release(resources, !keepEndpoints);

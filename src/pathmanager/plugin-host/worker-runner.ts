@@ -163,7 +163,7 @@ export class WorkerRunner implements PluginRunner {
     this.#send({ kind: 'init', addressFlags, settings: settingsOf(this.#plugin.name) });
     try {
       await this.#answered('init');
-      this.#state = 'running';
+      if (this.#state === 'loading') this.#state = 'running';
     } catch (error) {
       if (this.#state !== 'loading') return;
       this.#state = 'failed';
@@ -175,6 +175,7 @@ export class WorkerRunner implements PluginRunner {
   }
 
   async stop(): Promise<void> {
+    if (this.#state === 'loading') this.#state = 'ended';
     if (this.#state === 'running') {
       this.#state = 'ended';
       this.#flush();
