@@ -291,6 +291,18 @@ it('a systemd that does not know SocketProtocol=mptcp is not given it', () => {
   expect(ran.err).toMatch(/systemd 252 does not know SocketProtocol=mptcp — systemd 257 does/);
 });
 
+it('a Node program that may be unable to read what it is to load', () => {
+  put(`${UNITS}/app.service`, '[Service]\nExecStart=node /srv/app.js\n');
+  mkdirSync(at('usr/bin'), { recursive: true });
+  symlinkSync(process.execPath, at('usr/bin/node'));
+  const ran = weft(['enable', 'app']);
+  expect(ran.code).toBe(0);
+  const loads = /--require (.*)/.exec(variables('app.service')['NODE_OPTIONS'] ?? '')?.[1] ?? '';
+  // Where the tests stand decides.
+  if (/^\/(home|root|tmp)\//.test(loads)) expect(ran.err).toMatch(/"node" does not start if it may not read/);
+  else expect(ran.err).toBe('');
+});
+
 it('a static program is refused, or sent to the proxy', () => {
   put(`${UNITS}/static.service`, '[Service]\nExecStart=/sbin/ldconfig -p\n');
   mkdirSync(at('sbin'));

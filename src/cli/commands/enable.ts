@@ -11,7 +11,7 @@ interface EnableOptions {
 }
 
 export const rootOption = (): Option =>
-  new Option('--root <dir>', 'another machine’s files, below this folder').env('WEFT_ROOT');
+  new Option('--root <dir>', 'files of another machine, below this folder').env('WEFT_ROOT');
 
 /** Carries out a change of a unit and tells it. */
 export function tellUnitChange(how: 'enabled' | 'disabled', change: () => UnitChange): void {
@@ -46,7 +46,7 @@ export function enableCommand(): Command {
     .description('Gives a service or a socket of systemd MPTCP, from its next start on.')
     .argument('<unit>', 'its name, or the path of its file')
     .addOption(
-      new Option('--via <way>', 'what reaches its sockets, or the proxy’s address in its environment')
+      new Option('--via <way>', 'what reaches its sockets, or the address of the proxy')
         .choices(['preload', 'proxy'])
         .default('preload'),
     )

@@ -26,13 +26,19 @@ export type Found =
   /** 127 and 126 in shells. */
   | { readonly problem: 'not found' | 'not executable' };
 
-function isProgram(path: string): boolean | 'not executable' {
+type Outcome = 'program' | 'not executable' | 'not there' | 'closed';
+
+function look(path: string): Outcome {
   try {
     if (!statSync(path).isFile()) return 'not executable';
-    accessSync(path, constants.X_OK);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EACCES' ? 'not executable' : false;
+    return (error as NodeJS.ErrnoException).code === 'EACCES' ? 'closed' : 'not there';
+  }
+  try {
+    accessSync(path, constants.X_OK);
+    return 'program';
+  } catch {
+    return 'not executable';
   }
 }
 
@@ -45,9 +51,11 @@ export function findProgram(name: string, searchPath: string = DEFAULT_PATH): Fo
     : searchPath.split(':').map((folder) => (folder === '' ? `./${name}` : join(folder, name)));
   let problem: 'not found' | 'not executable' = 'not found';
   for (const path of candidates) {
-    const outcome = isProgram(path);
-    if (outcome === true) return { path };
-    if (outcome === 'not executable') problem = outcome;
+    const outcome = look(path);
+    if (outcome === 'program') return { path };
+    // A folder of PATH that is closed to this user is as good as empty.
+    const closed = outcome === 'closed' && name.includes('/');
+    if (outcome === 'not executable' || closed) problem = 'not executable';
   }
   return { problem };
 }

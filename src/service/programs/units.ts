@@ -23,8 +23,8 @@ import { AF_INET, WeftError } from '../../base/index.ts';
 import { openStreamSocket } from '../../mptcp/index.ts';
 import { closeFd } from '../../native/index.ts';
 import { findRegister, findWrapLibrary } from './installed.ts';
-import { readProgram } from './program-file.ts';
-import { judgeProgram } from './program-kind.ts';
+import { findProgram, readProgram } from './program-file.ts';
+import { judgeProgram, Mechanism, type ProgramFacts } from './program-kind.ts';
 import type { Via } from './run-plan.ts';
 import {
   DROP_IN_NAME,
@@ -65,12 +65,26 @@ function requireMultipathKernel(name: string): void {
   throw new WeftError(`"${name}" would get no sockets at all: ${fallbackReason}`, { code: 'NO_MPTCP' });
 }
 
+/** Where systemd looks for a command without a slash. */
+const COMMAND_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+/** What ProtectHome= and PrivateTmp= hide, or the permissions of a home. */
+const PRIVATE_FOLDERS = /^\/(?:home|root|tmp)\//;
+
+/** What is known of the program of a service; `undefined` where nothing is. */
+function startedFacts(program: string, root: string): ProgramFacts | undefined {
+  const folders = COMMAND_FOLDERS.map((folder) => join(root, folder)).join(':');
+  const found = program.includes('/') ? { path: join(root, program) } : findProgram(program, folders);
+  return 'path' in found ? readProgram(found.path) : undefined;
+}
+
 function planService(unit: Unit, root: string, options: UnitOptions): DropIn {
   const { via, proxyUrl } = options;
   if (via === 'proxy') return proxyDropIn(unit.sources, proxyUrl ?? 'http://127.0.0.1:13128');
   const library = findWrapLibrary();
+  const registerPath = findRegister();
+  const warnings: string[] = [];
   const program = startedProgram(unit.sources);
-  const facts = program === undefined ? undefined : readProgram(join(root, program));
+  const facts = program === undefined ? undefined : startedFacts(program, root);
   if (facts?.elf !== undefined) {
     const verdict = judgeProgram(facts, library);
     if (verdict.mechanism === undefined) {
@@ -79,20 +93,15 @@ function planService(unit: Unit, root: string, options: UnitOptions): DropIn {
         hint: `${verdict.remedy === undefined ? '' : `${verdict.remedy}, or `}"weft enable --via proxy ${unit.name}" if it uses proxies`,
       });
     }
+    if (verdict.mechanism === Mechanism.register && PRIVATE_FOLDERS.test(registerPath ?? '')) {
+      warnings.push(
+        `"${program}" does not start if it may not read "${registerPath}": look at User=, ProtectHome= and PrivateTmp=`,
+      );
+    }
   }
   if (library !== undefined && root === '/') requireMultipathKernel(unit.name);
-  const registerPath = findRegister();
   const plan = serviceDropIn(unit.sources, { registerPath, libraryPath: library?.path });
-  const hidden = registerPath !== undefined && /^\/(?:home|root|tmp)\//.test(registerPath);
-  return hidden
-    ? {
-        ...plan,
-        warnings: [
-          ...plan.warnings,
-          `"${registerPath}" must be readable to the service if it is a Node program; ProtectHome=, PrivateTmp= and another user may hide it`,
-        ],
-      }
-    : plan;
+  return { text: plan.text, warnings: [...plan.warnings, ...warnings] };
 }
 
 function planSocket(unit: Unit, root: string): DropIn {
