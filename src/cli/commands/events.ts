@@ -109,9 +109,9 @@ function parseCount(value: string): number {
 
 const HELP = `
 Kinds: ${EVENT_KINDS.slice(0, 6).join(', ')},
-${EVENT_KINDS.slice(6).join(', ')}. "listening" is the first line: nothing is missed from there on.
-"lost" tells how many lines a reader that was too slow has missed, whatever
-kinds are asked for.
+${EVENT_KINDS.slice(6).join(', ')}. "listening" is the first line: nothing is missed
+from there on. "lost" tells how many lines a reader that was too slow has
+missed, whatever kinds are asked for. docs/events.md has the fields.
 
 Exit codes: 0 as many as --count says were printed, the reader left, or SIGINT,
 SIGTERM or SIGHUP; 1 the daemon does not run here, could not be asked, or ended.
