@@ -119,7 +119,7 @@ SIGTERM or SIGHUP; 1 the daemon does not run here, could not be asked, or ended.
 Examples:
   weft events                             all, until Ctrl-C
   weft events --kind mptcp --count 1      waits for the next event of MPTCP
-  weft events --kind endpoint,network | jq -r '[.kind, .event // .action] | @tsv'
+  weft events --kind endpoint | jq -r '[.action, .address] | @tsv'
 `;
 
 export function eventsCommand(): Command {
