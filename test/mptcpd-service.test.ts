@@ -9,7 +9,7 @@
  * Everything is arranged and read with Debian's ip, so that Weft's own netlink code is not its own witness.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AF_INET } from '../src/base/index.ts';
@@ -32,7 +32,7 @@ import {
 import { DatagramReceiver } from './support/datagram-receiver.ts';
 import { Configuration, READY, spawnMptcpd, startMptcpd } from './support/mptcpd-program.ts';
 import { until } from './support/up-host.ts';
-import { runtimeFiles, startWeft, UNPRIVILEGED, type RunningWeft } from './support/weft-program.ts';
+import { runtimeFiles, runWeft, startWeft, UNPRIVILEGED, type RunningWeft } from './support/weft-program.ts';
 
 const PORT = 5000;
 
@@ -150,6 +150,49 @@ describe('sd_notify', () => {
     const daemon = await startMptcpd(client, { environment });
     await daemon.seen(/the service manager cannot be told: No such file or directory/);
     expect(await daemon.stop()).toBe(0);
+  });
+});
+
+describe('as its unit runs it', () => {
+  const ONE_RIGHT = [
+    '--bounding-set=-all,+net_admin',
+    '--inh-caps=-all,+net_admin',
+    '--ambient-caps=-all,+net_admin',
+  ];
+  const USER = 4711;
+
+  it('a user of its own with CAP_NET_ADMIN and a folder behind a link: it works, and root can ask it', async () => {
+    mkdirSync('/run/private/mptcpd', { recursive: true, mode: 0o700 });
+    symlinkSync('private/mptcpd', '/run/mptcpd');
+    closers.push(() => {
+      rmSync('/run/mptcpd');
+      rmSync('/run/private', { recursive: true });
+    });
+    const identity: string[] = [];
+    try {
+      chmodSync('/run/private', 0o755);
+      chownSync('/run/private/mptcpd', USER, USER);
+      identity.push(`--reuid=${USER}`, `--regid=${USER}`, '--clear-groups');
+    } catch {
+      // Inside a user namespace of one user there is no other to be; the rights are those all the same.
+    }
+    // The configuration is root's, as /etc/mptcpd is.
+    chmodSync(configuration.folder, 0o755);
+    const daemon = await startMptcpd(client, {
+      environment: configuration.environment({ RUNTIME_DIRECTORY: '/run/mptcpd' }),
+      prefix: ['setpriv', ...identity, ...ONE_RIGHT, '--no-new-privs', '--'],
+    });
+    expect(daemon.stderr).toMatch(/^mptcpd is ready/);
+    expect(endpoints()).toEqual(WITH_SUBFLOW);
+    expect(
+      readdirSync('/run/private/mptcpd').filter((name) => /^mptcpd-\d+\.(lock|json|sock)$/.test(name)),
+    ).toHaveLength(3);
+    const asked = await runWeft(client, 'daemon', 'status', '--json');
+    expect(asked.code, asked.stderr).toBe(0);
+    expect(JSON.parse(asked.stdout)).toMatchObject({ pid: daemon.process.pid, defaultPlugin: 'addr_adv' });
+    expect(await daemon.stop()).toBe(0);
+    expect(readdirSync('/run/private/mptcpd')).toEqual([]);
+    expect(endpoints()).toEqual([]);
   });
 });
 
