@@ -181,10 +181,13 @@ describe('clients', () => {
 
   it('goes on with TCP where native code may not be loaded, and says so', async () => {
     const { port, seen } = await serve('plain');
+    // Node 20 has it under its earlier name.
+    const flag = process.allowedNodeEnvironmentFlags.has('--permission') ? '' : 'experimental-';
     const permission = [
-      '--experimental-permission',
+      `--${flag}permission`,
       '--allow-fs-read=*',
       '--disable-warning=ExperimentalWarning',
+      '--disable-warning=SecurityWarning',
     ];
     const ran = await run([...permission, ...REGISTERED, ...client('net.connect', port)]);
     expect(ran).toMatchObject({ code: 0, out: 'hello\n' });
