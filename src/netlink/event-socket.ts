@@ -30,6 +30,8 @@ export interface EventHandlers {
 /** Events must survive a busy moment of this process: thousands of them fit. */
 const EVENT_BUFFER_BYTES = 8 << 20;
 const READ_BYTES = 1 << 16;
+/** Messages share blocks of memory: an array of its own for each costs more than reading it. */
+const BLOCK_BYTES = 4 * READ_BYTES;
 /** BOUNDED: datagrams read in one turn, so that other descriptors get theirs. */
 const DATAGRAMS_PER_TURN = 256;
 
@@ -45,7 +47,8 @@ export interface Group {
 export class EventSocket {
   readonly #fd: number;
   readonly #handlers: EventHandlers;
-  readonly #buffer = new Uint8Array(new ArrayBuffer(READ_BYTES));
+  /** What is left of the block that is read into; what was read is not written to again. */
+  #memory = new Uint8Array(new ArrayBuffer(BLOCK_BYTES));
   #watch: Watch | undefined;
   /** How often the kernel dropped messages. */
   overruns = 0;
@@ -78,7 +81,8 @@ export class EventSocket {
   #runReads(): void {
     let empty = false;
     for (let i = 0; i < DATAGRAMS_PER_TURN && this.#watch !== undefined; i++) {
-      const length = libc.recv(this.#fd, this.#buffer, this.#buffer.length, MSG_TRUNC);
+      if (this.#memory.length < READ_BYTES) this.#memory = new Uint8Array(new ArrayBuffer(BLOCK_BYTES));
+      const length = libc.recv(this.#fd, this.#memory, READ_BYTES, MSG_TRUNC);
       if (length < 0) {
         const errno = lastErrno();
         if (errno === EINTR) continue;
@@ -89,12 +93,14 @@ export class EventSocket {
         if (errno !== ENOBUFS) throw new SystemError('receive netlink events', errno);
       }
       // Refused or cut: either way messages are lost.
-      if (length < 0 || length > this.#buffer.length) {
+      if (length < 0 || length > READ_BYTES) {
         this.overruns++;
         this.#handlers.onOverrun();
         continue;
       }
-      for (const message of parseMessages(this.#buffer.slice(0, length))) {
+      const datagram = this.#memory.subarray(0, length);
+      this.#memory = this.#memory.subarray((length + 7) & ~7);
+      for (const message of parseMessages(datagram)) {
         if (this.#watch !== undefined) this.#handlers.onMessage(message);
       }
     }
