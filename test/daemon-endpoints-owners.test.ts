@@ -4,6 +4,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { EndpointFlag, PathManager } from '../src/mptcp/index.ts';
+import { OWNS_NOTHING } from '../src/pathmanager/index.ts';
+import { AddrAdv } from '../src/pathmanager/plugins/addr-adv.ts';
 import { bundleTypeScript } from './support/bundle.ts';
 import { DaemonHost } from './support/daemon-host.ts';
 import { until } from './support/up-host.ts';
@@ -195,6 +198,27 @@ describe('a full table', () => {
     expect(host.endpoints().length).toBe(theirs.length - 1);
   });
 
+  it('is looked at again while addresses wait, without any message', async () => {
+    host.addLink(1);
+    host.ip('addr add 10.1.0.1/32 dev c1');
+    const theirs = fill(0);
+    const pathManager = PathManager.open({ netns: host.path });
+    const addrAdv = new AddrAdv({
+      pathManager,
+      journal: { load: () => OWNS_NOTHING, save: () => {} },
+      addressFlags: EndpointFlag.subflow,
+      logger: host.logger,
+    });
+    const linkIndex = host.node.linkIndex('c1');
+    addrAdv.reconcile([{ address: '10.1.0.1', linkIndex, linkName: 'c1', state: 'announced' }]);
+    expect(own()).toEqual([]);
+    host.ip(`mptcp endpoint delete id ${theirs[0]}`);
+    await until(() => own().length === 1, 'the place to be taken');
+    expect(addrAdv.stop(false)).toEqual([]);
+    pathManager.close();
+    expect(own()).toEqual([]);
+  });
+
   it('endpoints of an earlier run keep their places', async () => {
     host.addLink(1);
     for (let n = 4; n <= 5; n++) host.ip(`addr add 10.1.0.${n}/32 dev c1`);
@@ -205,6 +229,9 @@ describe('a full table', () => {
     // First in the kernel's list, but not first to come.
     host.batch(['addr flush dev c1', ...[1, 2, 3, 4, 5].map((n) => `addr add 10.1.0.${n}/32 dev c1`)]);
     await host.run();
+    expect(host.endpoints()).toEqual(before);
+    // The first look found out how many places there are.
+    await host.daemon.reload(host.options());
     expect(host.endpoints()).toEqual(before);
   });
 });

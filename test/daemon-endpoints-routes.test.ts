@@ -131,23 +131,30 @@ it('other routes cost no reading, however many change', async () => {
   host.addUplink(1, { v6: false });
   const read = follow({});
   await announced(read, 'c1 10.1.0.2');
-  const before = monitor!.counters;
-  host.batch(Array.from({ length: 3000 }, (_, i) => `route add 100.${i >> 8}.${i & 255}.0/24 via 10.1.0.1`));
+  const before = monitor!.counters.readings;
+  for (let i = 0; i < 30; i++) {
+    host.ip(`route add 100.64.${i}.0/24 via 10.1.0.1`);
+    // So that the messages come one by one, as long as the machine is fast enough.
+    await new Promise((resolve) => {
+      setTimeout(resolve, 3);
+    });
+  }
   host.ip('route del default dev c1');
   await announced(read);
-  const { readings } = monitor!.counters;
-  expect(readings - before.readings).toBeLessThan(5);
+  expect(monitor!.counters.readings - before).toBeLessThanOrEqual(3);
 });
 
 it('after an overrun everything is read anew', async () => {
   host.addUplink(1, { v6: false });
   let overruns = 0;
-  const read = follow({ receiveBufferBytes: 4096, checkRoute: false }, { overrun: () => overruns++ });
+  const read = follow({ receiveBufferBytes: 4096 }, { overrun: () => overruns++ });
+  await announced(read, 'c1 10.1.0.2');
+  // Messages that mean nothing fill the buffer, and those of the address find no room.
   host.batch([
-    ...Array.from({ length: 200 }, (_, i) => `addr add 10.1.1.${i + 1}/32 dev c1`),
-    ...Array.from({ length: 199 }, (_, i) => `addr del 10.1.1.${i + 1}/32 dev c1`),
+    ...Array.from({ length: 300 }, (_, i) => `route add 100.${i >> 8}.${i & 255}.0/24 via 10.1.0.1`),
+    'addr add 10.1.0.3/24 dev c1',
   ]);
-  await announced(read, 'c1 10.1.0.2', 'c1 10.1.1.200');
+  await announced(read, 'c1 10.1.0.2', 'c1 10.1.0.3');
   expect(overruns).toBeGreaterThan(0);
   expect(monitor!.counters.overruns).toBe(overruns);
 });
