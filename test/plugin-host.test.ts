@@ -221,6 +221,36 @@ describe.each(['in the daemon’s thread', 'in a thread of its own'])('a plugin 
     await waitFor('listenerClosed');
   });
 
+  it('of a connection that was there before it, with its subflows', async () => {
+    hosts.ipB('mptcp', 'endpoint', 'add', '10.9.2.2', 'id', '7', 'signal');
+    const socket = await connect();
+    const subflows = () => listConnections({ netns: hosts.netnsA })[0]?.subflows ?? [];
+    await expect
+      .poll(() => subflows().map(({ state }) => state), SOON)
+      .toEqual(['established', 'established']);
+    await startRecorder();
+    const created = await waitFor('newConnection');
+    expect(created).toMatchObject({
+      local: { address: '10.9.1.1', port: socket.localPort },
+      serverSide: false,
+      adopted: true,
+    });
+    const { token } = created;
+    expect(await waitFor('connectionEstablished')).toEqual(created);
+    expect(await waitFor('newSubflow')).toMatchObject({
+      token,
+      local: { address: '10.9.2.1' },
+      remote: { address: '10.9.2.2' },
+      remoteId: 7,
+      adopted: true,
+    });
+    socket.destroy();
+    await waitFor('connectionClosed', { token });
+    for (const name of ['newConnection', 'connectionEstablished', 'newSubflow'] as const) {
+      expect(heardOf(name)).toHaveLength(1);
+    }
+  });
+
   it('of interfaces and addresses', async () => {
     await startRecorder();
     await waitFor('ready');

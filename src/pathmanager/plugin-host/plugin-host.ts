@@ -18,6 +18,7 @@ import type { HostServices } from './host-services.ts';
 import { IdRegistry } from './id-registry.ts';
 import { ListenerRegistry } from './listener-registry.ts';
 import { LocalRunner, type RunnerOptions } from './local-runner.ts';
+import { statusOf, unloadable } from './plugin-status.ts';
 import type { PluginFile } from './plugin-files.ts';
 import { retell } from './retell.ts';
 import { WorkerRunner } from './worker-runner.ts';
@@ -73,6 +74,8 @@ export class PluginHost {
   readonly #services: HostServices;
   /** In the order of their priority. BOUNDED by what was loaded at the start. */
   #plugins: readonly Loaded[] = [];
+  /** By file. BOUNDED by the files of the folder at the start. */
+  readonly #unloadable = new Map<string, { readonly name: string; readonly reason: string }>();
   /** While a plugin begins anew. */
   #successor: Successor | undefined;
   #settings: ReadonlyMap<string, Readonly<Record<string, string>>>;
@@ -181,7 +184,10 @@ export class PluginHost {
       await runner.load();
       return { source, runner, resources };
     } catch (error) {
-      this.#report(file.name, 'load', `${errorText(error)} (${file.path})`);
+      const reason = errorText(error);
+      this.#report(file.name, 'load', `${reason} (${file.path})`);
+      // At a reload its former self goes on.
+      if (this.#plugins.length === 0) this.#unloadable.set(file.path, { name: file.name, reason });
       return undefined;
     }
   }
@@ -359,18 +365,13 @@ export class PluginHost {
     this.#services.recordGone();
   }
 
+  /** In the order of their priority; those that could not be loaded last. */
   status(): PluginStatus[] {
-    return this.#plugins.map(({ runner }) => ({
-      name: runner.plugin.name,
-      description: runner.plugin.description,
-      version: runner.plugin.version,
-      origin: runner.plugin.origin,
-      priority: runner.plugin.priority,
-      state: runner.state,
-      ...(runner.reason === undefined ? {} : { reason: runner.reason }),
-      registered: runner.targets.map((target) => target.name),
-      callbacks: { ...runner.counters },
-    }));
+    const loaded = this.#plugins.map(({ runner }) => statusOf(runner));
+    const failed = [...this.#unloadable].map(([origin, { name, reason }]) =>
+      unloadable(origin, name, reason),
+    );
+    return [...loaded, ...failed];
   }
 
   /** Ends the plugins in reverse order. `keepEndpoints`: what they added to the kernel stays. */
