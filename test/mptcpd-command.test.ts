@@ -185,6 +185,18 @@ describe('where mptcpd lets mistakes pass', () => {
     ]);
   });
 
+  it('settings for a plugin that nobody knows are told, at the start and at a reload', async () => {
+    configuration.write('[plugin polcy]\nfile=/x\n[plugin policy]\nfile=/x\n');
+    const daemon = await startMptcpd(node, { environment: configuration.environment() });
+    expect(daemon.stderr).toMatch(
+      /^\[plugin polcy\]: no plugin of this name is loaded: did you mean "policy"\?\nmptcpd is ready/,
+    );
+    configuration.write('[plugin addr-adv]\nx=1\n');
+    daemon.process.kill('SIGHUP');
+    await daemon.seen(/\[plugin addr-adv\]: no plugin of this name is loaded: did you mean "addr_adv"\?/);
+    expect(await daemon.stop()).toBe(0);
+  });
+
   it('a file that others can change is not used', async () => {
     chmodSync(configuration.path, 0o646);
     const open = await run('--log=null');

@@ -12,13 +12,13 @@ import {
   ftruncateSync,
   openSync,
   readFileSync,
-  rmSync,
   statSync,
   writeSync,
 } from 'node:fs';
 import { LOCK_EX, LOCK_NB } from './constants.ts';
 import { EAGAIN, EINTR, SystemError } from './errno.ts';
 import { lastErrno, libc } from './libc.ts';
+import { removeFile } from './remove-file.ts';
 
 /** BOUNDED: each try is lost only to another process that took or released the lock at that moment. */
 const MAX_TRIES = 100;
@@ -91,7 +91,7 @@ export class FileLock {
   /** Removes the file and lets the lock go. Harmless when done before. */
   release(): void {
     if (this.#fd < 0) return;
-    if (inodeOf(this.#path) === fstatSync(this.#fd).ino) rmSync(this.#path, { force: true });
+    if (inodeOf(this.#path) === fstatSync(this.#fd).ino) removeFile(this.#path);
     closeSync(this.#fd);
     this.#fd = -1;
   }

@@ -13,6 +13,7 @@ export * from './link-names.ts';
 export * from './namespace.ts';
 export * from './owned-buffer.ts';
 export { reactor, type ReadyCallback, type Watch } from './reactor.ts';
+export { removeFile } from './remove-file.ts';
 export * from './sockaddr.ts';
 export * from './socket.ts';
 export * from './tuntap.ts';

@@ -5,10 +5,9 @@
  *
  * References: unix(7) (permissions), control-face.ts (the calls).
  */
-import { rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { WeftError, type Logger } from '../base/index.ts';
-import { FileLock } from '../native/index.ts';
+import { FileLock, removeFile } from '../native/index.ts';
 import { takeLock } from './abandoned.ts';
 import type { EventFeed, FeedSource } from './control-event-feed.ts';
 import type { ControlFace } from './control-face.ts';
@@ -57,10 +56,9 @@ async function buildServer<Api>(
   { api, face, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ControlServerOptions<Api>,
   feed: EventFeed | undefined,
 ): Promise<Server> {
-  const [{ createServer }, { controlRequestListener }] = await Promise.all([
-    import('node:http'),
-    import('./control-request.ts'),
-  ]);
+  const { controlRequestListener } = await import('./control-request.ts');
+  // Not imported: in a CommonJS program the first `import()` of a module of Node's starts its module loader, 7 ms.
+  const { createServer } = process.getBuiltinModule('node:http');
   const server = createServer(
     {
       maxHeaderSize: HEADER_MAX_BYTES,
@@ -103,7 +101,7 @@ export class ControlServer {
     const { EventFeed } = await import('./control-event-feed.ts');
     const feed = source === undefined ? undefined : new EventFeed(source);
     const server = await buildServer(options, feed);
-    rmSync(path, { force: true });
+    removeFile(path);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.once('listening', resolve);
@@ -126,6 +124,6 @@ export class ControlServer {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
     });
-    rmSync(this.socketPath, { force: true });
+    removeFile(this.socketPath);
   }
 }

@@ -14,6 +14,7 @@ import {
   getSocketOption,
   inNamespace,
   openSocket,
+  removeFile,
   SO_NETNS_COOKIE,
   SOCK_DGRAM,
   SOL_SOCKET,
@@ -184,28 +185,33 @@ export class StateJournal implements OwnershipJournal {
 
   save(owned: Ownership): void {
     if (owned.endpoints.length === 0 && Object.keys(owned.limits).length === 0) {
-      rmSync(this.#path, { force: true, recursive: true });
+      this.#remove();
       return;
     }
     const temporary = `${this.#path}.new`;
     try {
       // Left by a process that died while it wrote; the lock says that no other is writing.
-      rmSync(temporary, { force: true });
-      if (this.#damaged) rmSync(this.#path, { force: true, recursive: true });
-      this.#damaged = false;
+      removeFile(temporary);
+      if (this.#damaged) this.#remove();
       writeFileSync(temporary, formatStateFile(owned, this.#namespace, process.pid), {
         mode: 0o600,
         flag: 'wx',
       });
       renameSync(temporary, this.#path);
     } catch (error) {
-      rmSync(temporary, { force: true });
+      removeFile(temporary);
       throw new WeftError(`write "${this.#path}": ${errorText(error)}`, {
         code: 'STATE',
         cause: error,
         hint: 'without this record no endpoint is made and no limit raised, because a crash could not be cleaned up after',
       });
     }
+  }
+
+  #remove(): void {
+    if (this.#damaged) rmSync(this.#path, { force: true, recursive: true });
+    else removeFile(this.#path);
+    this.#damaged = false;
   }
 
   /** Lets another process be the writer. The record stays if something is still owned. */

@@ -9,6 +9,7 @@ import { errorText, type Logger } from '../../base/index.ts';
 import {
   OWNS_NOTHING,
   PathDaemon,
+  SHIPPED_PLUGINS,
   type OwnershipJournal,
   type PathDaemonOptions,
 } from '../../pathmanager/index.ts';
@@ -20,7 +21,7 @@ import { DAEMON_JOURNAL, prepareDaemonFolder } from './daemon-folder.ts';
 import type { DaemonLog } from './daemon-log.ts';
 import { ConfigError, loadOptions, type ConfigPath } from './load-options.ts';
 import type { ServiceManager } from './notify.ts';
-import { addressFlagBits } from './option-values.ts';
+import { addressFlagBits, meant } from './option-values.ts';
 import { describeChanges, type CommandLineOptions, type DaemonOptions } from './options.ts';
 
 export interface DaemonServiceOptions {
@@ -103,6 +104,7 @@ export class DaemonService {
       throw error;
     }
     if (this.#stopped !== undefined) return;
+    this.#warnOfUnknownPlugins();
     const summary = this.#summary();
     this.#log.info({}, `mptcpd is ready: ${summary}`);
     this.#manager.ready(summary);
@@ -148,6 +150,17 @@ export class DaemonService {
     return pathDaemonOptions(this.#options, { journal: this.#journal ?? FORGETFUL, logger: this.#log });
   }
 
+  /** Settings for a plugin that is not loaded may be kept for later; those for one that nobody knows are a mistake. */
+  #warnOfUnknownPlugins(): void {
+    if (this.#options.pluginSettings.size === 0) return;
+    const loaded = this.#daemon?.status().plugins.map(({ name }) => name) ?? [];
+    const known = [...new Set([...loaded, ...SHIPPED_PLUGINS.keys()])];
+    for (const name of this.#options.pluginSettings.keys()) {
+      if (known.includes(name)) continue;
+      this.#log.warn({}, `[plugin ${name}]: no plugin of this name is loaded${meant(name, known)}`);
+    }
+  }
+
   /** One line for people: who manages, with what. */
   #summary(): string {
     const { defaultPlugin, plugins = [] } = this.#daemon?.status() ?? {};
@@ -184,6 +197,7 @@ export class DaemonService {
       this.#options = before;
       throw error;
     }
+    this.#warnOfUnknownPlugins();
     this.#log.redirect(options.log);
     for (const line of now) this.#log.info({}, `configuration: ${line}`);
     for (const line of atRestart) this.#log.warn({}, `configuration: ${line}, from the next start on`);
