@@ -60,10 +60,13 @@ afterEach(async () => {
   lines.length = 0;
 });
 
-function connectMany(count: number): void {
+/** @returns the ends that connected */
+function connectMany(count: number): number[] {
+  const clients: number[] = [];
   inNamespace(netns, () => {
     for (let i = 0; i < count; i++) {
       const { fd } = openStreamSocket(2);
+      clients.push(fd);
       open.add(fd);
       startConnect(fd, { address: '127.0.0.1', port });
     }
@@ -75,6 +78,7 @@ function connectMany(count: number): void {
     open.add(fd);
     accepted++;
   }
+  return clients;
 }
 
 function closeAll(): void {
@@ -128,6 +132,19 @@ it('adopts the connections that there are', async () => {
   await expect.poll(() => believer.tokens.size, SOON).toBe(0);
   expect(believer.surprises).toEqual([]);
   expect(daemon.status().connections).toBe(0);
+});
+
+it('does not adopt what its program has closed, though the kernel still has it', async () => {
+  for (const fd of connectMany(5)) {
+    closeFd(fd);
+    open.delete(fd);
+  }
+  // The other ends are open, so that the closed ones have to wait for them.
+  expect(listConnections({ netns })).toHaveLength(10);
+  const believer = new Believer();
+  await start({ plugins: [believer.plugin] });
+  expect(believer.tokens).toEqual(inKernel());
+  expect(believer.tokens.size).toBe(5);
 });
 
 it('tells which end an adopted connection is', async () => {
@@ -205,6 +222,18 @@ async function comeAndGo(daemon: PathDaemon, count: number): Promise<void> {
   });
   await expect.poll(() => daemon.status().connections, SOON).toBe(0);
 }
+
+it('is not misled by what it heard of connections whose end it could not hear', async () => {
+  const believer = new Believer();
+  const daemon = await start({ plugins: [believer.plugin], eventBufferBytes: 4096 });
+  // The beginnings of the first still wait when the rest is lost.
+  connectMany(300);
+  closeAll();
+  await expect.poll(() => daemon.status().counters.resynchronisations, SOON).toBeGreaterThan(0);
+  await expect.poll(() => believer.tokens.size, SOON).toBe(0);
+  expect(daemon.status()).toMatchObject({ connections: 0 });
+  expect(daemon.status().counters.mptcpEvents).toBeGreaterThan(0);
+});
 
 it('holds no memory of 20,000 connections that came and went', async () => {
   setFlagsFromString('--expose-gc');
