@@ -3,7 +3,7 @@
  * and that a bad one of any kind costs the others nothing. On the loopback of this test's own namespace.
  */
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -317,6 +317,16 @@ describe('a bad plugin is reported and left out, and the others work:', () => {
   });
 });
 
+/** @returns whether the file is another user's now */
+function disown(path: string): boolean {
+  try {
+    chownSync(path, 1, 1);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 describe('the folder', () => {
   const failure = async () => {
     try {
@@ -345,13 +355,21 @@ describe('the folder', () => {
     write('open.mjs', RECORDER);
     write('foreign.mjs', RECORDER);
     chmodSync(join(folder, 'open.mjs'), 0o666);
-    chownSync(join(folder, 'foreign.mjs'), 1, 1);
+    // An ordinary user's private namespace has no other users; there root's files are somebody else's.
+    const isAlone = !disown(join(folder, 'foreign.mjs'));
+    if (isAlone) {
+      rmSync(join(folder, 'foreign.mjs'));
+      symlinkSync('/etc/passwd', join(folder, 'foreign.mjs'));
+    }
     const daemon = await start();
     expect(lines).toContainEqual(expect.stringContaining('open.mjs" is left out: world writable'));
     expect(lines).toContainEqual(expect.stringContaining('foreign.mjs" is left out: owned by another user'));
     await daemon.stop();
-    chownSync(folder, 1, 1);
-    expect((await failure()).lines[0]).toContain('owned by root');
+    if (isAlone) folder = '/etc';
+    else disown(folder);
+    const { lines: told } = await failure();
+    if (isAlone) folder = mkdtempSync(join(tmpdir(), 'weft-plugins-'));
+    expect(told[0]).toContain('owned by root');
   });
 
   it('has to be there and be a folder', async () => {
