@@ -4,12 +4,13 @@
  * module that does something by being imported ("sideEffects"), so unused ones are left out.
  */
 import { build } from 'esbuild';
-import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, run } from './setup.mjs';
 
 const src = (name) => join(root, 'src', name);
-const dist = join(root, 'dist');
+/** Made aside and then put in place, so that a build that fails leaves the last one working. */
+const dist = join(root, 'dist.new');
 
 /** Every file `src/LAYER/NAME-worker.ts` is the entry of a worker thread and becomes dist/workers/NAME.js. */
 function workerEntries() {
@@ -26,24 +27,25 @@ function workerEntries() {
 /** What the file of a fast command leaves to files of their own, by how it imports them. */
 const APART = {
   './program.ts': './verbs/program.mjs',
-  './commands/daemon.ts': './verbs/daemon.mjs',
   './mptcp-own.ts': './mptcp-own.js',
+  './mptcpd-run.ts': './mptcpd-run.js',
+  '../compat/mptcpd-run.ts': './mptcpd-run.js',
 };
 
 const rarelyUsedApart = {
   name: 'rarely-used-apart',
   setup: ({ onResolve }) =>
-    onResolve({ filter: /^\.\/.*\.ts$/ }, ({ kind, path }) =>
+    onResolve({ filter: /^\.{1,2}\/.*\.ts$/ }, ({ kind, path }) =>
       kind === 'dynamic-import' && path in APART ? { path: APART[path], external: true } : undefined,
     ),
 };
 
 /** Node's `import()` starts its module loader, which takes 10 ms; a CommonJS neighbour can be had without it. */
-function requireOwnPart(path) {
+function requireOwnPart(path, part) {
   const text = readFileSync(path, 'utf8');
-  const imported = 'import("./mptcp-own.js")';
-  if (!text.includes(imported)) throw new Error(`${path} does not import its own part any more`);
-  writeFileSync(path, text.replace(imported, 'Promise.resolve(require("./mptcp-own.js"))'));
+  const imported = `import("./${part}")`;
+  if (!text.includes(imported)) throw new Error(`${path} does not import ${part} any more`);
+  writeFileSync(path, text.replace(imported, `Promise.resolve(require("./${part}"))`));
 }
 
 const common = {
@@ -57,7 +59,8 @@ const common = {
 };
 
 rmSync(dist, { recursive: true, force: true });
-run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json']);
+const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+run(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', dist]);
 const asCommonJs = {
   ...common,
   format: 'cjs',
@@ -77,16 +80,19 @@ await build({
     mptcpd: src('cli/compat/mptcpd.ts'),
     mptcpize: src('cli/compat/mptcpize.ts'),
     'mptcp-own': src('cli/commands/mptcp-own.ts'),
+    'mptcpd-run': src('cli/compat/mptcpd-run.ts'),
   },
   outdir: join(dist, 'bin'),
   plugins: [rarelyUsedApart],
 });
-requireOwnPart(join(dist, 'bin', 'weft.js'));
+requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcp-own.js');
+requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcpd-run.js');
+requireOwnPart(join(dist, 'bin', 'mptcpd.js'), 'mptcpd-run.js');
 writeFileSync(join(dist, 'bin', 'package.json'), '{ "type": "commonjs" }\n');
 // Splitting keeps each verb in a chunk of its own that is read only when the verb is used.
 await build({
   ...common,
-  entryPoints: { program: src('cli/program.ts'), daemon: src('cli/commands/daemon.ts') },
+  entryPoints: { program: src('cli/program.ts') },
   outdir: join(dist, 'bin', 'verbs'),
   outExtension: { '.js': '.mjs' },
   splitting: true,
@@ -107,3 +113,6 @@ if (Object.keys(workers).length > 0)
 for (const name of ['weft.js', 'ip-mptcp.js', 'mptcpd.js', 'mptcpize.js']) {
   if (existsSync(join(dist, 'bin', name))) chmodSync(join(dist, 'bin', name), 0o755);
 }
+const built = join(root, 'dist');
+rmSync(built, { recursive: true, force: true });
+renameSync(dist, built);

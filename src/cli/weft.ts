@@ -6,11 +6,11 @@
  *
  * Invariant: nothing that the path of `weft mptcp` does not use is loaded here.
  */
+import { runDaemonCommand } from './commands/daemon.ts';
 import { runMptcp } from './commands/mptcp.ts';
 
 const words = process.argv.slice(2);
 const [verb, next] = words;
 if (verb === 'mptcp') runMptcp(words.slice(1));
-else if (verb === 'daemon' && (next === undefined || next.startsWith('-')))
-  void import('./commands/daemon.ts').then(({ runDaemonCommand }) => runDaemonCommand(words.slice(1)));
+else if (verb === 'daemon' && (next === undefined || next.startsWith('-'))) runDaemonCommand(words.slice(1));
 else void import('./program.ts').then(({ runProgram }) => runProgram(words));

@@ -5,10 +5,12 @@
  * References: docs/daemon.md.
  */
 import { packageVersion } from '../version.ts';
-import { runMptcpd } from './mptcpd-run.ts';
 
-void runMptcpd(process.argv.slice(2), {
+const program = {
   name: 'mptcpd',
   weftVersion: packageVersion(),
   optionsFirst: 'POSIXLY_CORRECT' in process.env,
-});
+};
+
+// The same file as for `weft daemon` (scripts/build.mjs).
+void import('./mptcpd-run.ts').then(({ runMptcpd }) => runMptcpd(process.argv.slice(2), program));
