@@ -23,8 +23,6 @@ export interface ConnectionEvent {
   readonly denyJoinId0: boolean;
   /** It was there before the daemon listened, or its event was lost; told from socket diagnostics. */
   readonly adopted: boolean;
-  /** Owner of the socket, as far as diagnostics tell; only of adopted ones, and by `network.connections()`. */
-  readonly uid?: number;
 }
 
 export interface RemoteAddressEvent {

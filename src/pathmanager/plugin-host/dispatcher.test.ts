@@ -185,7 +185,6 @@ const readConnection = (token: number, more: Partial<ReadConnection> = {}): Read
   token,
   local: { address: '10.0.0.1', port: 1000 + token },
   remote: { address: '10.0.0.2', port: 80 },
-  uid: 0,
   serverSide: false,
   open: true,
   established: false,

@@ -24,7 +24,6 @@ export interface ReadConnection {
   readonly token: number;
   readonly local: PathAddress;
   readonly remote: PathAddress;
-  readonly uid: number;
   readonly serverSide: boolean;
   /** Not only there, but fit to be told of as new: MPTCP is on the wire. */
   readonly open: boolean;
@@ -111,7 +110,6 @@ export function joinReading(
       token,
       local: localOf(socket),
       remote: remoteOf(socket),
-      uid: socket.uid,
       serverSide: isServer(own),
       open: fallback !== true && !NOT_OPEN.has(socket.state),
       established: isEstablished(own),
