@@ -10,7 +10,7 @@ import { USERSPACE_PLUGINS } from './shipped-plugins.ts';
 export function userspaceAdvice(plugin: string, settings: MptcpSysctls): string | undefined {
   if (!USERSPACE_PLUGINS.has(plugin)) return undefined;
   const { path_manager: name, pm_type: type } = settings;
-  // Kernels before 6.16 have only the number; those after it may lose it.
+  // Older kernels have only the number.
   if (name === undefined ? type === 1 : name === 'userspace') return undefined;
   const command = name === undefined ? 'net.mptcp.pm_type=1' : 'net.mptcp.path_manager=userspace';
   const keeper = name === undefined || name === 'kernel' ? "the kernel's own path manager" : `"${name}"`;

@@ -5,7 +5,7 @@ import { KeeperDriver } from './keeper-driver.ts';
 import { readSettings, RETRY_SETTINGS } from './plugin-settings.ts';
 import { DEFAULT_RETRY_TIMES } from './retry-pace.ts';
 
-const SETTINGS = {
+export const FULLMESH_SETTINGS = {
   ...RETRY_SETTINGS,
   server: { kind: 'boolean', default: false },
   'max-subflows': { kind: 'integer', default: 8, least: 1, most: 255 },
@@ -17,7 +17,7 @@ export function fullmesh(): Plugin {
     name: 'fullmesh',
     description: 'every local address with every address of the peer',
     async init(context) {
-      const settings = readSettings('fullmesh', context.settings, SETTINGS);
+      const settings = readSettings('fullmesh', context.settings, FULLMESH_SETTINGS);
       driver = new KeeperDriver(context, {
         planner: fullmeshPlanner({ server: settings.server, maximum: settings['max-subflows'] }),
         times: {

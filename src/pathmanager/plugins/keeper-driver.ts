@@ -28,6 +28,9 @@ export interface KeeperDriverOptions {
   readonly remarkOn?: (event: ConnectionEvent, locals: readonly LocalAddress[]) => string | undefined;
 }
 
+/** As `weft mptcp connections` and ip(8) show it. */
+const tokenText = (token: number) => `0x${token.toString(16).padStart(8, '0')}`;
+
 const nextTurn = () =>
   new Promise<void>((resolve) => {
     setImmediate(resolve);
@@ -148,7 +151,7 @@ export class KeeperDriver {
     try {
       this.#keeper.handleOwner(token, (await network.owner(token)) ?? {});
     } catch (error) {
-      log.debug(`owner of connection ${token} not found: ${errorText(error)}`);
+      log.debug(`owner of connection ${tokenText(token)} not found: ${errorText(error)}`);
       this.#keeper.handleOwner(token, {});
     }
     this.#wake();
@@ -215,7 +218,7 @@ export class KeeperDriver {
         this.#leaveToKernel(command.token, text);
         return;
       }
-      this.#context.log.debug(`connection ${command.token}: ${text}`);
+      this.#context.log.debug(`connection ${tokenText(command.token)}: ${text}`);
       this.#keeper.handleFailure(command, performance.now());
     }
   }
@@ -265,7 +268,7 @@ export class KeeperDriver {
     const { token, local, remote, remoteId, backup } = command;
     const localId = await this.#idOf(token, local.address, false);
     const to = formatSocketAddress(remote.address, remote.port);
-    this.#context.log.debug(`connection ${token}: subflow from ${local.address} to ${to}`);
+    this.#context.log.debug(`connection ${tokenText(token)}: subflow from ${local.address} to ${to}`);
     await this.#context.userspace.addSubflow({
       token,
       local: { address: local.address, port: 0 },
@@ -286,7 +289,7 @@ export class KeeperDriver {
       ? await this.#announceListening(token, address, id)
       : await this.#context.userspace.addAddress({ token, address, id, listen });
     const where = port === 0 ? address : formatSocketAddress(address, port);
-    this.#context.log.debug(`connection ${token}: announced ${where} (id ${id})`);
+    this.#context.log.debug(`connection ${tokenText(token)}: announced ${where} (id ${id})`);
   }
 
   /** All connections share one listener of an address, which is open as long as any of them has announced it. */
@@ -309,12 +312,12 @@ export class KeeperDriver {
   async #leave(command: LeaveCommand): Promise<void> {
     const { token, address, localIds, subflows } = command;
     const { userspace, log } = this.#context;
-    log.debug(`connection ${token}: ${address} is gone`);
+    log.debug(`connection ${tokenText(token)}: ${address} is gone`);
     for (const id of localIds) {
       try {
         await userspace.removeAddress({ token, address, id });
       } catch (error) {
-        log.debug(`connection ${token}: ${errorText(error)}`);
+        log.debug(`connection ${tokenText(token)}: ${errorText(error)}`);
       }
     }
     // Those that the withdrawal did not close.

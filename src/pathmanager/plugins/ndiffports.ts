@@ -5,7 +5,7 @@ import { ndiffportsPlanner } from './ndiffports-plan.ts';
 import { readSettings, RETRY_SETTINGS } from './plugin-settings.ts';
 import { DEFAULT_RETRY_TIMES } from './retry-pace.ts';
 
-const SETTINGS = {
+export const NDIFFPORTS_SETTINGS = {
   ...RETRY_SETTINGS,
   subflows: { kind: 'integer', default: 2, least: 1, most: 255 },
   server: { kind: 'boolean', default: false },
@@ -17,7 +17,7 @@ export function ndiffports(): Plugin {
     name: 'ndiffports',
     description: 'several subflows between the same two addresses, from different ports',
     async init(context) {
-      const settings = readSettings('ndiffports', context.settings, SETTINGS);
+      const settings = readSettings('ndiffports', context.settings, NDIFFPORTS_SETTINGS);
       driver = new KeeperDriver(context, {
         planner: ndiffportsPlanner(settings),
         times: {

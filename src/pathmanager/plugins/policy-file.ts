@@ -21,7 +21,7 @@ const MAX_RULES = 1000;
 const UID_MAX = 0xffff_fffe;
 
 const CONDITIONS = ['to', 'port', 'uid', 'cgroup', 'side'];
-const RULE_KEYS = [
+export const RULE_KEYS: readonly string[] = [
   'name',
   ...CONDITIONS,
   'interfaces',

@@ -6,7 +6,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { errorText, WeftError } from '../../base/index.ts';
 import type { Plugin, PluginContext } from '../plugin-api.ts';
 import { KeeperDriver } from './keeper-driver.ts';
-import { readPolicy, type Users } from './policy-file.ts';
+import type { Users } from './policy-file.ts';
 import { policyPlanner } from './policy-plan.ts';
 import { ruleFor, type Policy } from './policy-rules.ts';
 import { readSettings } from './plugin-settings.ts';
@@ -59,7 +59,9 @@ function readUsers(): Users {
 }
 
 /** @throws WeftError BAD_POLICY with the first mistake; all of them are in the log then */
-function load(file: string, { log }: PluginContext): Policy {
+async function load(file: string, { log }: PluginContext): Promise<Policy> {
+  // Only here, so that a daemon without this plugin does not load a parser.
+  const { readPolicy } = await import('./policy-file.ts');
   const { policy: found, mistakes } = readPolicy(readTrusted(file), readUsers());
   if (found !== undefined) return found;
   const texts = mistakes.map(({ line, text }) => `${file}:${line}: ${text}`);
@@ -75,7 +77,7 @@ export function policy(): Plugin {
     description: 'subflows as the rules of a file say: by destination, port, user, control group',
     async init(context) {
       const { file } = readSettings('policy', context.settings, SETTINGS);
-      const current = load(file, context);
+      const current = await load(file, context);
       driver = new KeeperDriver(context, {
         planner: policyPlanner(() => current.rules),
         times: {
