@@ -189,12 +189,21 @@ describe('a plugin of the folder', () => {
       'sspi.js',
       `export default { name: 'sspi', version: 'mine', init: (context) => context.register({}) };`,
     );
-    const daemon = await start({ loadPlugins: ['one', 'sspi', 'nowhere'] });
+    const daemon = await start({ loadPlugins: ['one', 'sspi'] });
     expect(daemon.status().plugins.map(({ name, version }) => [name, version])).toEqual([
       ['recorder', '1.2'],
       ['sspi', 'mine'],
     ]);
-    expect(lines).toContain('error there is no plugin "nowhere"');
+  });
+
+  it('a name that no plugin has ends the start', async () => {
+    write('one.mjs', RECORDER);
+    await expect(start({ loadPlugins: ['one', 'onw'] })).rejects.toThrow(
+      'load-plugins: there is no plugin "onw": did you mean "one"?',
+    );
+    await expect(start({ pathManager: 'recoder' })).rejects.toThrow(
+      'path-manager: there is no plugin "recoder": did you mean "recorder"?',
+    );
   });
 });
 
