@@ -1,5 +1,47 @@
 /** tunnel: one interface over several paths, in MPT's formats (GRE in UDP) and beyond. */
 export {
+  DEFAULT_KEY_TEXT,
+  equalBytes,
+  KEY_BYTES,
+  keyOf,
+  ZERO_KEY,
+  type Sha256,
+} from './control/authentication.ts';
+export { classifyCommandDatagram, type CommandDatagramKind } from './control/command-port.ts';
+export { emitCreateBody, parseCreateBody } from './control/create-body.ts';
+export {
+  describeFailure,
+  ExchangeFailure,
+  type ExchangeOutcome,
+  type ExchangeRequest,
+} from './control/exchange.ts';
+export { InitiatorDesk, type DeskOutput, type Submission } from './control/initiator-desk.ts';
+export { LocalCall, type LocalOutcome } from './control/local-call.ts';
+export { emitLocalEnd, emitLocalReply, parseLocalRequest } from './control/local-protocol.ts';
+export {
+  ControlCommand,
+  ControlResult,
+  formatControlMessage,
+  parseControlMessage,
+  type AuthType,
+  type ControlMessage,
+} from './control/message.ts';
+export { nodeRandomToken, nodeSha256 } from './control/node-crypto.ts';
+export {
+  announcedStatus,
+  emitPathChange,
+  parsePathChange,
+  PathStatus,
+  type PathChange,
+} from './control/path-status.ts';
+export {
+  DROP_REASONS,
+  Responder,
+  type Admission,
+  type DropReason,
+  type ResponderAction,
+} from './control/responder.ts';
+export {
   classifyDatagram,
   DATAGRAM_KINDS,
   DatagramKind,

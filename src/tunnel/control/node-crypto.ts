@@ -1,0 +1,13 @@
+/** Node's hash and random numbers for the pure parts of the control protocol: the only import of node:crypto here. */
+import { createHash, randomInt } from 'node:crypto';
+import type { Sha256 } from './authentication.ts';
+
+export const nodeSha256: Sha256 = (bytes) => createHash('sha256').update(bytes).digest();
+
+/**
+ * A token for one exchange, 1..2^32-1, from the system's random numbers. Never 0, which the original sends where it
+ * has no token. (The original's tokens follow from the second in which they are made.)
+ */
+export function nodeRandomToken(): number {
+  return randomInt(1, 2 ** 32);
+}
