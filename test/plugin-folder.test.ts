@@ -21,6 +21,9 @@ import {
 
 const SOON = { interval: 5, timeout: 20_000 };
 
+/** The time budget of those that hang. The others are done long before, on a busy machine too. */
+const HANGS_MS = 2000;
+
 let folder: string;
 let lines: string[];
 let server: MptcpServer;
@@ -61,7 +64,7 @@ async function start(options: Partial<PathDaemonOptions> = {}): Promise<PathDaem
     pluginSettings: new Map(),
     journal: { load: () => OWNS_NOTHING, save: () => {} },
     keepEndpoints: false,
-    callbackBudgetMs: 400,
+    callbackBudgetMs: 20_000,
     ...options,
   });
   daemons.push(daemon);
@@ -215,11 +218,11 @@ describe('a bad plugin is reported and left out, and the others work:', () => {
     ['has no name', 'export default { init() {} };', /plugin "bad": load: .*it has no name/],
     ['has no init', `export default { name: 'bad' };`, /plugin "bad": load: .*no function "init"/],
     ['imports what is not there', `import 'nowhere';`, /plugin "bad": load: Cannot find package 'nowhere'/],
-    ['loops at import', 'while (true);', /plugin "bad": load: loading it did not end within 400 ms/],
+    ['loops at import', 'while (true);', /plugin "bad": load: loading it did not end within 2 s/],
     [
       'waits for ever at import',
       `await new Promise(() => setInterval(() => {}, 1000)); export default {};`,
-      /plugin "bad": load: loading it did not end within 400 ms/,
+      /plugin "bad": load: loading it did not end within 2 s/,
     ],
     ['ends its thread at import', 'process.exit(3);', /plugin "bad": load: its thread ended \(exit code 3\)/],
     [
@@ -230,19 +233,20 @@ describe('a bad plugin is reported and left out, and the others work:', () => {
     [
       'never ends its init',
       `export default { name: 'bad', init: () => new Promise(() => setInterval(() => {}, 1000)) };`,
-      /plugin "bad": init: init did not end within 400 ms/,
+      /plugin "bad": init: init did not end within 2 s/,
     ],
     [
       'loops in init',
       `export default { name: 'bad', init(context) { context.register({}); for (;;); } };`,
-      /plugin "bad": init: init did not end within 400 ms/,
+      /plugin "bad": init: init did not end within 2 s/,
     ],
   ];
 
   it.each(bad)('one that %s', async (_, text, report) => {
     write('bad.mjs', text);
     write('good.mjs', RECORDER);
-    const daemon = await start({ pathManager: 'recorder', loadPlugins: ['bad', 'good'] });
+    const callbackBudgetMs = report.source.includes('2 s') ? HANGS_MS : 20_000;
+    const daemon = await start({ pathManager: 'recorder', loadPlugins: ['bad', 'good'], callbackBudgetMs });
     expect(lines).toContainEqual(expect.stringMatching(report));
     expect(pluginOf(daemon, 'bad')).toMatchObject({ state: 'failed', reason: expect.any(String) as string });
     await connect();
@@ -277,11 +281,9 @@ describe('a bad plugin is reported and left out, and the others work:', () => {
 
   it('one whose callback never resolves is reported and goes on', async () => {
     write('bad.mjs', inCallback('return new Promise(() => {});'));
-    const daemon = await start({ pathManager: 'bad' });
+    const daemon = await start({ pathManager: 'bad', callbackBudgetMs: HANGS_MS });
     await connect();
-    await expect
-      .poll(() => lines, SOON)
-      .toContain('error plugin "bad": newConnection: took longer than 400 ms');
+    await expect.poll(() => lines, SOON).toContain('error plugin "bad": newConnection: took longer than 2 s');
     expect(pluginOf(daemon, 'bad')).toMatchObject({ state: 'running' });
     expect(lines).toContain('info bad goes on');
   });
@@ -295,7 +297,7 @@ describe('a bad plugin is reported and left out, and the others work:', () => {
   });
 
   it.each([
-    ['loops', 'while (true);', 'a callback did not return within 400 ms; its thread was ended'],
+    ['loops', 'while (true);', 'a callback did not return within 2 s; its thread was ended'],
     ['ends its thread', 'process.exit(0);', 'its thread ended (exit code 0)'],
     [
       'takes all memory',
@@ -308,14 +310,16 @@ describe('a bad plugin is reported and left out, and the others work:', () => {
       await context.listeners.listen({ address: '127.0.0.1', port: 0 });`;
     write('bad.mjs', inCallback(body, hold));
     write('good.mjs', GOOD);
-    const daemon = await start({ pathManager: 'bad', loadPlugins: ['bad', 'good'], callbackBudgetMs: 1000 });
+    const daemon = await start({
+      pathManager: 'bad',
+      loadPlugins: ['bad', 'good'],
+      callbackBudgetMs: HANGS_MS,
+    });
     daemon.watch((event) => events.push(event));
     const manager = PathManager.open();
     expect(manager.endpoints()).toMatchObject([{ address: '127.0.0.9' }]);
     await connect();
-    await expect
-      .poll(() => pluginOf(daemon, 'bad'), SOON)
-      .toMatchObject({ state: 'ended', reason: reason.replace('400 ms', '1 s') });
+    await expect.poll(() => pluginOf(daemon, 'bad'), SOON).toMatchObject({ state: 'ended', reason });
     expect(manager.endpoints()).toEqual([]);
     manager.close();
     expect(events).toContainEqual(expect.objectContaining({ kind: 'plugin', trouble: 'ended' }));

@@ -9,6 +9,7 @@ import { errorText, WeftError } from '../../base/errors.ts';
 import type { Plugin, PluginCallbackName, PluginCallbacks, PluginContext } from '../plugin-api.ts';
 import { CallWatch } from './call-watch.ts';
 import { checkPlugin } from './check-plugin.ts';
+import { budgetText } from './plugin-runner.ts';
 import { RemoteCommands } from './remote-commands.ts';
 import type { Delivery, FromPlugin, LogLevel, PluginWorkerData, ToPlugin } from './worker-protocol.ts';
 
@@ -43,7 +44,7 @@ export class PluginProgram {
       kind: 'trouble',
       trouble: 'late',
       callback,
-      message: `took longer than ${this.#budgetMs} ms`,
+      message: `took longer than ${budgetText(this.#budgetMs)}`,
     });
   }
 
