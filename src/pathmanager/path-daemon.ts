@@ -26,7 +26,7 @@ import { findPluginSources } from './plugin-host/plugin-sources.ts';
 import { AddrAdv } from './plugins/addr-adv.ts';
 import { ADDR_ADV } from './shipped-plugins.ts';
 import { SocketOwners } from './socket-owners.ts';
-import { StartError } from './start-error.ts';
+import { StartError, unknownPlugin } from './start-error.ts';
 import { adviseOnUserspace } from './userspace-advice.ts';
 
 interface Running {
@@ -167,6 +167,9 @@ export class PathDaemon {
     const count = await host.load(sources);
     if (count > 0) await host.init();
     if (!host.hasPlugins) throw new StartError('NO_PLUGIN', ['Unable to load path manager plugins.']);
+    if (chosen !== undefined && !host.names.includes(chosen)) {
+      throw new StartError('NO_PLUGIN', [unknownPlugin('path-manager', chosen, host.names)]);
+    }
   }
 
   /** Takes over what an earlier process left; without addr_adv, that is removed. */

@@ -339,6 +339,15 @@ export class PluginHost {
     );
   }
 
+  /** Of the plugins, and the names that they registered; those that could not be loaded too. */
+  get names(): readonly string[] {
+    const loaded = this.#plugins.flatMap(({ runner }) => [
+      runner.plugin.name,
+      ...runner.targets.map((target) => target.name),
+    ]);
+    return [...new Set([...loaded, ...[...this.#unloadable.values()].map(({ name }) => name)])];
+  }
+
   /** Whether any plugin is there to be told something. */
   get hasPlugins(): boolean {
     return this.#plugins.some(({ runner }) => runner.state === 'running');

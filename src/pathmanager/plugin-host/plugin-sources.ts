@@ -4,6 +4,7 @@
  */
 import type { Logger } from '../../base/index.ts';
 import type { Plugin } from '../plugin-api.ts';
+import { StartError, unknownPlugin } from '../start-error.ts';
 import { DEFAULT_SHIPPED_PLUGINS, SHIPPED_PLUGINS } from '../shipped-plugins.ts';
 import { listPluginFiles, type PluginFile } from './plugin-files.ts';
 import type { PluginSource } from './plugin-host.ts';
@@ -25,7 +26,7 @@ function filesOf({ pluginDirectory, logger }: SourceOptions): readonly PluginFil
 }
 
 /**
- * @throws StartError PLUGIN_FOLDER. A name that there is not is only logged, as long as another is there.
+ * @throws StartError PLUGIN_FOLDER; NO_PLUGIN when a name is nobody's
  */
 export function findPluginSources(options: SourceOptions): PluginSource[] {
   const files = filesOf(options);
@@ -42,7 +43,10 @@ export function findPluginSources(options: SourceOptions): PluginSource[] {
     const shipped = SHIPPED_PLUGINS.get(name);
     if (file !== undefined) sources.push({ kind: 'file', file });
     else if (shipped !== undefined) sources.push({ kind: 'shipped', make: shipped });
-    else options.logger.error({ plugin: name }, `there is no plugin "${name}"`);
+    else {
+      const known = [...SHIPPED_PLUGINS.keys(), ...files.map((candidate) => candidate.name)];
+      throw new StartError('NO_PLUGIN', [unknownPlugin('load-plugins', name, known)]);
+    }
   }
   for (const plugin of options.plugins ?? []) sources.push({ kind: 'shipped', make: () => plugin });
   return sources;

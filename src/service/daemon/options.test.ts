@@ -11,7 +11,7 @@ describe('three sources', () => {
       log: 'stderr',
       pathManager: 'addr_adv',
       addressFlags: [],
-      notifyFlags: [],
+      notifyFlags: ['skip_link_local', 'skip_loopback'],
       atExit: 'remove',
       callbackBudgetMs: 5000,
       rules: [],

@@ -56,7 +56,8 @@ const BUILT_IN = {
   debug: false,
   log: 'stderr',
   addressFlags: [],
-  notifyFlags: [],
+  // mptcpd has none: link-local addresses then take places and never make a path.
+  notifyFlags: ['skip_link_local', 'skip_loopback'],
   atExit: 'remove',
   callbackBudgetMs: 5000,
 } as const satisfies Partial<DaemonOptions>;
