@@ -2,31 +2,17 @@
  * The plugin `policy` with the real kernel: which subflows connections get under the rules of a file, by whose they
  * are and where they go. The hosts are drawn in support/plugin-paths.ts.
  */
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { cgroupMount } from '../src/pathmanager/cgroups.ts';
+import { ControlGroup, isHostRoot } from './support/control-group.ts';
 import { PluginPaths, SOON } from './support/plugin-paths.ts';
 
 const BACKUP_USER = 34;
 const RETRY = '[retry]\nfirst = 0.05\nlongest = 0.2\n';
 
-const MOUNT = cgroupMount(readFileSync('/proc/self/mountinfo', 'utf8'));
-const GROUP = `weft-policy-${process.pid}`;
-
-function makeGroup(): string | undefined {
-  try {
-    mkdirSync(join(MOUNT ?? '', GROUP));
-    return join(MOUNT ?? '', GROUP);
-  } catch {
-    return undefined;
-  }
-}
-
-const group = MOUNT === undefined ? undefined : makeGroup();
-const mayChangeUser = spawnSync('true', { uid: BACKUP_USER }).status === 0;
+const group = isHostRoot ? new ControlGroup('weft-policy') : undefined;
 
 let paths: PluginPaths;
 let folder: string;
@@ -41,7 +27,7 @@ afterEach(async () => {
 afterAll(async () => {
   await paths.remove();
   rmSync(folder, { recursive: true });
-  if (group !== undefined) rmdirSync(group);
+  group?.remove();
 });
 
 const fileName = () => join(folder, 'policy.toml');
@@ -54,8 +40,9 @@ async function start(rules: string, netns?: string) {
 const V1 = '10.9.1.1>10.9.100.1';
 const V2 = '10.9.2.1>10.9.100.1';
 
-describe('two programs have two sets of paths', () => {
-  it.skipIf(!mayChangeUser)('by user; needs root', async () => {
+// Whose a program is, and in which group, only root of the host can decide.
+function describeTwoPrograms(): void {
+  it('by user', async () => {
     await start(`
 [[rule]]
 name = "nightly copies: only the second line"
@@ -78,30 +65,23 @@ name = "everybody else: both"
     expect(paths.pairs(user.token)).toEqual([V1, V2]);
   });
 
-  it.skipIf(group === undefined)('by control group; needs root and cgroup2', async () => {
+  it('by control group', async () => {
     await start(`
 [[rule]]
-cgroup = "/${GROUP}"
+cgroup = "${group!.path}"
 subflows = 0
 
 [[rule]]
 `);
     const outside = await paths.startClient();
-    const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))![1]!;
-    // Children are born where their parent is.
-    writeFileSync(join(group!, 'cgroup.procs'), String(process.pid));
-    let inside;
-    try {
-      inside = await paths.startClient();
-    } finally {
-      writeFileSync(join(MOUNT!, own, 'cgroup.procs'), String(process.pid));
-    }
+    const inside = await group!.during(() => paths.startClient());
     const later = await paths.startClient();
     await expect.poll(() => paths.pairs(outside.token), SOON).toEqual([V1, V2]);
     await expect.poll(() => paths.pairs(later.token), SOON).toEqual([V1, V2]);
     expect(paths.pairs(inside.token)).toEqual([V1]);
   });
-});
+}
+if (isHostRoot) describe('two programs have two sets of paths', describeTwoPrograms);
 
 it('by destination', async () => {
   await start(`

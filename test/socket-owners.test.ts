@@ -3,34 +3,16 @@
  * made) connect over loopback, and are told apart by the tokens of their connections.
  */
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import type { AddressInfo, Socket } from 'node:net';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { connect, createServer, readMptcpInfo, type MptcpServer } from '../src/mptcp/index.ts';
-import { cgroupMount } from '../src/pathmanager/cgroups.ts';
 import { SocketOwners } from '../src/pathmanager/socket-owners.ts';
-
-const MOUNT = cgroupMount(readFileSync('/proc/self/mountinfo', 'utf8'));
-const GROUP = `weft-owners-${process.pid}`;
-
-const ownGroup = () => /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1];
-
-/** Makes a group, where this process may. */
-function makeGroup(): string | undefined {
-  if (MOUNT === undefined) return undefined;
-  try {
-    mkdirSync(join(MOUNT, GROUP));
-    return join(MOUNT, GROUP);
-  } catch {
-    return undefined;
-  }
-}
+import { ControlGroup, isHostRoot } from './support/control-group.ts';
 
 let server: MptcpServer;
 let owners: SocketOwners;
 const accepted: Socket[] = [];
-const group = makeGroup();
+const group = isHostRoot ? new ControlGroup('weft-owners') : undefined;
 
 beforeAll(async () => {
   server = await createServer({}, (socket) => accepted.push(socket));
@@ -41,7 +23,7 @@ afterAll(async () => {
   owners.close();
   for (const socket of accepted) socket.destroy();
   await once(server.close(), 'close');
-  if (group !== undefined) rmdirSync(group);
+  group?.remove();
 });
 
 async function open() {
@@ -58,19 +40,18 @@ it('is its user, and nobody when there is no such connection', async () => {
   await expect.poll(() => owners.ownerOf(token), { interval: 5, timeout: 20_000 }).toBeUndefined();
 });
 
-it.skipIf(group === undefined)('is its control group; needs root and cgroup2', async () => {
-  const outside = ownGroup()!;
+async function testControlGroup(): Promise<void> {
+  const outside = ControlGroup.current();
   const before = await open();
   expect(owners.ownerOf(before.token)!.cgroup).toBe(outside);
   // A group that the first look did not see.
-  writeFileSync(join(group!, 'cgroup.procs'), String(process.pid));
-  try {
+  await group!.during(async () => {
     const inside = await open();
-    expect(owners.ownerOf(inside.token)!.cgroup).toBe(`/${GROUP}`);
+    expect(owners.ownerOf(inside.token)!.cgroup).toBe(group!.path);
     expect(owners.ownerOf(before.token)!.cgroup).toBe(outside);
     inside.socket.destroy();
-  } finally {
-    writeFileSync(join(MOUNT!, outside, 'cgroup.procs'), String(process.pid));
-  }
+  });
   before.socket.destroy();
-});
+}
+// Only root of the host can make one.
+if (isHostRoot) it('is its control group', testControlGroup);
