@@ -15,7 +15,7 @@ export const DEFAULT_KEY = keyOf(DEFAULT_KEY_TEXT);
 export const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 /** Path 0 of side A set down or up. */
-export function pathRequest(authType: 0 | 1 | 2, status: number, exchangeNumber?: number): ExchangeRequest {
+export function pathRequest(authType: 0 | 1 | 2, status: number): ExchangeRequest {
   return {
     command: 0xa2,
     status,
@@ -24,19 +24,9 @@ export function pathRequest(authType: 0 | 1 | 2, status: number, exchangeNumber?
     ipLocal: A,
     ipRemote: B,
     body: emitPathChange({ publicAddress: mapped('10.1.1.2'), remoteAddress: mapped('10.1.1.3') }),
-    ...(exchangeNumber === undefined ? {} : { exchangeNumber }),
   };
 }
 
-export function createRequest(body: Uint8Array, exchangeNumber?: number): ExchangeRequest {
-  const base = {
-    command: 0xa3,
-    status: 0,
-    authType: 2,
-    ipVersion: 4,
-    ipLocal: A,
-    ipRemote: B,
-    body,
-  } as const;
-  return exchangeNumber === undefined ? base : { ...base, exchangeNumber };
+export function createRequest(body: Uint8Array): ExchangeRequest {
+  return { command: 0xa3, status: 0, authType: 2, ipVersion: 4, ipLocal: A, ipRemote: B, body };
 }

@@ -34,6 +34,8 @@ export interface Exchange<Connection> {
   /** In state `answered` this exchange's, before that its predecessor's with the same identity, if there was one. */
   answered: Answered | undefined;
   wrongTokens: number;
+  /** Counts up with each exchange that is opened. */
+  readonly serial: number;
   seenAtMs: number;
 }
 
@@ -75,6 +77,15 @@ export class ExchangeTable<Connection> {
     exchanges.delete(exchange.identity);
     if (exchanges.size === 0) this.#owners.delete(exchange.owner);
     this.#size--;
+  }
+
+  /** Closes the exchanges that the same peer opened about the same connection earlier and did not finish. */
+  supersede(exchange: Exchange<Connection>): void {
+    for (const other of this.#owners.get(exchange.owner)?.values() ?? []) {
+      if (other.from === exchange.from && other.state === 'open' && other.serial < exchange.serial) {
+        this.remove(other);
+      }
+    }
   }
 
   /** Forgets what is too old. */

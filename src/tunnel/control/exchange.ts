@@ -28,7 +28,10 @@ export interface ExchangeRequest {
   readonly ipLocal: Uint8Array;
   readonly ipRemote: Uint8Array;
   readonly body: Uint8Array;
-  /** 0..255, another one each time: tells the peer that this is Weft. Absent: exactly the original's bytes. */
+  /**
+   * 0..255, another one each time (`InitiatorDesk` sets it): tells the peer that this is Weft, and late answers from
+   * those that are awaited. Absent: exactly the original's bytes.
+   */
   readonly exchangeNumber?: number;
   /**
    * Send token 0 in round 3 unless the peer is Weft: what the original does in a create for a connection whose own

@@ -15,6 +15,8 @@ export interface Submission extends InitiatorOptions {
   readonly to: string;
   /** Other sources from which the peer may answer: a peer with several addresses may not answer from `to`. */
   readonly alsoFrom?: readonly string[];
+  /** Exactly the original's bytes, without number: for tests against recorded packets. */
+  readonly plain?: boolean;
 }
 
 export type DeskOutput =
@@ -33,10 +35,16 @@ const MAX_EXCHANGES = 1024;
 export class InitiatorDesk {
   /** BOUNDED: all entries together at most `MAX_EXCHANGES`; the first of each queue is the running one. */
   readonly #queues = new Map<string, Entry[]>();
+  readonly #firstNumber: number;
   #nextId = 1;
   #count = 0;
   /** Datagrams that belonged to no exchange. */
   strays = 0;
+
+  /** `firstNumber`: any integer, random, so that a restarted program does not repeat its numbers. */
+  constructor(firstNumber: number) {
+    this.#firstNumber = firstNumber;
+  }
 
   get size(): number {
     return this.#count;
@@ -54,7 +62,10 @@ export class InitiatorDesk {
       });
     }
     assertFits(submission.request);
-    const entry: Entry = { id: this.#nextId, submission, initiator: undefined };
+    const exchangeNumber = (this.#firstNumber + this.#nextId) & 0xff;
+    const request =
+      submission.plain === true ? submission.request : { ...submission.request, exchangeNumber };
+    const entry: Entry = { id: this.#nextId, submission: { ...submission, request }, initiator: undefined };
     const key = exchangeQueueKey(submission.request);
     const queue = this.#queues.get(key) ?? [];
     const outputs: DeskOutput[] = [];

@@ -85,10 +85,14 @@ export class Initiator {
     return this.#outcome === undefined ? Math.min(this.#resendAtMs, this.#phaseEndMs) : undefined;
   }
 
-  /** Whether an answer speaks of this exchange's command and connection. */
+  /**
+   * Whether an answer speaks of this exchange's command and connection and echoes its number. Without a number, late
+   * answers to the exchange before are taken for this one's.
+   */
   isFor(message: ControlMessage): boolean {
     const { request } = this.#options;
     return (
+      message.exchangeNumber === (request.exchangeNumber ?? 0) &&
       message.command === request.command &&
       equalBytes(message.ipLocal, request.ipLocal) &&
       equalBytes(message.ipRemote, request.ipRemote)

@@ -3,15 +3,15 @@
  *
  * Invariants: a request is handed out to be executed only after a round 1 from the same address and port and a
  * round 3 that fits it; with types 1 and 2 round 3 carries the token that round 2 of this exchange brought, and with
- * type 2 every message is authentic. One token executes once: round 3 again gets the same answer again. Unknown
- * connections and, with type 2, messages that are not authentic cost no state.
+ * type 2 every message is authentic. One token executes once: round 3 again gets the same answer again. With a token
+ * nothing is executed after what the same peer wanted later for the same connection. Unknown connections and, with
+ * type 2, messages that are not authentic cost no state.
  *
- * What the protocol leaves open: type 0 authenticates nobody. An original initiator sends token 0 in a create, so
+ * What the protocol leaves open: type 0 authenticates nobody. An original initiator may send token 0 in a create, so
  * somebody who recorded a create can repeat it under the same source address until the key is changed; Weft's own
  * creates, marked as such, are held to their token.
  *
- * Refused here and executed by the original: round 0, round 3 without round 1 or repeated later, another
- * authentication type than the connection's.
+ * Refused, though the original executes it: round 0, and a round 3 repeated before the next round 1.
  */
 import { cutToLines } from './create-body.ts';
 import { isSealedWith, equalBytes, sealMessage, type Sha256 } from './authentication.ts';
@@ -96,6 +96,7 @@ export class Responder<Connection> {
   readonly #running = new Map<number, Exchange<Connection>>();
   readonly #drops = new Map<DropReason, number>(DROP_REASONS.map((reason) => [reason, 0]));
   #nextTicket = 1;
+  #nextSerial = 1;
   #executed = 0;
   #repeated = 0;
 
@@ -152,6 +153,7 @@ export class Responder<Connection> {
         running: undefined,
         answered: exchange?.answered,
         wrongTokens: 0,
+        serial: this.#nextSerial++,
         seenAtMs: nowMs,
       },
       nowMs,
@@ -229,6 +231,9 @@ export class Responder<Connection> {
     exchange.state = 'running';
     exchange.running = { ticket: this.#nextTicket++, request };
     this.#running.set(exchange.running.ticket, exchange);
+    // What a peer gave up must not happen after what it wanted next. Type 0 of an original is spared: nothing tells
+    // its exchanges apart, and its threads run several of them at once.
+    if (message.authType > 0 || isMarked(message)) this.#table.supersede(exchange);
     this.#table.touch(exchange, nowMs);
     this.#executed++;
     return {
