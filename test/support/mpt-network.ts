@@ -23,6 +23,8 @@ export interface NetworkOptions {
   /** How long executing takes. */
   readonly workMs?: number;
   readonly answerBody?: Uint8Array;
+  /** Another one for another run's tokens. */
+  readonly seed?: number;
   /** Sees every datagram when it is sent. */
   readonly tap?: (datagram: Uint8Array, to: 'responder' | 'initiator', nowMs: number) => void;
 }
@@ -42,11 +44,12 @@ export class Network {
   readonly #fates: Fate[];
   #events: { readonly atMs: number; readonly order: number; readonly run: () => void }[] = [];
   #order = 0;
-  #token = 1;
+  #token: number;
 
   constructor(options: NetworkOptions) {
     this.#options = options;
     this.#fates = [...options.fates];
+    this.#token = options.seed ?? 1;
     this.responder = new Responder<string>({
       resolve: options.resolve,
       // Predictable here, and never the same twice.
