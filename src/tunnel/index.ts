@@ -1,4 +1,10 @@
 /** tunnel: one interface over several paths, in MPT's formats (GRE in UDP) and beyond. */
+export { parseConnectionConfig } from './config/connection-config.ts';
+export { formatConnectionConfig } from './config/connection-text.ts';
+export { formatInterfaceConfig, parseInterfaceConfig } from './config/interface-config.ts';
+export { formatConfigIssue, type ConfigIssue } from './config/issue.ts';
+export * from './config/model.ts';
+export { readConnectionFile, readTunnelFolder, type TunnelFolder } from './config/tunnel-folder.ts';
 export {
   DEFAULT_KEY_TEXT,
   equalBytes,
