@@ -135,9 +135,13 @@ export class Load {
     await this.#answers.next();
   }
 
-  /** @returns seconds that it took */
-  async connect(connections, hold = 1) {
-    this.#child.stdin.write(`${connections} ${hold}\n`);
+  /**
+   * @param pace a burst of how many, every how many milliseconds; absent: as fast as it can
+   * @returns seconds that it took
+   */
+  async connect(connections, hold = 1, pace = undefined) {
+    const words = pace === undefined ? '' : ` ${pace.burst} ${pace.periodMs}`;
+    this.#child.stdin.write(`${connections} ${hold}${words}\n`);
     const { value } = await this.#answers.next();
     return JSON.parse(value).seconds;
   }

@@ -3,8 +3,9 @@
  * accept, close at both ends. Runs in the namespace of the daemon that is measured.
  *
  * Usage: node load.mjs
- * Each line of standard input is `COUNT HOLD`: COUNT connections, HOLD of them open at a time. The answer is one JSON
- * line: `{"connections": COUNT, "seconds": S}`. Says `ready` when it listens; ends with its standard input.
+ * Each line of standard input is `COUNT HOLD [BURST PERIOD]`: COUNT connections, HOLD of them open at a time; with BURST,
+ * so many at once every PERIOD milliseconds. The answer is one JSON line: `{"connections": COUNT, "seconds": S}`. Says
+ * `ready` when it listens; ends with its standard input.
  */
 import { createInterface } from 'node:readline';
 import * as native from '../../dist/native/index.js';
@@ -22,6 +23,7 @@ const target = { address: ADDRESS, port: PORT };
 const listener = native.openSocket(AF_INET, TYPE, native.IPPROTO_MPTCP);
 native.bindSocket(listener, target);
 native.listenOn(listener, BACKLOG);
+console.log('ready');
 
 /** On loopback a connection is there before connect(2) returns; where it is not, the next look finds it. */
 function accept() {
@@ -33,7 +35,6 @@ function accept() {
 
 function connect(count, hold) {
   const open = [];
-  const began = performance.now();
   for (let n = 0; n < count; n++) {
     const fd = native.openSocket(AF_INET, TYPE, native.IPPROTO_MPTCP);
     native.startConnect(fd, target);
@@ -42,13 +43,21 @@ function connect(count, hold) {
     open.push(fd, accept());
     if (open.length >= 2 * hold) for (const end of open.splice(0)) native.closeFd(end);
   }
-  const seconds = (performance.now() - began) / 1000;
   for (const end of open) native.closeFd(end);
-  return seconds;
 }
 
-createInterface({ input: process.stdin }).on('line', (line) => {
-  const [count, hold] = line.split(' ').map(Number);
-  console.log(JSON.stringify({ connections: count, seconds: connect(count, hold) }));
-});
-console.log('ready');
+async function connectInBursts(count, hold, burst, periodMs) {
+  const began = performance.now();
+  for (let n = 0; n < count; n += burst) {
+    const restMs = began + (n / burst) * periodMs - performance.now();
+    if (restMs > 0) await new Promise((resolve) => setTimeout(resolve, restMs));
+    connect(Math.min(burst, count - n), hold);
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [count, hold, burst = count, periodMs = 0] = line.split(' ').map(Number);
+  const began = performance.now();
+  await connectInBursts(count, hold, burst, periodMs);
+  console.log(JSON.stringify({ connections: count, seconds: (performance.now() - began) / 1000 }));
+}
