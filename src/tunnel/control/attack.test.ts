@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createRequest, DEFAULT_KEY, hex, mapped, pathRequest } from '../../../test/support/mpt-model.ts';
 import { INITIATOR, Network, RESPONDER, type Fate } from '../../../test/support/mpt-network.ts';
-import { keyOf, sealMessage } from './authentication.ts';
+import { keyOf, sealMessage, ZERO_KEY } from './authentication.ts';
 import { ExchangeFailure, PHASE_MS } from './exchange.ts';
 import { MAX_EXCHANGES, MAX_PER_OWNER, MEMORY_MS } from './exchange-table.ts';
 import { emitControlMessage, parseControlMessage, type AuthType, type ControlMessage } from './message.ts';
@@ -255,6 +255,92 @@ describe('an attacker without the key', () => {
 });
 
 describe('somebody with the key', () => {
+  /** Round 3 for the round 2 that is in `seen` at `at`. */
+  const thirdFor = (
+    seen: readonly Uint8Array[],
+    at: number,
+    status: number,
+    change: Partial<ControlMessage> = {},
+  ) => {
+    const template = parseControlMessage(transcript(2, [status])[2]!) as ControlMessage;
+    const { token } = parseControlMessage(seen[at]!) as ControlMessage;
+    const datagram = emitControlMessage({ ...template, token, ...change });
+    sealMessage(datagram, key, nodeSha256);
+    return datagram;
+  };
+
+  it('cannot have something happen that he gave up for something else', () => {
+    const seen: Uint8Array[] = [];
+    const network = new Network({ resolve: knows(2), fates: [], tap: (datagram) => seen.push(datagram) });
+    network.inject(transcript(2, [0x80])[0]!, INITIATOR);
+    network.inject(transcript(2, [0])[0]!, INITIATOR);
+    network.inject(thirdFor(seen, 1, 0), INITIATOR);
+    network.inject(thirdFor(seen, 0, 0x80), INITIATOR);
+    expect(network.executed.map(({ message }) => message.status)).toEqual([0]);
+    expect(network.responder.counters().drops.get('replayed')).toBe(1);
+  });
+
+  it('can use a token once', () => {
+    const seen: Uint8Array[] = [];
+    const network = new Network({ resolve: knows(2), fates: [], tap: (datagram) => seen.push(datagram) });
+    network.inject(transcript(2, [0x80])[0]!, INITIATOR);
+    network.inject(thirdFor(seen, 0, 0x80), INITIATOR);
+    network.run();
+    network.inject(thirdFor(seen, 0, 0x80, { body: new Uint8Array(32) }), INITIATOR);
+    expect(network.executed).toHaveLength(1);
+    expect(network.responder.counters().drops.get('replayed')).toBe(1);
+  });
+
+  it('cannot do without the token in a create that is marked as one of Weft', () => {
+    const seen: Uint8Array[] = [];
+    const network = new Network({ resolve: knows(2), fates: [], tap: (datagram) => seen.push(datagram) });
+    network.submit({ request: createRequest(new Uint8Array(40)), key });
+    network.run();
+    const tokenless = changed(seen[2]!, () => ({ token: 0 }));
+    sealMessage(tokenless, key, nodeSha256);
+    network.nowMs += MEMORY_MS;
+    network.inject(seen[0]!, INITIATOR);
+    network.inject(tokenless, INITIATOR);
+    expect(network.executed).toHaveLength(1);
+  });
+
+  it('cannot answer with the token of another exchange', () => {
+    const answers = transcript(1, [0x80]);
+    const lost = Array.from({ length: 99 }, (): Fate => []);
+    const network = new Network({ resolve: knows(1), fates: lost });
+    const id = network.submit({ request: pathRequest(1, 0x80), key, plain: true });
+    network.injectAnswer(answers[1]!, RESPONDER);
+    network.injectAnswer(
+      changed(answers[3]!, () => ({ token: 5 })),
+      RESPONDER,
+    );
+    network.run();
+    expect(network.outcomes.get(id)).toMatchObject({ code: ExchangeFailure.authentication, round: 4 });
+  });
+
+  it('of a refusal can refuse a create, but not grant it', () => {
+    for (const [status, code, answered] of [
+      [5, 5, true],
+      [0, ExchangeFailure.authentication, false],
+    ] as const) {
+      const seen: Uint8Array[] = [];
+      const lost = Array.from({ length: 99 }, (): Fate => []);
+      const network = new Network({ resolve: knows(2), fates: lost, tap: (datagram) => seen.push(datagram) });
+      const request = createRequest(new Uint8Array(40));
+      const id = network.submit({ request, key, refusalKeys: [ZERO_KEY], plain: true });
+      for (const [round, byte1] of [
+        [2, 0],
+        [4, status],
+      ] as const) {
+        const answer = changed(seen[0]!, () => ({ round, status: byte1, body: new Uint8Array(1) }));
+        sealMessage(answer, ZERO_KEY, nodeSha256);
+        network.injectAnswer(answer, RESPONDER);
+      }
+      network.run();
+      expect(network.outcomes.get(id)).toMatchObject({ code, answered });
+    }
+  });
+
   it('whose connection is unknown is told so where that needs no key, and costs nothing', () => {
     const network = new Network({ resolve: () => ({ kind: 'unknown' }), fates: [] });
     const codes = ([0, 1, 2] as const).map((authType) => {

@@ -64,6 +64,16 @@ describe('restart detector', () => {
     expect(feed(new RestartDetector(900), [60, 45, 61], 60)).toEqual([0, 1, 0]);
   });
 
+  it('begins a run anew when a timely packet comes between', () => {
+    const late = Array.from({ length: RESTART_RUN - 1 }, (_, i) => 200 + i);
+    const verdicts = feed(
+      new RestartDetector(900),
+      [...late, 100_000, ...late.map((each) => each + 7)],
+      100_000,
+    );
+    expect(verdicts).not.toContain(SequenceVerdict.restarted);
+  });
+
   it('does not take the wrap-around for a restart', () => {
     expect(feed(new RestartDetector(900), [0xfffffffe, 0, 0xffffffff, 1], 0xfffffffe)).toEqual([0, 0, 1, 0]);
   });
