@@ -14,6 +14,7 @@ export type Fate = readonly number[];
 export interface Executed {
   readonly atMs: number;
   readonly message: ControlMessage;
+  readonly peerIsWeft: boolean;
 }
 
 export interface NetworkOptions {
@@ -76,7 +77,8 @@ export class Network {
     const action = this.responder.handleDatagram(datagram, from, this.nowMs);
     if (action.kind === 'send') this.#transmit(action.datagram, 'initiator', from);
     if (action.kind !== 'execute') return;
-    this.executed.push({ atMs: this.nowMs, message: action.message });
+    const { message, peerIsWeft } = action;
+    this.executed.push({ atMs: this.nowMs, message, peerIsWeft });
     this.at(this.nowMs + (this.#options.workMs ?? 0), () => {
       const body = this.#options.answerBody ?? new Uint8Array(0);
       const answer = this.responder.complete(action.ticket, 0, body, this.nowMs);

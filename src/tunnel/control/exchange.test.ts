@@ -91,7 +91,9 @@ describe('one exchange', () => {
     const id = network.submit({ request: pathRequest(0, 0), key });
     network.run();
     expect(network.outcomes.get(id)).toMatchObject({ code: 0, peerIsWeft: true });
-    expect(network.executed[0]!.message).toMatchObject({ mark: 0x57, exchangeNumber: 1 });
+    expect(network.executed).toMatchObject([
+      { peerIsWeft: true, message: { mark: 0x57, exchangeNumber: 1 } },
+    ]);
   });
 
   it('survives any network: completes with both sides agreeing, or ends in bounded time', () => {

@@ -81,6 +81,9 @@ export type ResponderAction<Connection> =
       readonly ticket: number;
       readonly connection: Connection;
       readonly message: ControlMessage;
+      /** Where the request came from; with type 2 an address that may be learned. */
+      readonly from: string;
+      readonly peerIsWeft: boolean;
     }
   | { readonly kind: 'drop'; readonly reason: DropReason };
 
@@ -241,6 +244,8 @@ export class Responder<Connection> {
       ticket: exchange.running.ticket,
       connection: exchange.connection,
       message: parseControlMessage(request) as ControlMessage,
+      from: exchange.from,
+      peerIsWeft: isMarked(message),
     };
   }
 
