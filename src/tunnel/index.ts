@@ -47,6 +47,12 @@ export {
   type DropReason,
   type ResponderAction,
 } from './control/responder.ts';
+export { DuplicateFilter } from './paths/duplicate-filter.ts';
+export { flowHash } from './paths/flow-hash.ts';
+export { makeScheduler } from './paths/make-scheduler.ts';
+export { FIRST_DROPPED, PushResult, ReorderBuffer, type ReorderOptions } from './paths/reorder-buffer.ts';
+export { firstPath, withoutFirstPath, type PathView, type Scheduler } from './paths/scheduler.ts';
+export { buildSendingVector, finalIncrement, sendingVectorLength } from './paths/sending-vector.ts';
 export {
   classifyDatagram,
   DATAGRAM_KINDS,
