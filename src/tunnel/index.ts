@@ -1,4 +1,25 @@
 /** tunnel: one interface over several paths, in MPT's formats (GRE in UDP) and beyond. */
+export {
+  formatClientSettings,
+  formatNoAnswer,
+  parseClientArguments,
+  type ClientStart,
+} from './client/arguments.ts';
+export {
+  formatCommand,
+  parseCommandText,
+  type ClientCommand,
+  type CommandReading,
+} from './client/command.ts';
+export { formatClientHelp, formatCommandHelp } from './client/help.ts';
+export * from './client/server-text.ts';
+export {
+  formatConnectionStatus,
+  formatStatusReport,
+  formatTunnelStatus,
+  type ConnectionStatus,
+  type TunnelStatus,
+} from './client/status-report.ts';
 export { parseConnectionConfig } from './config/connection-config.ts';
 export { formatConnectionConfig } from './config/connection-text.ts';
 export { formatInterfaceConfig, parseInterfaceConfig } from './config/interface-config.ts';
@@ -51,6 +72,7 @@ export { DuplicateFilter } from './paths/duplicate-filter.ts';
 export { flowHash } from './paths/flow-hash.ts';
 export { makeScheduler } from './paths/make-scheduler.ts';
 export { FIRST_DROPPED, PushResult, ReorderBuffer, type ReorderOptions } from './paths/reorder-buffer.ts';
+export { PathState, type PathTimers, type PathWord } from './paths/path-state.ts';
 export { firstPath, withoutFirstPath, type PathView, type Scheduler } from './paths/scheduler.ts';
 export { buildSendingVector, finalIncrement, sendingVectorLength } from './paths/sending-vector.ts';
 export {
