@@ -50,7 +50,7 @@ describe('rules', () => {
         { kind: 'bridge', use: false },
         { interface: 'c1', use: false },
       ],
-      loadPlugins: ['addr_adv', 'witness'],
+      loadPlugins: ['addr_adv'],
       plugins: [
         {
           name: 'witness',

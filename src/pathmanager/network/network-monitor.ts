@@ -183,6 +183,9 @@ export class NetworkMonitor {
     let changes: readonly NetworkChange[];
     try {
       changes = this.#takeReading();
+      // What is done about it does not count: removing an endpoint takes the kernel longer than a reading does.
+      const endMs = performance.now();
+      this.#restUntilMs = endMs + (endMs - beginMs);
       this.#toldFailure = '';
     } catch (error) {
       this.#failedReadings++;
@@ -193,8 +196,6 @@ export class NetworkMonitor {
     for (const change of changes) if (this.#handlers !== undefined) deliver(change, handlers);
     if (this.#handlers === undefined) return;
     handlers.changed();
-    const endMs = performance.now();
-    this.#restUntilMs = endMs + (endMs - beginMs);
     // A handler may have called for a reading of its own, or closed.
     if (this.#handlers !== undefined) this.#readIn(this.#periodMs);
   }
