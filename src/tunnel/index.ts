@@ -68,8 +68,10 @@ export {
   type DropReason,
   type ResponderAction,
 } from './control/responder.ts';
+export { CapacityEstimate, type DeliveryReport } from './paths/capacity-estimate.ts';
 export { DuplicateFilter } from './paths/duplicate-filter.ts';
 export { flowHash } from './paths/flow-hash.ts';
+export { FlowPins } from './paths/flow-pins.ts';
 export { makeScheduler } from './paths/make-scheduler.ts';
 export { FIRST_DROPPED, PushResult, ReorderBuffer, type ReorderOptions } from './paths/reorder-buffer.ts';
 export { PathState, type PathTimers, type PathWord } from './paths/path-state.ts';

@@ -12,7 +12,7 @@ import { firstPath, usableBits, withoutFirstPath, type PathView, type Scheduler 
 /** Beyond it TCP over the path comes to nothing, and it spoils the others. */
 export const LOSS_LIMIT = 0.2;
 
-/** The queue that a path is given in thought before more makes no difference. */
+/** More than this waits on no path in truth. */
 const QUEUE_LIMIT_US = 200_000;
 
 export class AdaptiveScheduler implements Scheduler {
@@ -35,6 +35,9 @@ export class AdaptiveScheduler implements Scheduler {
     }
     if (best < 0) return 0;
     this.#queues.add(best, bytes, nowUs);
+    if (this.#queues.backlogUs(best, nowUs) > QUEUE_LIMIT_US) {
+      this.#queues.settle(this.#candidates, QUEUE_LIMIT_US, nowUs);
+    }
     return 1 << best;
   }
 
@@ -54,6 +57,5 @@ export class AdaptiveScheduler implements Scheduler {
     // Nobody knows of the others: as the slowest, so that they do not take everything.
     const fallback = known.length === 0 ? 0 : Math.max(...known);
     this.#delayUs = Float64Array.from(paths, ({ rttUs = fallback }) => rttUs / 2);
-    for (const index of paths.keys()) this.#queues.cap(index, QUEUE_LIMIT_US, nowUs);
   }
 }

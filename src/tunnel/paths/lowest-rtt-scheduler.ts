@@ -19,6 +19,7 @@ export class LowestRttScheduler implements Scheduler {
   /** Usable paths, the preferred first. BOUNDED: by the paths. */
   #order: readonly number[] = [];
   #measured = 0;
+  #usable = 0;
 
   choose(bytes: number, _flowHash: number, nowUs: number): number {
     let best = -1;
@@ -27,6 +28,7 @@ export class LowestRttScheduler implements Scheduler {
       const backlogUs = (this.#measured & (1 << path)) === 0 ? 0 : this.#queues.backlogUs(path, nowUs);
       if (backlogUs <= QUEUE_LIMIT_US) {
         best = path;
+        bestUs = Infinity;
         break;
       }
       if (backlogUs < bestUs) {
@@ -36,12 +38,14 @@ export class LowestRttScheduler implements Scheduler {
     }
     if (best < 0) return 0;
     this.#queues.add(best, bytes, nowUs);
+    if (bestUs < Infinity) this.#queues.settle(this.#usable, QUEUE_LIMIT_US, nowUs);
     return 1 << best;
   }
 
   update(paths: readonly PathView[], nowUs: number): void {
     this.#queues.update(paths, nowUs);
     const usable = usableBits(paths);
+    this.#usable = usable;
     this.#measured = 0;
     for (const [index, { capacityBps }] of paths.entries()) {
       if (capacityBps !== undefined && capacityBps > 0) this.#measured |= 1 << index;

@@ -2,7 +2,7 @@
  * How long what was given to each path keeps it busy, judged by its measured capacity (pure). Shared by the schedulers
  * that fill paths. No allocation per packet.
  */
-import type { PathView } from './scheduler.ts';
+import { firstPath, withoutFirstPath, type PathView } from './scheduler.ts';
 
 /** Where nothing is measured yet: every path as fast as its weight, times this. Only the proportions matter. */
 const UNKNOWN_BPS_PER_WEIGHT = 10_000_000;
@@ -43,8 +43,17 @@ export class PathQueues {
     this.#busyUntilUs[path] = this.finishUs(path, bytes, nowUs);
   }
 
-  /** Forgets what waits beyond `limitUs`: what is offered above the capacity is lost on the way, and does not wait. */
-  cap(path: number, limitUs: number, nowUs: number): void {
-    this.#busyUntilUs[path] = Math.min(this.#busyUntilUs[path]!, nowUs + limitUs);
+  /**
+   * Forgets what all paths in `bits` have waiting beyond `limitUs`: what is offered above the capacity is lost on the
+   * way and does not wait for ever. All are relieved of as much, so that their proportions stay.
+   */
+  settle(bits: number, limitUs: number, nowUs: number): void {
+    let excessUs = Infinity;
+    for (let rest = bits; rest !== 0; rest = withoutFirstPath(rest)) {
+      excessUs = Math.min(excessUs, this.backlogUs(firstPath(rest), nowUs) - limitUs);
+    }
+    if (excessUs <= 0 || excessUs === Infinity) return;
+    for (let rest = bits; rest !== 0; rest = withoutFirstPath(rest))
+      this.#busyUntilUs[firstPath(rest)]! -= excessUs;
   }
 }
