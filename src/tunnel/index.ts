@@ -22,6 +22,14 @@ export {
 } from './client/status-report.ts';
 export { parseConnectionConfig } from './config/connection-config.ts';
 export { formatConnectionConfig } from './config/connection-text.ts';
+export {
+  makePeerConnection,
+  mergeAnswer,
+  parsePeerText,
+  peerFileName,
+  type CreateInput,
+  type PeerText,
+} from './config/create-connection.ts';
 export { formatInterfaceConfig, parseInterfaceConfig } from './config/interface-config.ts';
 export { formatConfigIssue, type ConfigIssue } from './config/issue.ts';
 export * from './config/model.ts';

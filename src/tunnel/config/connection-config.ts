@@ -20,8 +20,11 @@ import { readPath } from './path-config.ts';
 import { unspecified, type IpVersion, type SectionReader } from './section-reader.ts';
 import { DEFAULT_KEY_TEXT, KEY_BYTES } from '../control/authentication.ts';
 
-/** `connection`: a file. `template`: conf.template. */
-export type ConnectionPurpose = 'connection' | 'template';
+/**
+ * `connection`: a file. `template`: conf.template. `peer`: text of a peer's message, whose end the original cuts off,
+ * so that sections at the end may be missing.
+ */
+export type ConnectionPurpose = 'connection' | 'template' | 'peer';
 
 export interface ConnectionReading {
   readonly connection?: ConnectionConfig;
@@ -67,9 +70,10 @@ function takeAuthKey(section: SectionReader, issues: IssueList): string {
 function readConnection(section: SectionReader, purpose: ConnectionPurpose, issues: IssueList) {
   const name = section.takeText('name', 'connection');
   if (name.length > NAME_BYTES_MAX) section.refuse('name', `at most ${NAME_BYTES_MAX} characters`);
+  if (/\p{Cc}/u.test(name)) section.refuse('name', 'control characters are not allowed');
   const ipVersion: IpVersion = section.takeVersion('ip_ver', 6, 6);
   const remoteAddress = section.takeAddress('ip_remote', ipVersion);
-  if (purpose === 'connection' && remoteAddress === unspecified(ipVersion)) {
+  if (purpose !== 'template' && remoteAddress === unspecified(ipVersion)) {
     section.refuse('ip_remote', "the peer's tunnel address is missing");
   }
   return {
@@ -106,6 +110,7 @@ function openNumbered(
   connection: SectionReader,
   countKey: string,
   limit: number,
+  mayBeCut: boolean,
   issues: IssueList,
 ): SectionReader[] {
   const prefix = countKey === 'path_count' ? 'path_' : 'net_';
@@ -114,7 +119,7 @@ function openNumbered(
   for (let index = 0; index < count; index++) {
     const name = `${prefix}${index}`;
     if (file.sections.has(name)) sections.push(openSection(file, name, issues));
-    else connection.refuse(countKey, `[${name}] is missing`);
+    else if (!mayBeCut) connection.refuse(countKey, `[${name}] is missing`);
   }
   return sections;
 }
@@ -131,8 +136,9 @@ export function parseConnectionConfig(
   if (!dialect.sections.has('connection')) issues.error(0, 'there is no [connection] section');
   const section = openSection(dialect, 'connection', issues);
   const connection = readConnection(section, purpose, issues);
-  const pathSections = openNumbered(dialect, section, 'path_count', PATHS_MAX, issues);
-  const networkSections = openNumbered(dialect, section, 'network_count', NETWORKS_MAX, issues);
+  const mayBeCut = purpose === 'peer';
+  const pathSections = openNumbered(dialect, section, 'path_count', PATHS_MAX, mayBeCut, issues);
+  const networkSections = openNumbered(dialect, section, 'network_count', NETWORKS_MAX, mayBeCut, issues);
   section.finish();
   const paths = pathSections.map((path) => readPath(path, purpose));
   const networks = networkSections.map(readNetwork);
