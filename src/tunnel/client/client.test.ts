@@ -92,7 +92,7 @@ it('reads any words without throwing', () => {
     fc.string(),
   );
   fc.assert(
-    fc.property(fc.array(word, { maxLength: 6 }), (words) => {
+    fc.property(fc.array(word, { maxLength: 6, size: 'max' }), (words) => {
       const reading = parseCommandWords(words);
       if ('command' in reading) {
         expect(parseCommandText(formatCommand(reading.command))).toEqual(reading);

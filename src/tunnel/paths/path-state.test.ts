@@ -230,6 +230,18 @@ it.each(KINDS)('loss in one direction: the sender (Weft, against %s) keeps away 
   expect(wire.ends.map((end) => end.isUsable)).toEqual([true, true]);
 });
 
+it('asks an idle original after loss in one direction, and comes up when it is heard', () => {
+  const wire = makeWire('original', [true, false]);
+  wire.run(5000);
+  wire.passes[0] = false;
+  wire.run(40_000);
+  expect(wire.ends[0].isUsable).toBe(false);
+  expect(wire.lost[0]).toBeLessThan(150);
+  wire.passes[0] = true;
+  wire.run(70_000);
+  expect(wire.ends.map((end) => end.isUsable)).toEqual([true, true]);
+});
+
 it('whatever happened, a healed path is used again by both ends', () => {
   const step = fc.record({
     passes: fc.tuple(fc.boolean(), fc.boolean()),
@@ -237,7 +249,7 @@ it('whatever happened, a healed path is used again by both ends', () => {
     hand: fc.constantFrom(undefined, true, false),
     durationMs: fc.integer({ min: 50, max: 12_000 }),
   });
-  const history = fc.array(step, { maxLength: 12 });
+  const history = fc.array(step, { maxLength: 12, size: 'max' });
   fc.assert(
     fc.property(history, fc.constantFrom(...KINDS), fc.boolean(), (steps, kind, sends) => {
       const wire = makeWire(kind, [sends, sends]);
@@ -265,7 +277,7 @@ it('whatever happened, a healed path is used again by both ends', () => {
 it('does nothing before the time that it names', () => {
   const step = fc.tuple(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 1, max: 4000 }));
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 30 }), fc.boolean(), (steps, isWeft) => {
+    fc.property(fc.array(step, { maxLength: 30, size: 'max' }), fc.boolean(), (steps, isWeft) => {
       const path = make();
       path.handlePeer(isWeft);
       let nowMs = 0;

@@ -60,6 +60,20 @@ it('goes on over 2^32', () => {
   expect(run(buffer, [last - 1, 0, 1, last, 2])).toEqual([last - 1, last, 0, 1, 2].map((n) => n | 0));
 });
 
+it('keeps the time of each packet, however many come and go behind the oldest', () => {
+  const buffer = make(8);
+  run(buffer, [0]);
+  buffer.push(8, 8, 0, 0);
+  for (const [ms, sequence] of [2, 1, 4, 3, 6, 5, 9, 10, 11, 12, 13, 14].entries()) {
+    buffer.push(sequence, sequence, 0, ms + 1);
+  }
+  expect(buffer.waiting).toBe(7);
+  expect(buffer.deadlineMs).toBe(100);
+  buffer.poll(100);
+  expect(releasedBy(buffer)).toEqual([8, 9, 10, 11, 12, 13, 14]);
+  expect(buffer.deadlineMs).toBe(Infinity);
+});
+
 it('recognises a peer that counts anew, also with its first packets lost', () => {
   const buffer = make(8, 100, 2);
   run(buffer, [5000, 5001, 5003]);
@@ -156,7 +170,7 @@ const journeys = fc.array(
     delayMs: fc.integer({ min: 0, max: 60 }),
     path: fc.integer({ min: 0, max: 2 }),
   }),
-  { minLength: 1, maxLength: 200 },
+  { minLength: 1, maxLength: 200, size: 'max' },
 );
 
 interface Arrival {

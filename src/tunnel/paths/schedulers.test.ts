@@ -28,25 +28,32 @@ it.each(SCHEDULERS)('%s: usable paths only, and none only when none is', (name) 
   const states = fc
     .integer({ min: 1, max: 20 })
     .chain((count) =>
-      fc.array(fc.array(view, { minLength: count, maxLength: count }), { minLength: 1, maxLength: 5 }),
+      fc.array(fc.array(view, { minLength: count, maxLength: count, size: 'max' }), {
+        minLength: 1,
+        maxLength: 5,
+      }),
     );
   fc.assert(
-    fc.property(states, fc.array(fc.nat(), { minLength: 1, maxLength: 30 }), (updates, packets) => {
-      const scheduler = makeScheduler(name);
-      expect(scheduler.choose(100, 1, 0)).toBe(0);
-      let nowUs = 0;
-      for (const paths of updates) {
-        scheduler.update(paths, nowUs);
-        const bits = usableBits(paths);
-        for (const packet of packets) {
-          nowUs += packet % 1000;
-          const chosen = scheduler.choose(packet % 1500, packet, nowUs);
-          expect(chosen & ~bits).toBe(0);
-          expect(chosen === 0).toBe(bits === 0);
-          if (name !== 'redundant') expect(withoutFirstPath(chosen)).toBe(0);
+    fc.property(
+      states,
+      fc.array(fc.nat(), { minLength: 1, maxLength: 30, size: 'max' }),
+      (updates, packets) => {
+        const scheduler = makeScheduler(name);
+        expect(scheduler.choose(100, 1, 0)).toBe(0);
+        let nowUs = 0;
+        for (const paths of updates) {
+          scheduler.update(paths, nowUs);
+          const bits = usableBits(paths);
+          for (const packet of packets) {
+            nowUs += packet % 1000;
+            const chosen = scheduler.choose(packet % 1500, packet, nowUs);
+            expect(chosen & ~bits).toBe(0);
+            expect(chosen === 0).toBe(bits === 0);
+            if (name !== 'redundant') expect(withoutFirstPath(chosen)).toBe(0);
+          }
         }
-      }
-    }),
+      },
+    ),
     { numRuns: 100 },
   );
 });
@@ -64,8 +71,8 @@ function naiveWalk(vector: Uint8Array, isUsable: readonly boolean[], start: numb
 
 it('weights: skips dead paths as the original does', () => {
   const states = fc.tuple(
-    fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5 }),
-    fc.array(fc.nat(31)),
+    fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 5, size: 'max' }),
+    fc.array(fc.nat(31), { maxLength: 40, size: 'max' }),
   );
   fc.assert(
     fc.property(states, ([weights, masks]) => {

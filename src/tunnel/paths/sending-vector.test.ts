@@ -35,7 +35,7 @@ it('is the published one', () => {
 it('is what the naive form makes, for any weights', () => {
   const weight = fc.oneof(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 300 }));
   fc.assert(
-    fc.property(fc.array(weight, { minLength: 1, maxLength: 6 }), (weights) => {
+    fc.property(fc.array(weight, { minLength: 1, maxLength: 6, size: 'max' }), (weights) => {
       const { vector, final } = naive(weights);
       expect([...buildSendingVector(weights)]).toEqual(vector);
       // The naive common multiple is a multiple of the least.
@@ -46,7 +46,7 @@ it('is what the naive form makes, for any weights', () => {
 });
 
 it('has each path as often as its weight says, in full and in every part', () => {
-  const weights = fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 20 });
+  const weights = fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 20, size: 'max' });
   fc.assert(
     fc.property(weights, (given) => {
       const vector = buildSendingVector(given);
