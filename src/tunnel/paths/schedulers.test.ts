@@ -25,14 +25,12 @@ const view: fc.Arbitrary<PathView> = fc.record(
 );
 
 it.each(SCHEDULERS)('%s: usable paths only, and none only when none is', (name) => {
-  const states = fc
-    .integer({ min: 1, max: 20 })
-    .chain((count) =>
-      fc.array(fc.array(view, { minLength: count, maxLength: count, size: 'max' }), {
-        minLength: 1,
-        maxLength: 5,
-      }),
-    );
+  const states = fc.integer({ min: 1, max: 20 }).chain((count) =>
+    fc.array(fc.array(view, { minLength: count, maxLength: count, size: 'max' }), {
+      minLength: 1,
+      maxLength: 5,
+    }),
+  );
   fc.assert(
     fc.property(
       states,
