@@ -93,6 +93,17 @@ it('a default route in a table of its own counts when a rule leads there', async
   await announced(read);
 });
 
+it('a rule for an address gives that address its default route, and no other', async () => {
+  host.addUplink(1, { v6: false, routes: false });
+  host.ip('addr add 10.1.0.9/24 dev c1');
+  const read = follow({});
+  host.ip('route add default via 10.1.0.1 dev c1 table 77');
+  host.ip('rule add from 10.1.0.2 lookup 77');
+  await announced(read, 'c1 10.1.0.2');
+  host.ip('rule del from 10.1.0.2 lookup 77');
+  await announced(read);
+});
+
 it('routes that are no default route, or another link’s, do not count', async () => {
   host.addUplink(1, { v6: false, routes: false });
   host.addUplink(2, { v6: false });

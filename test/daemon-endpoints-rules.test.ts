@@ -37,6 +37,24 @@ describe('rules', () => {
       .map((line) => line.replace(/ id \d+/, '').replace(/ dev \S+/, ''))
       .sort();
 
+  it('backup that was set for a link stays with it when it is renamed, and is not for another of its name', async () => {
+    host.addUplink(1, { v6: false });
+    host.addUplink(2, { v6: false });
+    const daemon = await host.run({});
+    await daemon.setInterface('c1', { backup: true });
+    expect(flags()).toEqual(['10.1.0.2 subflow backup', '10.2.0.2 subflow']);
+    for (const [from, to] of [
+      ['c1', 'c9'],
+      ['c2', 'c1'],
+    ]) {
+      host.ip(`link set ${from} down`);
+      host.ip(`link set ${from} name ${to}`);
+      host.ip(`link set ${to} up`);
+    }
+    await host.placed('c1 10.2.0.2', 'c9 10.1.0.2');
+    expect(flags()).toEqual(['10.1.0.2 subflow backup', '10.2.0.2 subflow']);
+  });
+
   it('allow and deny by name and kind', async () => {
     host.addUplink(1, { v6: false });
     host.addUplink(2, { v6: false });

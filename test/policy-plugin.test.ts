@@ -2,6 +2,7 @@
  * The plugin `policy` with the real kernel: which subflows connections get under the rules of a file, by whose they
  * are and where they go. The hosts are drawn in support/plugin-paths.ts.
  */
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -222,6 +223,12 @@ describe('a file that cannot be used', () => {
     chmodSync(fileName(), 0o666);
     expect(await fails({ file: fileName() })).toContain('everybody may write it — chmod o-w');
     chmodSync(fileName(), 0o600);
+  });
+
+  it('is refused when it is a pipe, which is not waited for', async () => {
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    expect(await fails({ file: pipe })).toContain('not a regular file');
   });
 
   it('is missed', async () => {

@@ -139,7 +139,7 @@ export class Load {
    * @param pace a burst of how many, every how many milliseconds; absent: as fast as it can
    * @returns seconds that it took
    */
-  async connect(connections, hold = 1, pace = undefined) {
+  async connect(connections, hold = 1, pace) {
     const words = pace === undefined ? '' : ` ${pace.burst} ${pace.periodMs}`;
     this.#child.stdin.write(`${connections} ${hold}${words}\n`);
     const { value } = await this.#answers.next();

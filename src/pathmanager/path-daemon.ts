@@ -336,16 +336,16 @@ export class PathDaemon {
   async setInterface(name: string, { backup }: { readonly backup: boolean }): Promise<InterfaceChange> {
     const running = this.#running;
     const known = running?.monitor.interfaces() ?? [];
-    const addresses = known.find((candidate) => candidate.name === name)?.addresses;
-    if (running === undefined || addresses === undefined) {
+    const link = known.find((candidate) => candidate.name === name);
+    if (running === undefined || link === undefined) {
       const names = known.map((candidate) => candidate.name).join(', ');
       throw new WeftError(`there is no interface "${name}" that is up`, {
         code: 'NO_INTERFACE',
         hint: names === '' ? 'none is' : `up are: ${names}`,
       });
     }
-    const own = new Set(addresses.map(({ address }) => address));
-    const uses = [...(running.addrAdv?.setInterface(name, { backup }).uses.values() ?? [])];
+    const own = new Set(link.addresses.map(({ address }) => address));
+    const uses = [...(running.addrAdv?.setInterface(link.index, { backup }).uses.values() ?? [])];
     const { pathManager, host } = running;
     return {
       interface: name,

@@ -1,9 +1,9 @@
 /**
- * Whether an interface has a default route: one question to the kernel's routing tables for each family, which takes
+ * Whether an interface has a default route: one question to the kernel's routing tables for each address, which takes
  * the same time however many routes there are. The routes themselves are never listed.
  *
  * The question is mptcpd's: what would the kernel take to a documentation address (RFC 5737, RFC 3849) out of this
- * interface, answered with the route that matches (RTM_F_FIB_MATCH), which has to be a default route of that
+ * interface, and unlike mptcpd's from this address, answered with the route that matches (RTM_F_FIB_MATCH), which has to be a default route of that
  * interface. It follows the host's rules, so routes in tables of their own count when a rule leads there.
  */
 import { AF_INET, type Family } from '../../base/index.ts';
@@ -27,12 +27,14 @@ export function lookUpDefaultRoute(
   netlink: RouteNetlink,
   linkIndex: number,
   family: Family,
+  source?: string,
 ): DefaultRoute | undefined {
   let route: Route;
   try {
     route = netlink.lookupRoute({
       destination: probeOf(family),
       outputLinkIndex: linkIndex,
+      ...(source === undefined ? {} : { source }),
       fibMatch: true,
     });
   } catch (error) {

@@ -196,7 +196,7 @@ export class NetworkModel {
       return { state: 'tentative', verdict: 'tentative: waiting for duplicate address detection' };
     }
     if ((flags & IFA_F_DEPRECATED) !== 0) return skipped('it is deprecated');
-    if (checkRoute && reading.defaultRoute(linkIndex, family) === undefined) {
+    if (checkRoute && reading.defaultRoute(linkIndex, family, address.address) === undefined) {
       return { state: 'no-route', verdict: 'waiting for a default route' };
     }
     // What becomes usable later counts as new.

@@ -205,11 +205,11 @@ export class NetworkMonitor {
     const links = this.#netlink.links();
     const addresses = this.#netlink.addresses();
     const asked = new Map<string, DefaultRoute | undefined>();
-    const defaultRoute = (linkIndex: number, family: Family) => {
-      const key = `${linkIndex} ${family}`;
+    const defaultRoute = (linkIndex: number, family: Family, source?: string) => {
+      const key = `${linkIndex} ${family} ${source ?? ''}`;
       if (!asked.has(key)) {
         this.#routeLookups++;
-        asked.set(key, lookUpDefaultRoute(this.#netlink, linkIndex, family));
+        asked.set(key, lookUpDefaultRoute(this.#netlink, linkIndex, family, source));
       }
       return asked.get(key);
     };

@@ -22,8 +22,8 @@ export interface DefaultRoute {
 export interface NetworkReading {
   readonly links: readonly Link[];
   readonly addresses: readonly InterfaceAddress[];
-  /** Asked only where the settings need it; `undefined`: there is none. */
-  readonly defaultRoute: (linkIndex: number, family: Family) => DefaultRoute | undefined;
+  /** For traffic from `source`, if given. Asked only where the settings need it; `undefined`: there is none. */
+  readonly defaultRoute: (linkIndex: number, family: Family, source?: string) => DefaultRoute | undefined;
 }
 
 /**

@@ -51,8 +51,8 @@ export class AddrAdv {
   readonly #logger: Logger;
   #addressFlags: number;
   #addresses: readonly LocalAddress[] = [];
-  /** BOUNDED: by the interfaces that a user names, see `setInterface`. */
-  readonly #overrides = new Map<string, InterfaceOverride>();
+  /** By the link's index, so that a link keeps it when it is renamed. BOUNDED: by the links that a user names. */
+  readonly #overrides = new Map<number, InterfaceOverride>();
   #report: AddrAdvReport | undefined;
   #toldFailures: ReadonlySet<string> = new Set();
   #timer: NodeJS.Timeout | undefined;
@@ -79,8 +79,8 @@ export class AddrAdv {
   }
 
   /** Makes an interface's endpoints backup or not, whatever the rules say; live connections follow at once. */
-  setInterface(name: string, override: InterfaceOverride): AddrAdvReport {
-    this.#overrides.set(name, override);
+  setInterface(linkIndex: number, override: InterfaceOverride): AddrAdvReport {
+    this.#overrides.set(linkIndex, override);
     return this.reconcile(this.#addresses);
   }
 
@@ -129,9 +129,9 @@ export class AddrAdv {
     return [...wanted.values()].sort((a, b) => Number(isOwned(b)) - Number(isOwned(a)));
   }
 
-  #flagsOf({ endpointFlags, linkName }: LocalAddress): number {
+  #flagsOf({ endpointFlags, linkIndex }: LocalAddress): number {
     const flags = endpointFlags ?? this.#addressFlags;
-    const override = this.#overrides.get(linkName);
+    const override = this.#overrides.get(linkIndex);
     if (override === undefined) return flags;
     return override.backup ? flags | EndpointFlag.backup : flags & ~EndpointFlag.backup;
   }

@@ -2,7 +2,7 @@
  * The plugin `policy`: rules in a file say which connections get which subflows. The file is read by policy-file.ts,
  * what a rule means is policy-plan.ts; its reference is docs/policy.md.
  */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { errorText, WeftError } from '../../base/index.ts';
 import type { Plugin, PluginContext } from '../plugin-api.ts';
 import { KeeperDriver } from './keeper-driver.ts';
@@ -29,7 +29,8 @@ function refuse(file: string, why: string, hint: string, cause?: unknown): never
 function readTrusted(file: string): string {
   let fd: number;
   try {
-    fd = openSync(file, 'r');
+    // A pipe would be waited for until somebody writes to it.
+    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     return refuse(file, errorText(error), 'the file is named by [plugin policy] file = PATH', error);
   }

@@ -5,7 +5,7 @@
  * Invariants: `start` leaves all of it running or nothing; a reload that finds a mistake changes nothing; what was
  * made in the kernel is given back by `stop`, before the lock that says that it is ours.
  */
-import { errorText, type Logger } from '../../base/index.ts';
+import { errorText, WeftError, type Logger } from '../../base/index.ts';
 import {
   OWNS_NOTHING,
   PathDaemon,
@@ -114,20 +114,27 @@ export class DaemonService {
     try {
       return prepareDaemonFolder();
     } catch (error) {
-      const why = errorText(error);
-      this.#log.warn(
-        {},
-        `what this daemon makes stays if it is killed, because nothing remembers it: ${why}`,
-      );
+      this.#warnOfForgetting(error);
       return undefined;
     }
+  }
+
+  #warnOfForgetting(error: unknown): void {
+    const why = errorText(error);
+    this.#log.warn({}, `what this daemon makes stays if it is killed, because nothing remembers it: ${why}`);
   }
 
   /** Opens the record, which says that this daemon is the only one. @returns where it is, if anywhere */
   #openFolder(): string | undefined {
     const folder = this.#prepareFolder();
     if (folder === undefined) return undefined;
-    this.#journal = StateJournal.open(folder, namespaceIdentity(), this.#log, DAEMON_JOURNAL);
+    try {
+      this.#journal = StateJournal.open(folder, namespaceIdentity(), this.#log, DAEMON_JOURNAL);
+    } catch (error) {
+      if (error instanceof WeftError && error.code === 'ALREADY_RUNNING') throw error;
+      this.#warnOfForgetting(error);
+      return undefined;
+    }
     try {
       removeAbandoned(folder, networkNamespaceInode());
     } catch (error) {

@@ -24,6 +24,8 @@ describe('what a service manager asks for', () => {
     expect(
       notifySettings(env({ WATCHDOG_USEC: '1000', WATCHDOG_PID: '8' }), 7).watchdogEveryMs,
     ).toBeUndefined();
+    const longest = notifySettings(env({ WATCHDOG_USEC: '9000000000000' }), 7).watchdogEveryMs;
+    expect(longest).toBe(2 ** 31 - 1);
     for (const wrong of ['', 'x', '-5', '0', '1e400']) {
       expect(notifySettings(env({ WATCHDOG_USEC: wrong }), 7).watchdogEveryMs).toBeUndefined();
     }

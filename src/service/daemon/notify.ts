@@ -19,6 +19,9 @@ export interface NotifySettings {
   readonly watchdogEveryMs?: number;
 }
 
+/** Node's timers run at once when they are asked for more. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** What the environment asks for. Pure. */
 export function notifySettings(env: Readonly<Environment>, pid: number): NotifySettings {
   const socket = env['NOTIFY_SOCKET'];
@@ -26,7 +29,8 @@ export function notifySettings(env: Readonly<Environment>, pid: number): NotifyS
   const timeoutUs = Number(env['WATCHDOG_USEC'] ?? '');
   const forUs = env['WATCHDOG_PID'] === undefined || Number(env['WATCHDOG_PID']) === pid;
   if (!forUs || !Number.isSafeInteger(timeoutUs) || timeoutUs <= 0) return { socket };
-  return { socket, watchdogEveryMs: Math.max(1, Math.floor(timeoutUs / 2000)) };
+  const everyMs = Math.floor(timeoutUs / 2000);
+  return { socket, watchdogEveryMs: Math.min(Math.max(1, everyMs), LONGEST_TIMER_MS) };
 }
 
 /** BOUNDED: 100 ms in all. */
