@@ -27,8 +27,12 @@ export class WeftError extends Error {
   }
 }
 
-/** The text of anything that was thrown, on one line. */
+/** The text of anything that was thrown, on one line. Never throws, whatever its members do. */
 export function errorText(thrown: unknown): string {
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
-  return text.replaceAll(/\s*\n\s*/g, ' ');
+  try {
+    const text = String(thrown instanceof Error ? thrown.message : thrown);
+    return text.replaceAll(/\s*\n\s*/g, ' ');
+  } catch {
+    return 'something was thrown that cannot be shown';
+  }
 }

@@ -5,13 +5,26 @@
  * Invariant: whatever the plugin's code throws is told to the daemon, and the thread goes on.
  */
 import type { MessagePort } from 'node:worker_threads';
-import { errorText, WeftError } from '../../base/errors.ts';
+import { errorText as wholeText, WeftError } from '../../base/errors.ts';
 import type { Plugin, PluginCallbackName, PluginCallbacks, PluginContext } from '../plugin-api.ts';
 import { CallWatch } from './call-watch.ts';
 import { checkPlugin } from './check-plugin.ts';
+import { LogCredit } from './log-credit.ts';
 import { budgetText } from './plugin-runner.ts';
 import { RemoteCommands } from './remote-commands.ts';
-import type { Delivery, FromPlugin, LogLevel, PluginWorkerData, ToPlugin } from './worker-protocol.ts';
+import {
+  LONGEST_TEXT,
+  OUTSIDE,
+  type Delivery,
+  type FromPlugin,
+  type LogLevel,
+  type PluginWorkerData,
+  type ToPlugin,
+} from './worker-protocol.ts';
+
+/** Cut here, so that what is too long is not copied to the daemon. */
+const cut = (text: string) => text.slice(0, LONGEST_TEXT);
+const errorText = (thrown: unknown) => cut(wholeText(thrown));
 
 type AnyCallback = (argument: object | undefined) => unknown;
 
@@ -21,6 +34,7 @@ export class PluginProgram {
   readonly #progress: Int32Array;
   readonly #commands: RemoteCommands;
   readonly #watch: CallWatch;
+  readonly #logCredit: LogCredit;
   readonly #registered: PluginCallbacks[] = [];
   #plugin: Plugin | undefined;
 
@@ -28,9 +42,11 @@ export class PluginProgram {
     this.#port = port;
     this.#budgetMs = data.budgetMs;
     this.#progress = new Int32Array(data.progress);
+    this.#logCredit = new LogCredit(data.logMemory);
     this.#commands = new RemoteCommands((message) => this.#send(message));
     this.#watch = new CallWatch(data.budgetMs, {
-      onFailed: (callback, message) => this.#send({ kind: 'trouble', trouble: 'threw', callback, message }),
+      onFailed: (callback, message) =>
+        this.#send({ kind: 'trouble', trouble: 'threw', callback, message: cut(message) }),
       onLate: (callback) => this.#reportLate(callback),
     });
   }
@@ -58,17 +74,31 @@ export class PluginProgram {
       const plugin = checkPlugin(module.default);
       this.#plugin = plugin;
       const { name, description = '', version = '', priority = 0 } = plugin;
-      this.#send({ kind: 'loaded', name, description, version, priority });
+      this.#send({
+        kind: 'loaded',
+        name,
+        description: cut(description),
+        version: cut(version),
+        priority,
+      });
     } catch (error) {
       this.#send({ kind: 'unloadable', reason: errorText(error) });
     }
   }
 
+  /** Whether a line may be sent that the plugin can make as often as it likes. */
+  #mayTell(): boolean {
+    const credit = this.#logCredit.take(performance.now());
+    if (credit === 'first') this.#send({ kind: 'dropped' });
+    return credit === true;
+  }
+
   #reportStray(error: unknown): void {
+    if (!this.#mayTell()) return;
     this.#send({
       kind: 'trouble',
       trouble: 'threw',
-      callback: 'outside of a callback',
+      callback: OUTSIDE,
       message: errorText(error),
     });
   }
@@ -102,8 +132,9 @@ export class PluginProgram {
   }
 
   #context(addressFlags: number, settings: Readonly<Record<string, string>>): PluginContext {
-    const log = (level: LogLevel) => (message: unknown) =>
-      this.#send({ kind: 'log', level, message: String(message) });
+    const log = (level: LogLevel) => (message: unknown) => {
+      if (this.#mayTell()) this.#send({ kind: 'log', level, message: logText(message) });
+    };
     return {
       ...this.#commands.groups,
       register: (callbacks, name = this.#plugin?.name ?? '') => this.#register(callbacks, name),
@@ -130,15 +161,18 @@ export class PluginProgram {
     this.#send({
       kind: 'registered',
       target: this.#registered.length - 1,
-      name: String(name),
+      name: cut(String(name)),
       callbacks: names,
     });
   }
 
   #deliverAll(deliveries: readonly Delivery[]): void {
     for (const delivery of deliveries) {
-      this.#deliver(delivery);
-      Atomics.add(this.#progress, 0, 1);
+      try {
+        this.#deliver(delivery);
+      } finally {
+        Atomics.add(this.#progress, 0, 1);
+      }
     }
   }
 
@@ -163,6 +197,14 @@ export class PluginProgram {
     } catch (error) {
       this.#send({ kind: 'exited', failure: errorText(error) });
     }
+  }
+}
+
+function logText(message: unknown): string {
+  try {
+    return cut(String(message));
+  } catch (error) {
+    return `what cannot be shown: ${errorText(error)}`;
   }
 }
 

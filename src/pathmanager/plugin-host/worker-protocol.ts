@@ -4,12 +4,20 @@
  */
 import type { PluginCallbackName } from '../plugin-api.ts';
 
+/** Of log lines and reports, in characters; the rest is cut off before it is copied. */
+export const LONGEST_TEXT = 4096;
+
+/** What stands for the callback where a timer or listener of the plugin threw. */
+export const OUTSIDE = 'outside of a callback';
+
 export interface PluginWorkerData {
   /** file: URL of the plugin's module. */
   readonly url: string;
   readonly budgetMs: number;
   /** One Int32: how many callbacks have returned, wrapping around. */
   readonly progress: SharedArrayBuffer;
+  /** log-credit.ts */
+  readonly logMemory: SharedArrayBuffer;
 }
 
 /** A callback to be called: what was registered (by its number), the callback's name, its argument. */
@@ -87,5 +95,7 @@ export type FromPlugin =
       readonly message: string;
     }
   | CommandCall
+  /** The first since the daemon told of dropped log lines. */
+  | { readonly kind: 'dropped' }
   | { readonly kind: 'log'; readonly level: LogLevel; readonly message: string }
   | { readonly kind: 'exited'; readonly failure?: string };

@@ -3,7 +3,8 @@
  * once; commands come back as messages and are carried out in this thread.
  *
  * Invariants: a thread that makes no progress for the time budget is ended, wherever its program is; BOUNDED: no more
- * than `MAX_BEHIND` callbacks wait for it, what it misses beyond that it is told of when it has caught up.
+ * than `MAX_BEHIND` callbacks wait for it, what it misses beyond that it is told of when it has caught up; log lines
+ * have a credit (log-credit.ts). A thread that sends what is no message, or too much, is ended.
  */
 import { errorText, printable } from '../../base/index.ts';
 import { workerUrl } from '../../native/index.ts';
@@ -15,6 +16,7 @@ import { answerCall } from './answer-call.ts';
 import type { PluginCommands } from './commands.ts';
 import type { DispatchTarget } from './dispatcher.ts';
 import type { RunnerOptions } from './local-runner.ts';
+import { LogAccount } from './log-credit.ts';
 import { MissedEvents, type MissedConnection } from './missed-events.ts';
 import type { PluginFile } from './plugin-files.ts';
 import {
@@ -25,14 +27,25 @@ import {
   type PluginRunner,
   type RunnerHandlers,
 } from './plugin-runner.ts';
-import type { Delivery, FromPlugin, PluginWorkerData, ToPlugin } from './worker-protocol.ts';
+import { parseFromPlugin } from './worker-message.ts';
+import {
+  OUTSIDE,
+  type CommandCall,
+  type Delivery,
+  type FromPlugin,
+  type PluginWorkerData,
+  type ToPlugin,
+} from './worker-protocol.ts';
 
 const MAX_BEHIND = 16_384;
 /** A hang is noticed within this many parts of the budget beyond it. The parts also bridge a stop of the process. */
 const LOOKS_PER_BUDGET = 4;
 /** A plugin's memory; more ends its thread, not the daemon. */
 const MAX_HEAP_MB = 256;
-const LONGEST_LOG_LINE = 4096;
+/** Far more than all commands that may wait at once; counted from one turn of the daemon's loop to the next. */
+const MAX_MESSAGES_PER_TURN = 65_536;
+const MAX_TARGETS = 256;
+const TELL_DROPPED_MS = 1000;
 
 export interface WorkerRunnerHandlers extends RunnerHandlers {
   /** It has caught up; what it missed is to be delivered anew. */
@@ -64,7 +77,13 @@ export class WorkerRunner implements PluginRunner {
   readonly #options: RunnerOptions;
   readonly #handlers: WorkerRunnerHandlers;
   readonly #progress = new Int32Array(new SharedArrayBuffer(4));
+  readonly #log = new LogAccount();
   readonly #ended: Promise<void>;
+  /** Messages in this turn. */
+  #messages = 0;
+  #isLoaded = false;
+  #isEnding = false;
+  #dropTimer: NodeJS.Timeout | undefined;
   #plugin: PluginDescription;
   #targets: RemoteTarget[] = [];
   #state: PluginState = 'loading';
@@ -92,6 +111,7 @@ export class WorkerRunner implements PluginRunner {
       url: pathToFileURL(file.path).href,
       budgetMs: options.budgetMs,
       progress: this.#progress.buffer,
+      logMemory: this.#log.memory,
     };
     this.#worker = new Worker(workerUrl('plugin'), {
       workerData: data,
@@ -100,7 +120,8 @@ export class WorkerRunner implements PluginRunner {
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });
     this.#worker.unref();
-    this.#worker.on('message', (message: FromPlugin) => this.#handle(message));
+    this.#worker.on('message', (message: unknown) => this.#receive(message));
+    this.#worker.on('messageerror', () => this.#fail('it sent a message that cannot be read'));
     this.#worker.on('error', (error) => this.#fail(errorText(error)));
     this.#ended = new Promise((resolve) => {
       this.#worker.once('exit', (code) => {
@@ -190,7 +211,9 @@ export class WorkerRunner implements PluginRunner {
   }
 
   async #terminate(): Promise<void> {
+    this.#isEnding = true;
     clearTimeout(this.#watchdog);
+    this.#tellDropped();
     this.#targets = [];
     this.#outbox = [];
     await this.#worker.terminate();
@@ -205,6 +228,23 @@ export class WorkerRunner implements PluginRunner {
     this.#reason = reason;
     this.#handlers.onTrouble('ended', reason);
     this.#handlers.onEnded();
+    void this.#terminate();
+  }
+
+  #receive(value: unknown): void {
+    if (this.#isEnding) return;
+    if (this.#messages === 0) setImmediate(() => (this.#messages = 0));
+    this.#messages++;
+    const message = parseFromPlugin(value);
+    if (this.#messages > MAX_MESSAGES_PER_TURN) this.#end('it floods the daemon with messages');
+    else if (typeof message === 'string') this.#end(message);
+    else this.#handle(message);
+  }
+
+  /** For what it did itself. Nothing of it is heard from then on. */
+  #end(reason: string): void {
+    this.#fail(reason);
+    this.#isEnding = true;
     void this.#terminate();
   }
 
@@ -224,20 +264,43 @@ export class WorkerRunner implements PluginRunner {
         this.#settled(message.failure);
         break;
       case 'trouble':
+        if (message.callback === OUTSIDE) this.#log.handled();
         this.counters[message.trouble === 'threw' ? 'failed' : 'late']++;
         this.#handlers.onTrouble(message.trouble, message.message, message.callback);
         break;
       case 'log': {
-        const text = printable(message.message.slice(0, LONGEST_LOG_LINE));
-        this.#options.logger[message.level]({ plugin: this.#plugin.name }, text);
+        this.#log.handled();
+        this.#options.logger[message.level]({ plugin: this.#plugin.name }, printable(message.message));
         break;
       }
+      case 'dropped':
+        this.#dropTimer ??= setTimeout(() => this.#tellDropped(), TELL_DROPPED_MS).unref();
+        break;
       default:
-        void answerCall(this.#commands, message).then((answer) => this.#send(answer));
+        void this.#answer(message);
     }
   }
 
+  async #answer(call: CommandCall): Promise<void> {
+    const answer = await answerCall(this.#commands, call);
+    if (!this.#isEnding) this.#send(answer);
+  }
+
+  #tellDropped(): void {
+    clearTimeout(this.#dropTimer);
+    this.#dropTimer = undefined;
+    const count = this.#log.takeDropped();
+    if (count === 0) return;
+    const { name } = this.#plugin;
+    this.#options.logger.warn({ plugin: name }, `${count} log lines of plugin "${name}" were dropped`);
+  }
+
   #describe({ name, description, version, priority }: Loaded): void {
+    if (this.#isLoaded) {
+      this.#end('it says again that it is loaded');
+      return;
+    }
+    this.#isLoaded = true;
     this.#plugin = { name, description, version, priority, origin: this.#file.path };
     this.#settled();
   }
@@ -252,7 +315,8 @@ export class WorkerRunner implements PluginRunner {
       deliver: (callback, argument) => this.#deliver(target, number, callback, argument),
     };
     this.#targets = [...this.#targets.filter((known) => known.name !== name), target];
-    this.#handlers.onTargets();
+    if (this.#targets.length > MAX_TARGETS) this.#end(`it registers more than ${MAX_TARGETS} names`);
+    else this.#handlers.onTargets();
   }
 
   #waiting(): number {
