@@ -102,3 +102,45 @@ it('errors whose text cannot be had are told at once, and the plugin goes on', a
   }
   expect(plugin()).toMatchObject({ state: 'running' });
 });
+
+it('numbers out of range are refused before they reach the kernel, with the argument and the value', async () => {
+  await start(`
+    const end = { address: '10.0.0.1', port: 0 };
+    const { kernel, userspace, listeners } = context;
+    const wrong = [
+      () => kernel.addAddress({ address: '127.0.0.9', port: 65536 }),
+      () => kernel.addAddress({ address: '127.0.0.9', flags: 2 ** 32 }),
+      () => kernel.addAddress(null),
+      () => kernel.removeAddress(257),
+      () => kernel.setLimits({ subflows: -1 }),
+      () => userspace.addSubflow({ token: 2 ** 33, local: end, remote: end, localId: 1, remoteId: 0 }),
+      () => userspace.addSubflow({ token: 1, local: end, remote: end, localId: 256, remoteId: 0 }),
+      () => userspace.removeSubflow({ token: 1, local: end }),
+      () => listeners.listen({ address: '127.0.0.1', port: 1.5 }),
+    ];
+    (async () => {
+      for (const work of wrong) await work().then(() => log.info('done'), (error) => log.info(error.message));
+      log.info('end');
+    })();`);
+  await expect.poll(() => lines, SOON).toContain('info end');
+  expect(lines.slice(0, -1).map((line) => line.replace(/ — .*/, ''))).toEqual([
+    'info "65536" is no port',
+    'info "4294967296" is no flags',
+    'info "null" is no endpoint',
+    'info "257" is not an address id',
+    'info "-1" is no subflows',
+    'info "8589934592" is no token',
+    'info "256" is no localId',
+    'info "undefined" is no remote',
+    'info "1.5" is no local port',
+  ]);
+});
+
+it('does not signal the daemon by a slip', async () => {
+  await start(`
+    for (const pid of [process.pid, 0, -1]) {
+      try { process.kill(pid, 0); log.info('done'); } catch (error) { log.info(error.message); }
+    }`);
+  await expect.poll(() => lines, SOON).toHaveLength(3);
+  expect(new Set(lines)).toEqual(new Set(['info a plugin may not signal the daemon']));
+});

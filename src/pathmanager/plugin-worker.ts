@@ -18,5 +18,12 @@ const { registerHooks } = nodeModule as HookRegistry;
 if (registerHooks === undefined) nodeModule.register(HOOKS, import.meta.url);
 else registerHooks((await import(new URL(HOOKS, import.meta.url).href)) as object);
 
+// A slip, not an attack, is what this stops. 0 and less are groups of processes, which the daemon may be in.
+const kill = process.kill.bind(process);
+process.kill = (pid, signal) => {
+  if (pid === process.pid || !(pid > 0)) throw new Error('a plugin may not signal the daemon');
+  return kill(pid, signal);
+};
+
 const data = workerData as PluginWorkerData;
 await new PluginProgram(port, data).run(data.url);

@@ -3,7 +3,7 @@
  * listener manager. Each is carried out at once (netlink requests are synchronous) and told by a promise, because
  * the plugin may be in another thread; the kernel's refusals reject it with the kernel's own text (NetlinkError).
  */
-import { canonicalIp, isIpv6, WeftError } from '../../base/index.ts';
+import { isIpv6, WeftError } from '../../base/index.ts';
 import { EndpointFlag, type EndpointSpec, type SubflowEnds } from '../../mptcp/index.ts';
 import { EBUSY, EEXIST, ESRCH } from '../../native/index.ts';
 import { NetlinkError } from '../../netlink/index.ts';
@@ -17,6 +17,18 @@ import type {
   SubflowCommand,
   UserspaceCommands,
 } from '../plugin-api.ts';
+import {
+  checkedAddress,
+  checkedEnd,
+  checkedFlag,
+  checkedId,
+  checkedIdOrZero,
+  checkedLinkIndex,
+  checkedObject,
+  checkedPort,
+  checkedToken,
+  checkedU32,
+} from './check-arguments.ts';
 import type { HostServices, PluginView } from './host-services.ts';
 import type { PluginResources } from './plugin-resources.ts';
 
@@ -30,18 +42,6 @@ export interface PluginCommands {
   readonly ids: IdManager;
   readonly listeners: ListenerManager;
   readonly network: NetworkAccess;
-}
-
-/** Plugins may be JavaScript, so what they give may be anything. */
-function canonical(address: unknown): string {
-  const text = typeof address === 'string' ? canonicalIp(address) : undefined;
-  if (text !== undefined) return text;
-  throw new WeftError(`"${String(address)}" is not an IP address`, { code: 'BAD_ADDRESS' });
-}
-
-function checkedId(id: number): number {
-  if (Number.isInteger(id) && id >= 1 && id <= 255) return id;
-  throw new WeftError(`"${String(id)}" is not an address id`, { code: 'BAD_ID', hint: 'ids are 1 to 255' });
 }
 
 function kernelCommands(services: HostServices, resources: PluginResources): KernelCommands {
@@ -78,14 +78,15 @@ function kernelCommands(services: HostServices, resources: PluginResources): Ker
 
   return {
     async addAddress(endpoint) {
-      const address = canonical(endpoint.address);
-      const port = endpoint.port ?? 0;
-      const flags = (endpoint.flags ?? 0) | (port === 0 ? 0 : EndpointFlag.signal);
+      const address = checkedAddress(checkedObject('endpoint', endpoint).address);
+      const port = checkedPort(endpoint.port ?? 0);
+      const wanted = checkedU32('flags', endpoint.flags ?? 0);
+      const flags = (wanted | (port === 0 ? 0 : EndpointFlag.signal)) >>> 0;
       const spec = {
         address,
         flags,
         ...(port === 0 ? {} : { port }),
-        ...(endpoint.linkIndex === undefined ? {} : { linkIndex: endpoint.linkIndex }),
+        ...(endpoint.linkIndex === undefined ? {} : { linkIndex: checkedLinkIndex(endpoint.linkIndex) }),
       };
       if (endpoint.id !== undefined) {
         return add({ ...spec, id: checkedId(endpoint.id) });
@@ -103,8 +104,8 @@ function kernelCommands(services: HostServices, resources: PluginResources): Ker
       }
     },
     async removeAddress(id) {
-      const known = resources.endpoint(id);
-      pathManager.deleteEndpoint({ id: checkedId(id) });
+      const known = resources.endpoint(checkedId(id));
+      pathManager.deleteEndpoint({ id });
       if (known === undefined) return;
       resources.removeEndpoint(id);
       services.recordGone();
@@ -128,13 +129,19 @@ function kernelCommands(services: HostServices, resources: PluginResources): Ker
       for (const endpoint of gone) services.endpointChanged('removed', endpoint);
     },
     async setLimits(limits) {
-      pathManager.setLimits(limits);
+      const { addAddrAccepted, subflows } = checkedObject('limits', limits);
+      pathManager.setLimits({
+        ...(addAddrAccepted === undefined
+          ? {}
+          : { addAddrAccepted: checkedU32('addAddrAccepted', addAddrAccepted) }),
+        ...(subflows === undefined ? {} : { subflows: checkedU32('subflows', subflows) }),
+      });
     },
     async limits() {
       return pathManager.limits();
     },
     async setFlags(address, flags) {
-      pathManager.setEndpointFlags({ address: canonical(address), flags });
+      pathManager.setEndpointFlags({ address: checkedAddress(address), flags: checkedU32('flags', flags) });
     },
   };
 }
@@ -160,17 +167,23 @@ export function onEitherForm(ends: SubflowEnds, work: (ends: SubflowEnds) => voi
   }
 }
 
-const endsOf = (command: SubflowCommand): { local: PathAddress; remote: PathAddress } => ({
-  local: { address: canonical(command.local.address), port: command.local.port },
-  remote: { address: canonical(command.remote.address), port: command.remote.port },
-});
+/** Of a command whose token is checked, too. */
+function endsOf(command: SubflowCommand): { local: PathAddress; remote: PathAddress } {
+  const { token, local, remote } = checkedObject('command', command);
+  checkedToken(token);
+  return { local: checkedEnd('local', local), remote: checkedEnd('remote', remote) };
+}
 
 function userspaceCommands(services: HostServices, resources: PluginResources): UserspaceCommands {
   const { pathManager, listeners } = services;
   return {
-    async addAddress({ token, address: text, id, port = 0, listen = true }) {
-      const address = canonical(text);
+    async addAddress(announcement) {
+      const { token, id, port = 0, listen = true } = checkedObject('announcement', announcement);
+      const address = checkedAddress(announcement.address);
+      checkedToken(token);
       checkedId(id);
+      checkedPort(port);
+      checkedFlag('listen', listen);
       const bound = listen ? listeners.listen({ address, port }) : { address, port };
       try {
         pathManager.announce(token, {
@@ -191,31 +204,33 @@ function userspaceCommands(services: HostServices, resources: PluginResources): 
       return bound.port;
     },
     async addresses(token) {
-      return pathManager.addressesOf(token);
+      return pathManager.addressesOf(checkedToken(token));
     },
-    async removeAddress({ token, id }) {
+    async removeAddress(withdrawal) {
+      const { token, id } = checkedObject('withdrawal', withdrawal);
       // 0 is the address that the connection began with, which the peer never had announced.
-      pathManager.remove(token, id === 0 ? id : checkedId(id));
+      pathManager.remove(checkedToken(token), checkedIdOrZero(id));
       const listener = resources.withdraw(token, id);
       if (listener !== undefined) listeners.close(listener);
     },
     async addSubflow(command) {
-      const { token, localId, remoteId, backup = false, linkIndex } = command;
       const { local, remote } = endsOf(command);
+      const { token, localId, remoteId, backup = false, linkIndex } = command;
+      checkedFlag('backup', backup);
       pathManager.createSubflow(token, {
         local: {
           address: local.address,
-          id: localId,
+          id: checkedIdOrZero(localId, 'localId'),
           ...(local.port === 0 ? {} : { port: local.port }),
           ...(backup ? { flags: EndpointFlag.backup } : {}),
-          ...(linkIndex === undefined ? {} : { linkIndex }),
+          ...(linkIndex === undefined ? {} : { linkIndex: checkedLinkIndex(linkIndex) }),
         },
-        remote: { ...remote, ...(remoteId === 0 ? {} : { id: remoteId }) },
+        remote: { ...remote, ...(remoteId === 0 ? {} : { id: checkedIdOrZero(remoteId, 'remoteId') }) },
       });
     },
     async setBackup(command) {
       const { local, remote } = endsOf(command);
-      const flags = command.backup ? EndpointFlag.backup : 0;
+      const flags = checkedFlag('backup', command.backup) ? EndpointFlag.backup : 0;
       onEitherForm({ local: { ...local, flags }, remote }, (ends) =>
         pathManager.setSubflowFlags(command.token, ends),
       );
@@ -236,17 +251,17 @@ export function pluginCommands(
     kernel: kernelCommands(services, resources),
     userspace: userspaceCommands(services, resources),
     ids: {
-      id: async (address) => ids.idOf(canonical(address)),
-      release: async (address) => ids.release(canonical(address)),
+      id: async (address) => ids.idOf(checkedAddress(address)),
+      release: async (address) => ids.release(checkedAddress(address)),
     },
     listeners: {
       async listen(local) {
-        const bound = listeners.listen({ address: canonical(local.address), port: local.port });
+        const bound = listeners.listen(checkedEnd('local', local));
         resources.addListener(bound);
         return bound.port;
       },
       async close(local) {
-        const known = { address: canonical(local.address), port: local.port };
+        const known = checkedEnd('local', local);
         if (!resources.removeListener(known)) {
           throw new WeftError(`close listener on ${known.address} port ${known.port}: it is not yours`, {
             code: 'NO_LISTENER',
@@ -258,7 +273,7 @@ export function pluginCommands(
     network: {
       interfaces: async () => services.interfaces(),
       connections: async () => view.connections(),
-      owner: async (token) => services.owner(token),
+      owner: async (token) => services.owner(checkedToken(token)),
     },
   };
 }
