@@ -13,5 +13,10 @@ export { parseMetricTest, type InterfaceRule, type MetricTest } from './network/
 export { OWNS_NOTHING, type Ownership, type OwnershipJournal } from './ownership.ts';
 export { PathDaemon, type InterfaceChange } from './path-daemon.ts';
 export type * from './plugin-api.ts';
-export { DEFAULT_SHIPPED_PLUGINS, SHIPPED_PLUGINS, type ShippedPlugin } from './shipped-plugins.ts';
+export {
+  DEFAULT_SHIPPED_PLUGINS,
+  SHIPPED_PLUGINS,
+  SHIPPED_SETTINGS,
+  type ShippedPlugin,
+} from './shipped-plugins.ts';
 export { StartError, type StartErrorCode } from './start-error.ts';

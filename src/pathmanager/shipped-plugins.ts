@@ -3,9 +3,9 @@
  * daemon, so that none keeps state from an earlier one.
  */
 import type { Plugin } from './plugin-api.ts';
-import { fullmesh } from './plugins/fullmesh.ts';
-import { ndiffports } from './plugins/ndiffports.ts';
-import { policy } from './plugins/policy.ts';
+import { fullmesh, FULLMESH_SETTINGS } from './plugins/fullmesh.ts';
+import { ndiffports, NDIFFPORTS_SETTINGS } from './plugins/ndiffports.ts';
+import { policy, POLICY_SETTINGS } from './plugins/policy.ts';
 import { sspi } from './plugins/sspi.ts';
 
 export type ShippedPlugin = () => Plugin;
@@ -26,6 +26,15 @@ export const SHIPPED_PLUGINS: ReadonlyMap<string, ShippedPlugin> = new Map([
   ['fullmesh', fullmesh],
   ['ndiffports', ndiffports],
   ['policy', policy],
+]);
+
+/** The keys that each of them knows in its section of the configuration. */
+export const SHIPPED_SETTINGS: ReadonlyMap<string, readonly string[]> = new Map([
+  [ADDR_ADV, []],
+  ['sspi', []],
+  ['fullmesh', Object.keys(FULLMESH_SETTINGS)],
+  ['ndiffports', Object.keys(NDIFFPORTS_SETTINGS)],
+  ['policy', Object.keys(POLICY_SETTINGS)],
 ]);
 
 /** What is loaded when nothing else is asked for, as with mptcpd. */

@@ -12,7 +12,7 @@ import { ruleFor, type Policy } from './policy-rules.ts';
 import { readSettings } from './plugin-settings.ts';
 import { DEFAULT_RETRY_TIMES } from './retry-pace.ts';
 
-const SETTINGS = { file: { kind: 'text', default: '/etc/weft/policy.toml' } } as const;
+export const POLICY_SETTINGS = { file: { kind: 'text', default: '/etc/weft/policy.toml' } } as const;
 
 const FILE_MAX_BYTES = 1 << 20;
 const WRITABLE_BY_OTHERS = 0o002;
@@ -77,7 +77,7 @@ export function policy(): Plugin {
     name: 'policy',
     description: 'subflows as the rules of a file say: by destination, port, user, control group',
     async init(context) {
-      const { file } = readSettings('policy', context.settings, SETTINGS);
+      const { file } = readSettings('policy', context.settings, POLICY_SETTINGS);
       const current = await load(file, context);
       driver = new KeeperDriver(context, {
         planner: policyPlanner(() => current.rules),

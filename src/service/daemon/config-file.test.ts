@@ -69,10 +69,9 @@ describe('the configuration file', () => {
   });
 
   it('has settings of plugins, from all their sections', () => {
-    const text =
-      '[plugin policy]\nfile = /etc/x.toml\n[plugin a b]\n__proto__ = 1\n[plugin policy]\ndebug =\n';
+    const text = '[plugin acme]\nfile = /etc/x.toml\n[plugin a b]\n__proto__ = 1\n[plugin acme]\ndebug =\n';
     const { pluginSettings } = optionsOf(text);
-    expect(pluginSettings.get('policy')).toEqual({ file: '/etc/x.toml', debug: '' });
+    expect(pluginSettings.get('acme')).toEqual({ file: '/etc/x.toml', debug: '' });
     expect(Object.entries(pluginSettings.get('a b') ?? {})).toEqual([['__proto__', '1']]);
   });
 
@@ -126,6 +125,8 @@ describe('the configuration file', () => {
     ['[interface a, interface b]\nuse=no', '1: [interface a, interface b]: "interface" is asked for twice'],
     ['[metric much]\nuse=no', '1: [metric much]: metric: "much" is no test of a metric, such as >600'],
     ['[plugin]\na=b', '1: the name of a plugin is empty'],
+    ['[plugin policy]\nflie=/x', '2: unknown key "flie" in [plugin policy]: did you mean "file"?'],
+    ['[plugin addr_adv]\nx=1', '2: unknown key "x" in [plugin addr_adv] (it has none)'],
     ['[plugin /x]\na=b', /^1: "\/x" cannot be the name of a plugin/],
   ])('%j', (text, wanted) => {
     const problems = problemsOf(text);

@@ -7,12 +7,12 @@
  *   [kind PATTERN]         the same                     for links of a kind: veth, bridge, wireguard …, hardware
  *   [metric >N]            the same                     for links whose default route has a higher metric
  *   [interface P, kind K]  the same                     for links that are both
- *   [plugin NAME]          what the plugin knows        free keys
+ *   [plugin NAME]          what the plugin knows        free keys, but for the plugins of Weft
  *
  * Invariant: nothing in the file is passed over. What is not understood is a problem with its line, and a file with a
  * problem is not used at all. References: mptcpd(8); docs/daemon.md.
  */
-import { parseMetricTest, type InterfaceRule } from '../../pathmanager/index.ts';
+import { parseMetricTest, SHIPPED_SETTINGS, type InterfaceRule } from '../../pathmanager/index.ts';
 import { parseIni, PROBLEMS_MAX, type ConfigProblem, type IniEntry, type IniSection } from './ini.ts';
 import {
   addressFlagBits,
@@ -125,18 +125,18 @@ class ConfigReader {
     return before === undefined;
   }
 
+  #complainOfKey({ key, line }: IniEntry, section: IniSection, known: readonly string[]): void {
+    const instead = known.length === 0 ? ' (it has none)' : ` (it has ${known.join(', ')})`;
+    this.#complain(line, `unknown key "${key}" in [${section.name}]${meant(key, known) || instead}`);
+  }
+
   #readKeys<T>(section: IniSection, keys: Readonly<Record<string, KeyReader<T>>>): Partial<T> {
     const given: Partial<T> = {};
     for (const entry of section.entries) {
       const { key, line, value } = entry;
       const read = Object.hasOwn(keys, key) ? keys[key] : undefined;
       if (read === undefined) {
-        const known = Object.keys(keys);
-        const near = meant(key, known);
-        this.#complain(
-          line,
-          `unknown key "${key}" in [${section.name}]${near || ` (it has ${known.join(', ')})`}`,
-        );
+        this.#complainOfKey(entry, section, Object.keys(keys));
         continue;
       }
       if (!this.#isNew(entry, section.name)) continue;
@@ -154,8 +154,10 @@ class ConfigReader {
       return;
     }
     const settings = this.#plugins.get(name.value) ?? new Map<string, string>();
+    const known = SHIPPED_SETTINGS.get(name.value);
     for (const entry of section.entries) {
-      if (this.#isNew(entry, section.name)) settings.set(entry.key, entry.value);
+      if (known?.includes(entry.key) === false) this.#complainOfKey(entry, section, known);
+      else if (this.#isNew(entry, section.name)) settings.set(entry.key, entry.value);
     }
     this.#plugins.set(name.value, settings);
   }

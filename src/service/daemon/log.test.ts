@@ -123,7 +123,8 @@ describe('the text of a record', () => {
         (text, max) => {
           const cut = truncateUtf8(text, max);
           expect(Buffer.byteLength(cut)).toBeLessThanOrEqual(max);
-          expect(cut).not.toContain('\uFFFD');
+          // A character that is cut becomes U+FFFD, which may also have been there.
+          if (!text.includes('\uFFFD')) expect(cut).not.toContain('\uFFFD');
         },
       ),
     );
