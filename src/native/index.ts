@@ -10,6 +10,7 @@ export { replaceProcess } from './exec.ts';
 export { FileLock } from './file-lock.ts';
 export { bindAll, exitAtOnce, libc, lastErrno, platformProblem } from './libc.ts';
 export * from './link-names.ts';
+export { monotonicMs, monotonicUs } from './monotonic.ts';
 export * from './namespace.ts';
 export * from './owned-buffer.ts';
 export { reactor, type ReadyCallback, type Watch } from './reactor.ts';
