@@ -33,7 +33,13 @@ export {
 export { formatInterfaceConfig, parseInterfaceConfig } from './config/interface-config.ts';
 export { formatConfigIssue, type ConfigIssue } from './config/issue.ts';
 export * from './config/model.ts';
-export { readConnectionFile, readTunnelFolder, type TunnelFolder } from './config/tunnel-folder.ts';
+export {
+  readConnectionFile,
+  readTunnelFolder,
+  type ConnectionFileReading,
+  type TunnelFolder,
+  type TunnelReading,
+} from './config/tunnel-folder.ts';
 export {
   DEFAULT_KEY_TEXT,
   equalBytes,
@@ -76,6 +82,8 @@ export {
   type DropReason,
   type ResponderAction,
 } from './control/responder.ts';
+export { TunnelEngine } from './engine/engine.ts';
+export * from './engine/types.ts';
 export { CapacityEstimate, type DeliveryReport } from './paths/capacity-estimate.ts';
 export { DuplicateFilter } from './paths/duplicate-filter.ts';
 export { flowHash } from './paths/flow-hash.ts';
