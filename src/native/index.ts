@@ -8,7 +8,7 @@ export * from './epoll-thread.ts';
 export * from './errno.ts';
 export { replaceProcess } from './exec.ts';
 export { FileLock } from './file-lock.ts';
-export { bindAll, exitAtOnce, libc, lastErrno, platformProblem } from './libc.ts';
+export { addressOf, bindAll, exitAtOnce, libc, lastErrno, platformProblem } from './libc.ts';
 export * from './link-names.ts';
 export { monotonicMs, monotonicUs } from './monotonic.ts';
 export * from './namespace.ts';

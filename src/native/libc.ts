@@ -70,6 +70,17 @@ export interface Libc {
   readonly unshare: NativeFunction<[number], number>;
   readonly write: NativeFunction<[number, Bytes, number], number>;
   readonly writev: NativeFunction<[number, Bytes, number], number>;
+
+  // The same functions with addresses as numbers (below 2^53), for memory whose address was taken once. The caller keeps
+  // that memory referenced. As quick as with buffers, but any place in the memory can be given without a subarray.
+  readonly readAt: NativeFunction<[number, number, number], number>;
+  readonly readvAt: NativeFunction<[number, number, number], number>;
+  readonly recvmmsgAt: NativeFunction<[number, number, number, number, number], number>;
+  readonly recvmsgAt: NativeFunction<[number, number, number], number>;
+  readonly sendmmsgAt: NativeFunction<[number, number, number, number], number>;
+  readonly sendmsgAt: NativeFunction<[number, number, number], number>;
+  readonly writeAt: NativeFunction<[number, number, number], number>;
+  readonly writevAt: NativeFunction<[number, number, number], number>;
 }
 
 const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
@@ -113,6 +124,14 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   unshare: 'int unshare(int)',
   write: 'long write(int, void *, size_t)',
   writev: 'long writev(int, void *, int)',
+  readAt: 'long read(int, uintptr_t, size_t)',
+  readvAt: 'long readv(int, uintptr_t, int)',
+  recvmmsgAt: 'int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)',
+  recvmsgAt: 'long recvmsg(int, uintptr_t, int)',
+  sendmmsgAt: 'int sendmmsg(int, uintptr_t, uint32_t, int)',
+  sendmsgAt: 'long sendmsg(int, uintptr_t, int)',
+  writeAt: 'long write(int, uintptr_t, size_t)',
+  writevAt: 'long writev(int, uintptr_t, int)',
 };
 
 const LIBRARIES = ['libc.so.6', `libc.musl-${process.arch === 'x64' ? 'x86_64' : 'aarch64'}.so.1`];
