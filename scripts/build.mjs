@@ -79,6 +79,8 @@ await build({
     'ip-mptcp': src('cli/compat/ip-mptcp.ts'),
     mptcpd: src('cli/compat/mptcpd.ts'),
     mptcpize: src('cli/compat/mptcpize.ts'),
+    mpt: src('cli/compat/mpt.ts'),
+    mptsrv: src('cli/compat/mptsrv.ts'),
     'mptcp-own': src('cli/commands/mptcp-own.ts'),
     'mptcpd-run': src('cli/compat/mptcpd-run.ts'),
   },
@@ -110,7 +112,7 @@ await build({
 const workers = workerEntries();
 if (Object.keys(workers).length > 0)
   await build({ ...common, entryPoints: workers, outdir: join(dist, 'workers') });
-for (const name of ['weft.js', 'ip-mptcp.js', 'mptcpd.js', 'mptcpize.js']) {
+for (const name of ['weft.js', 'ip-mptcp.js', 'mptcpd.js', 'mptcpize.js', 'mpt.js', 'mptsrv.js']) {
   if (existsSync(join(dist, 'bin', name))) chmodSync(join(dist, 'bin', name), 0o755);
 }
 const built = join(root, 'dist');

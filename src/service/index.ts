@@ -17,4 +17,5 @@ export { ServiceManager } from './daemon/notify.ts';
 export * from './daemon/option-values.ts';
 export type { CommandLineOptions, DaemonOptions } from './daemon/options.ts';
 export * from './programs/index.ts';
+export * from './tunnel/index.ts';
 export { WeftService, type WeftOptions } from './weft-service.ts';

@@ -3,6 +3,8 @@ export {
   formatClientSettings,
   formatNoAnswer,
   parseClientArguments,
+  takeFolder,
+  type ClientSettings,
   type ClientStart,
 } from './client/arguments.ts';
 export {
@@ -30,12 +32,21 @@ export {
   type CreateInput,
   type PeerText,
 } from './config/create-connection.ts';
-export { formatInterfaceConfig, parseInterfaceConfig } from './config/interface-config.ts';
+export {
+  formatInterfaceConfig,
+  INTERFACE_FILE,
+  isLinkName,
+  LINK_NAME_RULE,
+  parseInterfaceConfig,
+} from './config/interface-config.ts';
 export { formatConfigIssue, type ConfigIssue } from './config/issue.ts';
 export * from './config/model.ts';
 export {
+  CONNECTION_SUFFIX,
+  CONNECTIONS_FOLDER,
   readConnectionFile,
   readTunnelFolder,
+  TEMPLATE_FILE,
   type ConnectionFileReading,
   type TunnelFolder,
   type TunnelReading,
@@ -67,7 +78,7 @@ export {
   type AuthType,
   type ControlMessage,
 } from './control/message.ts';
-export { nodeRandomToken, nodeSha256 } from './control/node-crypto.ts';
+export { nodeHmacSha256, nodeRandomToken, nodeSessionNumber, nodeSha256 } from './control/node-crypto.ts';
 export {
   announcedStatus,
   emitPathChange,
@@ -93,6 +104,8 @@ export { FIRST_DROPPED, PushResult, ReorderBuffer, type ReorderOptions } from '.
 export { PathState, type PathTimers, type PathWord } from './paths/path-state.ts';
 export { firstPath, withoutFirstPath, type PathView, type Scheduler } from './paths/scheduler.ts';
 export { buildSendingVector, finalIncrement, sendingVectorLength } from './paths/sending-vector.ts';
+export { KEEPALIVE_ROOM_BYTES, PeerSession } from './peer/peer-session.ts';
+export * from './peer/types.ts';
 export {
   classifyDatagram,
   DATAGRAM_KINDS,

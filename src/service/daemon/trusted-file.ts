@@ -1,5 +1,5 @@
 /**
- * The configuration file is believed only when nobody but root and the daemon's own user can change it. What is
+ * A configuration file is believed only when nobody but root and the program's own user can change it. What is
  * checked is what is read: the file is opened once, and the descriptor is asked. (Plugins: plugin-host/plugin-files.)
  *
  * Messages that mptcpd has too have its wording. Folders above are not checked, as in mptcpd.
@@ -16,10 +16,10 @@ export const CONFIG_MAX_BYTES = 1 << 20;
 const untrusted = (message: string, hint?: string): WeftError =>
   new WeftError(message, { code: 'UNTRUSTED', ...(hint === undefined ? {} : { hint }) });
 
-function checkOwner(path: string, stat: Stats): void {
+function checkOwner(path: string, stat: Stats, program: string): void {
   const uid = process.getuid?.() ?? ROOT;
   if (stat.uid === ROOT || stat.uid === uid) return;
-  const owner = uid === ROOT ? 'root' : `root or the user that mptcpd runs as (${uid})`;
+  const owner = uid === ROOT ? 'root' : `root or the user that ${program} runs as (${uid})`;
   throw untrusted(`"${path}" should belong to ${owner}, not to user ${stat.uid}.`);
 }
 
@@ -36,9 +36,10 @@ function readWhole(fd: number, path: string): string {
 
 /**
  * The text of a file that can be trusted; `undefined` when there is none.
+ * @param program as the message names it
  * @throws WeftError `UNTRUSTED`; the errors of open(2) and read(2) but ENOENT
  */
-export function readTrustedFile(path: string): string | undefined {
+export function readTrustedFile(path: string, program = 'mptcpd'): string | undefined {
   let fd: number;
   try {
     // A pipe in its place must not be waited for.
@@ -52,7 +53,7 @@ export function readTrustedFile(path: string): string | undefined {
     if (!stat.isFile() || (stat.mode & WORLD_WRITABLE) !== 0) {
       throw untrusted(`"${path}" should be a file that is not world writable.`);
     }
-    checkOwner(path, stat);
+    checkOwner(path, stat, program);
     return readWhole(fd, path);
   } finally {
     closeSync(fd);

@@ -1,7 +1,9 @@
 /**
  * The `mpt` client from its arguments to its exit code, without the conversation between (pure).
  *
- *   mpt [-6] [-PORT] COMMAND ARGUMENTS
+ *   mpt [--conf DIR] [-6] [-PORT] COMMAND ARGUMENTS
+ *
+ * `--conf` is Weft's own: the original reads `conf` of the working folder.
  *
  * The exit code says whether the command could be read: 0 yes, 1 unknown command or help, 3 bad address, 4 bad mask,
  * 5 bad parameters. As in the original, an error of the server's and no answer are 0 too.
@@ -13,6 +15,24 @@ import { formatClientHelp, formatCommandHelp } from './help.ts';
 export interface ClientSettings {
   readonly commandPort: number;
   readonly timeoutS: number;
+}
+
+/** Of the working folder. */
+export const CONFIGURATION_FOLDER = 'conf';
+
+/** Takes `--conf DIR` or `--conf=DIR` off the front, which the programs of MPT have in Weft only. */
+export function takeFolder(
+  args: readonly string[],
+): { readonly folder: string; readonly isGiven: boolean; readonly rest: readonly string[] } | undefined {
+  const [first = '', second] = args;
+  if (first === '--conf') {
+    return second === undefined || second === ''
+      ? undefined
+      : { folder: second, isGiven: true, rest: args.slice(2) };
+  }
+  const value = /^--conf=(.*)$/s.exec(first)?.[1];
+  if (value === undefined) return { folder: CONFIGURATION_FOLDER, isGiven: false, rest: args };
+  return value === '' ? undefined : { folder: value, isGiven: true, rest: args.slice(1) };
 }
 
 export type ClientStart =

@@ -26,9 +26,10 @@ const HELP: Readonly<Record<CommandWord, readonly string[]>> = {
 };
 
 const USAGE: readonly string[] = [
-  'Usage: mpt [-6] [-PORT] COMMAND ARGUMENTS',
+  'Usage: mpt [--conf DIR] [-6] [-PORT] COMMAND ARGUMENTS',
+  '    --conf  the folder of interface.conf; else conf in the folder where mpt is started',
   '    -6      the server is asked over IPv6 (::1)',
-  "    -PORT   the server's command port; else cmdport_local of conf/interface.conf",
+  "    -PORT   the server's command port; else cmdport_local of interface.conf",
   '',
 ];
 
