@@ -47,6 +47,8 @@ export interface Libc {
   readonly if_indextoname: NativeFunction<[number, Bytes], unknown>;
   readonly if_nametoindex: NativeFunction<[string], number>;
   readonly ioctl: NativeFunction<[number, number, Bytes], number>;
+  /** ioctl(2) whose argument is a number. */
+  readonly ioctlNumber: NativeFunction<[number, number, number], number>;
   readonly listen: NativeFunction<[number, number], number>;
   readonly mount: NativeFunction<[string, string, string | null, number, string | null], number>;
   readonly open: NativeFunction<[string, number, number], number>;
@@ -101,6 +103,7 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   if_indextoname: 'void *if_indextoname(uint32_t, void *)',
   if_nametoindex: 'uint32_t if_nametoindex(const char *)',
   ioctl: 'int ioctl(int, unsigned long, void *)',
+  ioctlNumber: 'int ioctl(int, unsigned long, unsigned long)',
   listen: 'int listen(int, int)',
   mount: 'int mount(const char *, const char *, const char *, unsigned long, const char *)',
   open: 'int open(const char *, int, uint32_t)',

@@ -26,7 +26,7 @@ export {
   type RouteSubject,
   type RouteWatchOptions,
 } from './route-netlink.ts';
-export type { RouteQuery, RouteSpec } from './route.ts';
+export type { RouteFilter, RouteQuery, RouteSpec } from './route.ts';
 export * from './route-types.ts';
 export { SocketDiag } from './sock-diag.ts';
 export {

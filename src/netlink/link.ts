@@ -17,6 +17,7 @@ const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_MASTER = 10;
+const IFLA_TXQLEN = 13;
 const IFLA_OPERSTATE = 16;
 const IFLA_LINKINFO = 18;
 const IFLA_NET_NS_FD = 28;
@@ -46,6 +47,8 @@ export interface LinkChange {
   /** 0 takes it out of its bridge. */
   readonly masterIndex?: number;
   readonly mtuBytes?: number;
+  /** Packets that may wait to be sent. */
+  readonly transmitQueueLength?: number;
   /** Carrier of a dummy or TAP link, where the driver lets it be set. */
   readonly carrier?: boolean;
 }
@@ -96,6 +99,7 @@ export function emitLinkChange(index: number, change: LinkChange): Uint8Array {
   const writer = new PayloadWriter().struct(header);
   if (change.name !== undefined) writer.text(IFLA_IFNAME, change.name);
   if (change.mtuBytes !== undefined) writer.u32(IFLA_MTU, change.mtuBytes);
+  if (change.transmitQueueLength !== undefined) writer.u32(IFLA_TXQLEN, change.transmitQueueLength);
   if (change.masterIndex !== undefined) writer.u32(IFLA_MASTER, change.masterIndex);
   if (change.netnsFd !== undefined) writer.u32(IFLA_NET_NS_FD, change.netnsFd);
   if (change.carrier !== undefined) writer.u8(IFLA_CARRIER, change.carrier ? 1 : 0);

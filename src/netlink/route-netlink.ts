@@ -27,7 +27,8 @@ import {
   type TokenBucket,
 } from './qdisc.ts';
 import { emitDeleteRoute, emitNewRoute, emitRouteDump, emitRouteLookup, parseRoute } from './route.ts';
-import { RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE, type RouteQuery, type RouteSpec } from './route.ts';
+import { RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from './route.ts';
+import type { RouteFilter, RouteQuery, RouteSpec } from './route.ts';
 import type { InterfaceAddress, Link, Route, RouteEvent, Rule } from './route-types.ts';
 import {
   emitRule,
@@ -78,9 +79,18 @@ export class RouteNetlink {
     return collect(this.#connection.dump(RTM_GETADDR, emitAddressDump(), 'list addresses'), parseAddress);
   }
 
-  /** All tables of both families. */
-  routes(): Route[] {
-    return collect(this.#connection.dump(RTM_GETROUTE, emitRouteDump(), 'list routes'), parseRoute);
+  /** All tables of both families, or those that the filter names: a host may have a million routes. */
+  routes(filter: RouteFilter = {}): Route[] {
+    const found = collect(
+      this.#connection.dump(RTM_GETROUTE, emitRouteDump(filter), 'list routes'),
+      parseRoute,
+    );
+    const { protocol, table } = filter;
+    return found.filter(
+      (route) =>
+        (table === undefined || route.table === table) &&
+        (protocol === undefined || route.protocol === protocol),
+    );
   }
 
   /** Rules of both families. */

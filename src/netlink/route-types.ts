@@ -91,6 +91,8 @@ export interface Route {
   readonly preferredSource?: string;
   /** Multipath routes only; gateway and linkIndex are absent then. */
   readonly nextHops?: readonly NextHop[];
+  /** Largest packet over this route, where the route itself says it. */
+  readonly mtuBytes?: number;
   /** RTNH_F_* and RTM_F_* bits: 1 dead, 4 on-link, 16 link down. */
   readonly flags: number;
 }

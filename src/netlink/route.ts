@@ -31,6 +31,8 @@ const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
+const RTA_METRICS = 8;
+const RTAX_MTU = 2;
 const RTA_MULTIPATH = 9;
 const RTA_TABLE = 15;
 const RTA_VIA = 18;
@@ -54,6 +56,8 @@ export interface RouteSpec {
   readonly preferredSource?: string;
   /** RTNH_F_*, such as on-link. */
   readonly flags?: number;
+  /** Largest packet over this route. IPv4 takes less of it than the link's own MTU only. */
+  readonly mtuBytes?: number;
 }
 
 function emitPrefixed(writer: PayloadWriter, type: number, prefix: Prefix | undefined): void {
@@ -96,6 +100,8 @@ function emitRtmsg(spec: RouteSpec, scope: number): PayloadWriter {
   if (spec.linkIndex !== undefined) writer.u32(RTA_OIF, spec.linkIndex);
   if (spec.priority !== undefined) writer.u32(RTA_PRIORITY, spec.priority);
   if (spec.preferredSource !== undefined) writer.bytes(RTA_PREFSRC, requireIp(spec.preferredSource));
+  const { mtuBytes } = spec;
+  if (mtuBytes !== undefined) writer.nest(RTA_METRICS, (metrics) => metrics.u32(RTAX_MTU, mtuBytes));
   return writer;
 }
 
@@ -108,8 +114,18 @@ export function emitDeleteRoute(spec: RouteSpec): Uint8Array {
   return emitRtmsg(spec, spec.scope ?? RT_SCOPE_NOWHERE).finish();
 }
 
-export function emitRouteDump(): Uint8Array {
-  return new PayloadWriter().struct(new Uint8Array(RTMSG_BYTES)).finish();
+/** Which routes to list; what is not named is not asked for. A kernel before 4.20 lists all. */
+export interface RouteFilter {
+  readonly table?: number;
+  readonly protocol?: number;
+}
+
+export function emitRouteDump(filter: RouteFilter = {}): Uint8Array {
+  const header = new Uint8Array(RTMSG_BYTES);
+  header[5] = filter.protocol ?? 0;
+  const writer = new PayloadWriter().struct(header);
+  if (filter.table !== undefined) writer.u32(RTA_TABLE, filter.table);
+  return writer.finish();
 }
 
 /** In an IPv4 look-up: tell the table that the route stands in, not the one asked. */
@@ -184,6 +200,7 @@ export function parseRoute(payload: Uint8Array): Route | undefined {
   const priority = attributes.u32(RTA_PRIORITY);
   const preferredSource = attributes.ip(RTA_PREFSRC);
   const multipath = attributes.bytes(RTA_MULTIPATH);
+  const mtuBytes = attributes.nested(RTA_METRICS)?.u32(RTAX_MTU);
   return {
     family,
     table: attributes.u32(RTA_TABLE) ?? table,
@@ -198,5 +215,6 @@ export function parseRoute(payload: Uint8Array): Route | undefined {
     ...(priority === undefined ? {} : { priority }),
     ...(preferredSource === undefined ? {} : { preferredSource }),
     ...(multipath === undefined ? {} : { nextHops: parseNextHops(multipath) }),
+    ...(mtuBytes === undefined ? {} : { mtuBytes }),
   };
 }
