@@ -26,12 +26,30 @@ export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
 export const SO_BINDTODEVICE = 25;
+export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_PROTOCOL = 38;
 
 export const SO_NETNS_COOKIE = 71;
 
 export const IPV6_V6ONLY = 26;
+export const IPV6_RECVPKTINFO = 49;
+export const IPV6_PKTINFO = 50;
+/** Network byte order. */
+export const IP_UNICAST_IF = 50;
+export const IPV6_UNICAST_IF = 76;
+export const IP_FREEBIND = 15;
+export const IPV6_FREEBIND = 78;
+export const IP_MTU_DISCOVER = 10;
+export const IPV6_MTU_DISCOVER = 23;
+export const IP_PMTUDISC_DO = 2;
+export const IP_PMTUDISC_PROBE = 3;
+export const IP_MTU = 14;
+export const IPV6_MTU = 24;
+
+export const SOL_UDP = 17;
+export const UDP_SEGMENT = 103;
+export const UDP_GRO = 104;
 
 export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;

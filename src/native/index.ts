@@ -3,6 +3,7 @@
  * Upper layers import from here; the bare `libc` is for data paths that cannot afford the wrappers.
  */
 export * from './constants.ts';
+export { DatagramSocket, type DatagramOrigin, type ReceivedDatagram } from './datagram-socket.ts';
 export * from './epoll.ts';
 export * from './epoll-thread.ts';
 export * from './errno.ts';
