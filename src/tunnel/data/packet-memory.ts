@@ -10,6 +10,7 @@
 import { addressOf } from '../../native/index.ts';
 import { WeftError } from '../../base/index.ts';
 import { ChecksumTwin, type Checksums } from './checksum-twin.ts';
+import { makeChecksums } from './checksum.ts';
 import { webAssembly, type WasmMemory } from './web-assembly.ts';
 
 const PAGE_BYTES = 65_536;
@@ -74,7 +75,7 @@ export class PacketMemory {
   /** Fails with NO_PACKET_MEMORY, or RangeError when the system has no memory left. */
   constructor(lengthBytes: number) {
     const pages = Math.ceil(lengthBytes / PAGE_BYTES);
-    const { buffer, address } = allocate(pages);
+    const { buffer, wasm, address } = allocate(pages);
     this.address = address;
     this.lengthBytes = pages * PAGE_BYTES;
     this.bytes = new Uint8Array(buffer);
@@ -82,7 +83,7 @@ export class PacketMemory {
     this.words = new Uint32Array(buffer);
     this.#addressLow = address % FOUR_GIB;
     this.#addressHigh = Math.floor(address / FOUR_GIB);
-    this.#sums = new ChecksumTwin(buffer);
+    this.#sums = makeChecksums(buffer, wasm);
   }
 
   /**
@@ -130,6 +131,11 @@ export class PacketMemory {
     words[word + 1] = this.#addressHigh;
     words[word + 2] = length;
     words[word + 3] = 0;
+  }
+
+  /** Whether checksums are slow, because WebAssembly with SIMD is missing here; to be told once. */
+  get isSlow(): boolean {
+    return this.#sums instanceof ChecksumTwin;
   }
 
   /** The one's complement sum of bytes, 0 to 0xffff; see `Checksums.sum`. */
