@@ -13,17 +13,18 @@ const OPTIONS = '--runtime stub --importMemory --noExportMemory --enable simd --
 
 async function compile() {
   let binary;
-  const { error, stderr } = await asc.main(
+  const { error } = await asc.main(
     [join(folder, 'checksum.as.ts'), '--outFile', 'checksum.wasm', '--baseDir', root].concat(
       OPTIONS.split(' '),
     ),
     {
+      stderr: process.stderr,
       writeFile: (_name, contents) => {
         binary = contents;
       },
     },
   );
-  if (error) throw new Error(`checksum.as.ts does not compile: ${error.message}\n${String(stderr)}`);
+  if (error) throw new Error(`checksum.as.ts does not compile: ${error.message}`);
   return Buffer.from(binary);
 }
 
