@@ -1,5 +1,6 @@
 /** tunnel: one interface over several paths, in MPT's formats (GRE in UDP) and beyond. */
 export {
+  CONFIGURATION_FOLDER,
   formatClientSettings,
   formatNoAnswer,
   parseClientArguments,
@@ -95,6 +96,15 @@ export {
 } from './control/responder.ts';
 export { TunnelEngine } from './engine/engine.ts';
 export * from './engine/types.ts';
+export {
+  EMPTY_RECORD,
+  MemoryJournal,
+  parseHostRecord,
+  type HostJournal,
+  type HostRecord,
+  type OwnedRoute,
+  type OwnedSetting,
+} from './host/host-journal.ts';
 export { CapacityEstimate, type DeliveryReport } from './paths/capacity-estimate.ts';
 export { DuplicateFilter } from './paths/duplicate-filter.ts';
 export { flowHash } from './paths/flow-hash.ts';

@@ -1,0 +1,209 @@
+/**
+ * The owner of a tunnel's routes: brings the kernel's main table to what is wanted (plan-routes.ts), as often as it is
+ * asked to, and removes exactly what it made. Routes carry RTPROT_WEFT, and stand in the journal before they stand in
+ * the kernel; a route of that protocol that is not in the journal is another tunnel's.
+ *
+ * Invariants: a route of others is never removed or replaced; `apply` twice changes nothing the second time; routes
+ * that the kernel dropped (link down, address gone) come back with the next `apply`.
+ */
+import { isIpv6 } from '../../base/index.ts';
+import {
+  EADDRNOTAVAIL,
+  EEXIST,
+  EHOSTUNREACH,
+  EINVAL,
+  ENETUNREACH,
+  ENODEV,
+  ESRCH,
+} from '../../native/index.ts';
+import {
+  NetlinkError,
+  RT_TABLE_MAIN,
+  RTNH_F_ONLINK,
+  RTPROT_WEFT,
+  type Route,
+  type RouteNetlink,
+  type RouteSpec,
+} from '../../netlink/index.ts';
+import type { HostLedger, OwnedRoute } from './host-journal.ts';
+import type { WantedRoute } from './plan-routes.ts';
+
+/** The kernel's own default for IPv6; IPv4's is none. */
+const METRIC_V4 = 0;
+const METRIC_V6 = 1024;
+/** BOUNDED: how many routes to one address may stand before a path's. */
+const METRIC_TRIES = 32;
+const ENETDOWN = 100;
+
+/** The link is not ready; a change of it brings the next `apply`. */
+const NOT_NOW: ReadonlySet<number> = new Set([ENETDOWN, ENODEV, EADDRNOTAVAIL]);
+
+export interface RoutesOutcome {
+  /** Every route that is wanted and cannot be had, or stands behind one of others; in words. */
+  readonly problems: readonly string[];
+  /** Those that the last `apply` did not tell. */
+  readonly news: readonly string[];
+  readonly added: number;
+  readonly removed: number;
+}
+
+const lengthText = (route: { readonly destination: { address: string; length: number } }) =>
+  `${route.destination.address}/${route.destination.length}`;
+
+const keyOf = (route: OwnedRoute) =>
+  `${lengthText(route)} ${route.metric} ${route.linkIndex} ${route.gateway ?? ''}`;
+
+function ownedOf(route: Route): OwnedRoute | undefined {
+  const { destination, gateway, linkIndex, priority = 0 } = route;
+  if (destination === undefined || linkIndex === undefined) return undefined;
+  return { destination, linkIndex, metric: priority, ...(gateway === undefined ? {} : { gateway }) };
+}
+
+const specOf = (route: OwnedRoute): RouteSpec => ({
+  destination: route.destination,
+  table: RT_TABLE_MAIN,
+  protocol: RTPROT_WEFT,
+  linkIndex: route.linkIndex,
+  priority: route.metric,
+  ...(route.gateway === undefined ? {} : { gateway: route.gateway }),
+});
+
+export class TunnelRoutes {
+  readonly #netlink: RouteNetlink;
+  readonly #ledger: HostLedger;
+  #told: ReadonlySet<string> = new Set();
+
+  /** Nothing happens before the first `apply`, which also removes what a killed process left. */
+  constructor(netlink: RouteNetlink, ledger: HostLedger) {
+    this.#netlink = netlink;
+    this.#ledger = ledger;
+  }
+
+  /**
+   * Makes what is missing and removes what is not wanted any more. A refusal is told, not thrown.
+   * @throws what the journal throws, before anything has changed; NetlinkError when the routes cannot be listed
+   */
+  apply(wanted: readonly WantedRoute[]): RoutesOutcome {
+    const present = this.#present();
+    const kept = new Map<string, OwnedRoute>();
+    const missing: WantedRoute[] = [];
+    const changed: { readonly route: OwnedRoute; readonly wish: WantedRoute }[] = [];
+    for (const wish of wanted) {
+      const found = present.find(
+        ({ route }) =>
+          !kept.has(keyOf(route)) &&
+          lengthText(route) === lengthText(wish) &&
+          route.linkIndex === wish.linkIndex &&
+          route.gateway === wish.gateway,
+      );
+      if (found === undefined) {
+        missing.push(wish);
+        continue;
+      }
+      kept.set(keyOf(found.route), found.route);
+      const same =
+        found.shown.mtuBytes === wish.mtuBytes && found.shown.preferredSource === wish.preferredSource;
+      if (!same) changed.push({ route: found.route, wish });
+    }
+    const problems: string[] = [];
+    const obsolete = present.filter(({ route }) => !kept.has(keyOf(route)));
+    for (const { route } of obsolete) this.#remove(route, problems);
+    if (obsolete.length > 0 || this.#ledger.routes.length !== kept.size) {
+      this.#ledger.setRoutes([...kept.values()]);
+    }
+    for (const { route, wish } of changed) this.#replace(route, wish, problems);
+    let added = 0;
+    for (const wish of missing) if (this.#add(wish, problems)) added++;
+    const news = problems.filter((text) => !this.#told.has(text));
+    this.#told = new Set(problems);
+    return { problems, news, added, removed: obsolete.length };
+  }
+
+  /** Removes everything that is owned. */
+  removeAll(): RoutesOutcome {
+    return this.apply([]);
+  }
+
+  /** The owned routes that the kernel has now. */
+  #present(): { readonly route: OwnedRoute; readonly shown: Route }[] {
+    if (this.#ledger.routes.length === 0) return [];
+    const owned = new Set(this.#ledger.routes.map(keyOf));
+    return this.#netlink.routes({ table: RT_TABLE_MAIN, protocol: RTPROT_WEFT }).flatMap((shown) => {
+      const route = ownedOf(shown);
+      return route !== undefined && owned.has(keyOf(route)) ? { route, shown } : [];
+    });
+  }
+
+  #remove(route: OwnedRoute, problems: string[]): void {
+    try {
+      this.#netlink.deleteRoute(specOf(route));
+    } catch (error) {
+      // Gone by itself, with its link or address.
+      if (error instanceof NetlinkError && (error.errno === ESRCH || error.errno === ENODEV)) return;
+      if (!(error instanceof NetlinkError)) throw error;
+      problems.push(error.message);
+    }
+  }
+
+  #replace(route: OwnedRoute, wish: WantedRoute, problems: string[]): void {
+    try {
+      this.#netlink.addRoute(this.#specOf(wish, route.metric), { replace: true });
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      problems.push(error.message);
+    }
+  }
+
+  #specOf(wish: WantedRoute, metric: number): RouteSpec {
+    const { mtuBytes, preferredSource } = wish;
+    return {
+      ...specOf({ ...wish, metric }),
+      ...(mtuBytes === undefined ? {} : { mtuBytes }),
+      ...(preferredSource === undefined ? {} : { preferredSource }),
+    };
+  }
+
+  /** A path's route may stand behind others to the same address: its socket asks for its own link's. */
+  #add(wish: WantedRoute, problems: string[]): boolean {
+    const base = isIpv6(wish.destination.address) ? METRIC_V6 : METRIC_V4;
+    const tries = wish.kind === 'path' || wish.kind === 'resolver' ? METRIC_TRIES : 1;
+    for (let metric = base; metric < base + tries; metric++) {
+      const { destination, gateway, linkIndex } = wish;
+      const route: OwnedRoute = {
+        destination,
+        linkIndex,
+        metric,
+        ...(gateway === undefined ? {} : { gateway }),
+      };
+      const before = this.#ledger.routes;
+      const own = before.some((other) => lengthText(other) === lengthText(route) && other.metric === metric);
+      if (own) continue;
+      this.#ledger.setRoutes([...before, route]);
+      const refusal = this.#tryAdd(this.#specOf(wish, metric));
+      if (refusal === undefined) return true;
+      this.#ledger.setRoutes(before);
+      if (NOT_NOW.has(refusal.errno)) return false;
+      if (refusal.errno !== EEXIST) {
+        problems.push(`${refusal.message} on "${wish.linkName}"`);
+        return false;
+      }
+    }
+    problems.push(
+      `route ${lengthText(wish)} on "${wish.linkName}": there is a route of others to the same destination (EEXIST) — it stays, and decides where these packets go`,
+    );
+    return false;
+  }
+
+  #tryAdd(spec: RouteSpec): NetlinkError | undefined {
+    try {
+      this.#netlink.addRoute(spec);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      const unreachable = [ENETUNREACH, EHOSTUNREACH, EINVAL].includes(error.errno);
+      if (!unreachable || spec.gateway === undefined || spec.flags !== undefined) return error;
+      // A gateway outside of the link's subnets, as providers of virtual machines give: it is there all the same.
+      return this.#tryAdd({ ...spec, flags: RTNH_F_ONLINK });
+    }
+  }
+}
