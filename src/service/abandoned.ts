@@ -52,7 +52,7 @@ export function takeLock(path: string): FileLock | undefined {
   }
 }
 
-const LEFT_OVER = /^(control|paths|mptcpd)-(\d+)\.(?:lock|sock|json|json\.new)$/;
+const LEFT_OVER = /^(control|paths|mptcpd|tunnel\.[^/]+|folder\.\d+)-(\d+)\.(?:lock|sock|json|json\.new)$/;
 
 /**
  * Removes what killed processes of other network namespaces left in the runtime folder.

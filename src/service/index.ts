@@ -19,3 +19,4 @@ export type { CommandLineOptions, DaemonOptions } from './daemon/options.ts';
 export * from './programs/index.ts';
 export * from './tunnel/index.ts';
 export { WeftService, type WeftOptions } from './weft-service.ts';
+export { writeLine } from './write-line.ts';

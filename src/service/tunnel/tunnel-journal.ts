@@ -1,0 +1,43 @@
+/** The record of a tunnel's routes and kernel settings (tunnel/host) in its file. */
+import type { Logger } from '../../base/index.ts';
+import {
+  EMPTY_RECORD,
+  MemoryJournal,
+  parseHostRecord,
+  type HostJournal,
+  type HostRecord,
+} from '../../tunnel/index.ts';
+import { namespaceIdentity } from '../state.ts';
+import { RecordFile } from './record-file.ts';
+
+class TunnelJournal implements HostJournal {
+  readonly #file: RecordFile;
+  readonly #logger: Logger;
+
+  constructor(file: RecordFile, logger: Logger) {
+    this.#file = file;
+    this.#logger = logger;
+  }
+
+  load(): HostRecord {
+    const content = this.#file.load();
+    if (content === undefined) return EMPTY_RECORD;
+    const record = parseHostRecord(content);
+    if (record !== undefined) return record;
+    this.#logger.warn({}, 'the record of an earlier tunnel is not understood; what that one left may stay');
+    return EMPTY_RECORD;
+  }
+
+  save(record: HostRecord): void {
+    if (record.routes.length === 0 && record.settings.length === 0) this.#file.remove();
+    else this.#file.save(record);
+  }
+}
+
+/**
+ * @param base of the tunnel's files in the runtime folder, whose lock the caller holds; absent: nothing is remembered
+ */
+export function openTunnelJournal(base: string | undefined, logger: Logger): HostJournal {
+  if (base === undefined) return new MemoryJournal();
+  return new TunnelJournal(new RecordFile(`${base}.json`, namespaceIdentity(), logger), logger);
+}
