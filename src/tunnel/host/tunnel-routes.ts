@@ -59,6 +59,20 @@ function ownedOf(route: Route): OwnedRoute | undefined {
   return { destination, linkIndex, metric: priority, ...(gateway === undefined ? {} : { gateway }) };
 }
 
+/** Of one destination and metric there is one route. */
+const placeOf = (route: OwnedRoute) => `${lengthText(route)} ${route.metric}`;
+
+const baseMetric = (wish: WantedRoute) => (isIpv6(wish.destination.address) ? METRIC_V6 : METRIC_V4);
+
+/** The wish with the first metric from `from` on that no own route has. */
+function routeFor(wish: WantedRoute, taken: ReadonlySet<string>, from: number): OwnedRoute {
+  const { destination, gateway, linkIndex } = wish;
+  const route = { destination, linkIndex, ...(gateway === undefined ? {} : { gateway }) };
+  let metric = from;
+  while (taken.has(placeOf({ ...route, metric }))) metric++;
+  return { ...route, metric };
+}
+
 const specOf = (route: OwnedRoute): RouteSpec => ({
   destination: route.destination,
   table: RT_TABLE_MAIN,
@@ -112,8 +126,7 @@ export class TunnelRoutes {
       this.#ledger.setRoutes([...kept.values()]);
     }
     for (const { route, wish } of changed) this.#replace(route, wish, problems);
-    let added = 0;
-    for (const wish of missing) if (this.#add(wish, problems)) added++;
+    const added = this.#addAll(missing, problems);
     const news = problems.filter((text) => !this.#told.has(text));
     this.#told = new Set(problems);
     return { problems, news, added, removed: obsolete.length };
@@ -163,30 +176,49 @@ export class TunnelRoutes {
     };
   }
 
+  /** All of them stand in the journal before the first is made: one writing, however many there are. */
+  #addAll(wishes: readonly WantedRoute[], problems: string[]): number {
+    if (wishes.length === 0) return 0;
+    const taken = new Set(this.#ledger.routes.map(placeOf));
+    const intended = wishes.map((wish) => {
+      const route = routeFor(wish, taken, baseMetric(wish));
+      taken.add(placeOf(route));
+      return route;
+    });
+    const before = this.#ledger.routes;
+    this.#ledger.setRoutes([...before, ...intended]);
+    const made: OwnedRoute[] = [];
+    const occupied: { readonly wish: WantedRoute; readonly metric: number }[] = [];
+    for (const [index, wish] of wishes.entries()) {
+      const route = intended[index]!;
+      const refusal = this.#tryAdd(this.#specOf(wish, route.metric));
+      if (refusal === undefined) made.push(route);
+      else if (refusal.errno === EEXIST) occupied.push({ wish, metric: route.metric });
+      else if (!NOT_NOW.has(refusal.errno)) problems.push(`${refusal.message} on "${wish.linkName}"`);
+    }
+    if (made.length < wishes.length) this.#ledger.setRoutes([...before, ...made]);
+    for (const { metric, wish } of occupied) {
+      if (this.#addBehind(wish, metric + 1, problems)) made.push(this.#ledger.routes.at(-1)!);
+    }
+    return made.length;
+  }
+
   /** A path's route may stand behind others to the same address: its socket asks for its own link's. */
-  #add(wish: WantedRoute, problems: string[]): boolean {
-    const base = isIpv6(wish.destination.address) ? METRIC_V6 : METRIC_V4;
-    const tries = wish.kind === 'path' || wish.kind === 'resolver' ? METRIC_TRIES : 1;
-    for (let metric = base; metric < base + tries; metric++) {
-      const { destination, gateway, linkIndex } = wish;
-      const route: OwnedRoute = {
-        destination,
-        linkIndex,
-        metric,
-        ...(gateway === undefined ? {} : { gateway }),
-      };
-      const before = this.#ledger.routes;
-      const own = before.some((other) => lengthText(other) === lengthText(route) && other.metric === metric);
-      if (own) continue;
+  #addBehind(wish: WantedRoute, firstMetric: number, problems: string[]): boolean {
+    const before = this.#ledger.routes;
+    const taken = new Set(before.map(placeOf));
+    const isPath = wish.kind === 'path' || wish.kind === 'resolver';
+    const last = isPath ? baseMetric(wish) + METRIC_TRIES : -1;
+    for (let metric = firstMetric; metric < last; metric++) {
+      const route = routeFor(wish, taken, metric);
+      metric = route.metric;
       this.#ledger.setRoutes([...before, route]);
       const refusal = this.#tryAdd(this.#specOf(wish, metric));
       if (refusal === undefined) return true;
       this.#ledger.setRoutes(before);
-      if (NOT_NOW.has(refusal.errno)) return false;
-      if (refusal.errno !== EEXIST) {
-        problems.push(`${refusal.message} on "${wish.linkName}"`);
-        return false;
-      }
+      if (refusal.errno === EEXIST) continue;
+      if (!NOT_NOW.has(refusal.errno)) problems.push(`${refusal.message} on "${wish.linkName}"`);
+      return false;
     }
     problems.push(
       `route ${lengthText(wish)} on "${wish.linkName}": there is a route of others to the same destination (EEXIST) — it stays, and decides where these packets go`,
