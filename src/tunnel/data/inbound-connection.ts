@@ -1,0 +1,136 @@
+/**
+ * A connection as the inbound thread sees it: what puts its packets in order or drops copies, and its counters. Packets
+ * are slots; they leave for the merger.
+ *
+ * Invariant: every slot given to `take` is with the merger, waits in the reorder buffer, or was released.
+ */
+import { DuplicateFilter } from '../paths/duplicate-filter.ts';
+import { FIRST_DROPPED, PushResult, ReorderBuffer } from '../paths/reorder-buffer.ts';
+import type { InboundPath } from './inbound-path.ts';
+import type { PacketSlots } from './packet-slots.ts';
+import { InboundCounter, type DataConnection } from './protocol.ts';
+import type { SegmentMerger } from './segment-merger.ts';
+
+/** What a connection keeps when another description takes its place. */
+interface Ordering {
+  readonly window: number;
+  readonly maxDelayMs: number;
+  readonly paths: number;
+  readonly dropsCopies: boolean;
+  readonly reorder: ReorderBuffer | undefined;
+  readonly filter: DuplicateFilter | undefined;
+}
+
+export class InboundConnection {
+  readonly id: number;
+  readonly #slots: PacketSlots;
+  readonly #merger: SegmentMerger;
+  readonly counters: Float64Array;
+  readonly #innerBytesMax: number;
+  #ordering: Ordering;
+  /** Of reorder buffers before this one. */
+  #missingBefore: number;
+  paths: readonly InboundPath[] = [];
+  /** Whether it is in the loop's list of those with packets waiting. */
+  isListed = false;
+
+  constructor(
+    description: DataConnection,
+    slots: PacketSlots,
+    merger: SegmentMerger,
+    before?: InboundConnection,
+  ) {
+    this.id = description.id;
+    this.#slots = slots;
+    this.#merger = merger;
+    this.counters = new Float64Array(description.inboundCounters);
+    this.#innerBytesMax = description.innerBytesMax;
+    this.#missingBefore = this.counters[InboundCounter.missing]!;
+    this.#ordering = makeOrdering(description);
+    if (before !== undefined) this.#continue(before);
+  }
+
+  /** Whether packets with numbers wait for order. */
+  get waiting(): number {
+    return this.#ordering.reorder?.waiting ?? 0;
+  }
+
+  get deadlineMs(): number {
+    return this.#ordering.reorder?.deadlineMs ?? Infinity;
+  }
+
+  #continue(before: InboundConnection): void {
+    const mine = this.#ordering;
+    const theirs = before.#ordering;
+    const isSame =
+      mine.window === theirs.window &&
+      mine.maxDelayMs === theirs.maxDelayMs &&
+      mine.paths === theirs.paths &&
+      mine.dropsCopies === theirs.dropsCopies;
+    if (isSame) {
+      this.#ordering = theirs;
+      this.#missingBefore = before.#missingBefore;
+    } else before.flush();
+  }
+
+  /** Takes a packet without number. */
+  takePlain(slot: number): void {
+    this.#merger.add(slot, this.#innerBytesMax);
+  }
+
+  /** Takes a packet with a number that arrived over the path. */
+  take(slot: number, sequence: number, path: number, nowMs: number): void {
+    const { reorder, filter } = this.#ordering;
+    if (reorder !== undefined) {
+      const result = reorder.push(sequence, slot, path, nowMs);
+      if (result !== PushResult.taken) this.#judge(result, slot);
+      this.#emit(reorder);
+    } else if (filter === undefined || filter.accept(sequence, path)) {
+      this.#merger.add(slot, this.#innerBytesMax);
+    } else {
+      this.counters[InboundCounter.copies]!++;
+      this.#slots.release(slot);
+    }
+  }
+
+  /** Gives up what waited long enough. */
+  poll(nowMs: number): void {
+    const { reorder } = this.#ordering;
+    if (reorder !== undefined && reorder.poll(nowMs) > 0) this.#emit(reorder);
+  }
+
+  /** Lets all go that waits. */
+  flush(): void {
+    const { reorder } = this.#ordering;
+    if (reorder !== undefined && reorder.flush() > 0) this.#emit(reorder);
+    this.noteWaiting();
+  }
+
+  /** Brings the counters of what waits and of what is missing up to date. */
+  noteWaiting(): void {
+    const { reorder } = this.#ordering;
+    if (reorder === undefined) return;
+    this.counters[InboundCounter.waiting] = reorder.waiting;
+    this.counters[InboundCounter.missing] = this.#missingBefore + reorder.missing;
+  }
+
+  #emit({ released, releasedCount }: ReorderBuffer): void {
+    for (let i = 0; i < releasedCount; i++) this.#merger.add(released[i]!, this.#innerBytesMax);
+  }
+
+  #judge(result: PushResult, slot: number): void {
+    const { counters } = this;
+    if (result === PushResult.restarted) counters[InboundCounter.restarts]!++;
+    else if (result === PushResult.late) counters[InboundCounter.late]!++;
+    else if (result === PushResult.duplicate) counters[InboundCounter.duplicate]!++;
+    if (result >= FIRST_DROPPED) this.#slots.release(slot);
+  }
+}
+
+function makeOrdering(description: DataConnection): Ordering {
+  const { reorderWindow: window, maxDelayMs, dropsCopies } = description;
+  const paths = description.paths.length;
+  const reorder = window > 0 ? new ReorderBuffer({ window, maxDelayMs, paths }) : undefined;
+  const filter = window === 0 && dropsCopies ? new DuplicateFilter(paths) : undefined;
+  return { window, maxDelayMs, paths, dropsCopies, reorder, filter };
+}
