@@ -2,14 +2,42 @@
  * What two ends of a path say to each other in keepalives (pure; time, random numbers and the hash are given). One a
  * path; the engine gives it each keepalive that arrives and sends what it writes.
  *
+ *   handshake.ts       which of the peer's sessions counts         peer-extension.ts  the bytes
+ *   path-meter.ts      round trip, jitter, loss, rate, capacity    mark.ts            how Weft knows Weft
+ *   agreed-timers.ts   intervals and dead time                     mtu-search.ts      the largest datagram
+ *
  * With an original peer it is silent: the original's keepalive with Weft's mark, the original's timers, no measures.
  *
  * When to send: at each `PathState.pollKeepalive`, and at each wish of `poll`. `nextMs` says when to poll again.
+ *
+ * Where there is a key, only what is authentic counts once the peer was known: neither a sign of life nor anything else
+ * comes from a keepalive that somebody else wrote or repeats. A peer's new address is learned only there, and not with
+ * the original's default key, which everybody knows.
+ *
+ * Invariant: nothing that a keepalive says changes anything but `counters` before the handshake has taken its session.
  */
-import { emitKeepalive } from '../wire/keepalive.ts';
+import { DEFAULT_KEY_TEXT, equalBytes, keyOf } from '../control/authentication.ts';
+import { PathStatus } from '../control/path-status.ts';
 import type { PathTimers, PathWord } from '../paths/path-state.ts';
-import { emitMark } from './mark.ts';
+import { emitKeepalive, KEEPALIVE_BYTES, parseKeepalive } from '../wire/keepalive.ts';
+import { AgreedTimers } from './agreed-timers.ts';
+import { Handshake } from './handshake.ts';
+import { emitMark, EXTENSION_VERSION, markedVersion } from './mark.ts';
+import { MtuSearch } from './mtu-search.ts';
+import { PathMeter } from './path-meter.ts';
+import {
+  emitExtension,
+  extendedBytes,
+  isExtensionSealed,
+  parseExtension,
+  sealExtension,
+  tagKeyOf,
+  type Echo,
+  type Extension,
+} from './peer-extension.ts';
 import type {
+  HmacSha256,
+  KeepaliveDefect,
   KeepaliveFacts,
   PeerAddress,
   PeerCounters,
@@ -22,6 +50,15 @@ import type {
 /** Room that `emitKeepalive` needs; `emitProbe` needs as much as the link's MTU. */
 export const KEEPALIVE_ROOM_BYTES = 256;
 
+/** Answers are at least so far apart. */
+const ANSWER_MS = 20;
+/** How long a Weft peer may be silent before keepalives without its mark make it an original; longer with a key. */
+const FORGET_MS = 10_000;
+const FORGET_WITH_KEY_MS = 60_000;
+const SUSPICIOUS_LOSS = 0.3;
+const U32 = 2 ** 32;
+const U48 = 2 ** 48;
+
 const NO_NEWS: PeerNews = {
   isHeard: false,
   isRestarted: false,
@@ -31,72 +68,122 @@ const NO_NEWS: PeerNews = {
   hasNewObservedAddress: false,
 };
 const NO_BYTES = new Uint8Array(0);
+const NOWHERE: PeerAddress = { address: new Uint8Array(16), port: 0 };
+
+type Draft = { -readonly [K in keyof PeerNews]: PeerNews[K] };
 
 export class PeerSession {
   readonly #options: PeerSessionOptions;
-  #counters = {
-    sent: 0,
-    received: 0,
-    probesSent: 0,
-    strangers: 0,
-    malformed: 0,
-    notAuthentic: 0,
-    late: 0,
-    restarts: 0,
-  };
+  readonly #hmac: HmacSha256;
+  readonly #tagKey: Uint8Array | undefined;
+  /** Whether the key is a secret. */
+  readonly #learns: boolean;
+  readonly #handshake: Handshake;
+  readonly #meter = new PathMeter();
+  readonly #timers: AgreedTimers;
+  readonly #mtu: MtuSearch;
+  readonly #counters: { -readonly [K in keyof PeerCounters]: PeerCounters[K] };
+  /** The peer understands our extension, as far as its last keepalive is to be believed. */
+  #isMarked = false;
+  #remote: PeerAddress | undefined;
+  #observed: PeerAddress | undefined;
+  /** Where the last keepalive with extension came from: what the peer is told. */
+  #seenAt: PeerAddress = NOWHERE;
+  #acceptedMs = -Infinity;
+  #number = 0;
+  /** Keepalives with extension that are no probes: sent, and counted as received. */
+  #plainSent = 0;
+  #plainReceived = 0;
+  /** What had arrived before the keepalive that the next one echoes. */
+  #receivedPackets = 0;
+  #receivedBytes = 0;
+  #sentData = 0;
+  #receivedData = 0;
+  #probeArrived = 0;
+  #answerAtMs = Infinity;
+  #answeredMs = -Infinity;
+  #word: PathWord = PathStatus.ok;
+  #wordNumber = 0;
+  #isWordUnsent = false;
+  #isWordHeard = true;
+  #peerWordNumber = 0;
 
-  constructor(options: PeerSessionOptions, _nowMs: number) {
+  constructor(options: PeerSessionOptions, nowMs: number) {
     this.#options = options;
+    this.#hmac = options.hmac;
+    const { key } = options;
+    this.#tagKey = key === undefined ? undefined : tagKeyOf(key, options.hmac);
+    this.#learns = key !== undefined && !equalBytes(key, keyOf(DEFAULT_KEY_TEXT));
+    this.#handshake = new Handshake(options.sessionNumber);
+    this.#timers = new AgreedTimers(options.timers, nowMs);
+    const headerBytes = options.pathIpVersion === 4 ? 28 : 48;
+    this.#mtu = new MtuSearch({ headerBytes, linkMtu: options.linkMtu });
+    this.#remote = options.remote;
+    this.#counters = {
+      sent: 0,
+      received: 0,
+      probesSent: 0,
+      strangers: 0,
+      malformed: 0,
+      notAuthentic: 0,
+      late: 0,
+      restarts: 0,
+    };
   }
 
   /** Whether the peer speaks as Weft, authentically where there is a key. */
   get isWeft(): boolean {
-    return false;
+    return this.#handshake.isEstablished;
   }
 
-  /** What `PathState` is to use. Shorter than the configured ones where both ends agree. */
+  /** What `PathState` is to use; the same object as long as nothing changes. Looked at after each call. */
   get timers(): PathTimers {
-    return this.#options.timers;
+    return this.#timers.timers;
+  }
+
+  /** Dead time for the last path that is left: a peer that stops for a moment must not take the tunnel down. */
+  get patientDeadMs(): number {
+    return this.#timers.patientDeadMs;
   }
 
   /** Smoothed round trip; absent while unknown. */
   get rttUs(): number | undefined {
-    return undefined;
+    return this.#meter.rttUs;
   }
 
   /** Of what arrives, as RFC 3550 section 6.4.1; absent while unknown. */
   get jitterUs(): number | undefined {
-    return undefined;
+    return this.#meter.jitterUs;
   }
 
   /** Part of what we send here that is lost, 0 to 1; absent while unknown. */
   get lossRatio(): number | undefined {
-    return undefined;
+    return this.#meter.lossRatio;
   }
 
   /** Part of what the peer sends here that is lost. */
   get incomingLossRatio(): number | undefined {
-    return undefined;
+    return this.#meter.incomingLossRatio;
   }
 
   /** UDP payload of data that arrived at the peer, over the last half second or so; absent while unknown. */
   get deliveredBps(): number | undefined {
-    return undefined;
+    return this.#meter.deliveredBps;
   }
 
   /** What the path can carry towards the peer; absent while unknown. */
   get capacityBps(): number | undefined {
-    return undefined;
+    return this.#meter.capacityBps;
   }
 
   /** Largest UDP payload that goes through, GRE header included. */
   get datagramBytesMax(): number {
-    return this.#options.linkMtu - (this.#options.pathIpVersion === 4 ? 28 : 48);
+    return this.#mtu.datagramBytesMax;
   }
 
   /** Where the peer sees us: our public address and port. */
   get observedAddress(): PeerAddress | undefined {
-    return undefined;
+    return this.#observed;
   }
 
   get counters(): PeerCounters {
@@ -105,20 +192,36 @@ export class PeerSession {
 
   /** When `poll` may have a wish; Infinity for never. */
   get nextMs(): number {
-    return Infinity;
+    const wordMs = this.#isWordUnsent && this.isWeft ? -Infinity : Infinity;
+    return Math.min(this.#answerAtMs, wordMs, this.isWeft ? this.#mtu.nextMs : Infinity);
   }
 
-  handleKeepalive(arrival: KeepaliveFacts, _nowMs: number): PeerNews {
-    if (!arrival.isFromPeer) return { ...NO_NEWS, defect: 'stranger' };
-    this.#counters.received++;
-    return { ...NO_NEWS, isHeard: true };
+  /** A keepalive came in on the path's socket. Whatever the bytes are. */
+  handleKeepalive(arrival: KeepaliveFacts, nowMs: number): PeerNews {
+    const before = this.#timers.timers;
+    const news: Draft = { ...NO_NEWS };
+    this.#receivedData = arrival.receivedPackets;
+    if (!arrival.isFromPeer && !this.#learns) this.#refuse(news, 'stranger');
+    else this.#handle(arrival, nowMs, news);
+    this.#timers.handleActivity(this.#sentData + this.#receivedData, nowMs);
+    news.hasNewTimers = this.#timers.timers !== before;
+    return news;
   }
 
   /** Says a word of `PathState.pollWord` in the keepalives from now on; `news.deliveredWord` is the answer. */
-  say(_word: PathWord): void {}
+  say(word: PathWord): void {
+    // The same again is repeated by each keepalive anyway, unless the peer has heard it and is to hear it anew.
+    if (word === this.#word && this.#wordNumber > 0 && !this.#isWordHeard) return;
+    this.#word = word;
+    this.#wordNumber = (this.#wordNumber % 255) + 1;
+    this.#isWordUnsent = true;
+    this.#isWordHeard = false;
+  }
 
   /** What is to be sent now beside the keepalives of `PathState`. Called until it has no more wish. */
-  poll(_nowMs: number): SendingWish | undefined {
+  poll(nowMs: number): SendingWish | undefined {
+    if (nowMs >= this.#answerAtMs || (this.#isWordUnsent && this.isWeft)) return 'keepalive';
+    if (this.isWeft && this.#mtu.poll(nowMs, this.#timers.isBusy) !== undefined) return 'probe';
     return undefined;
   }
 
@@ -126,29 +229,264 @@ export class PeerSession {
    * Writes a keepalive at the start of `out` (`KEEPALIVE_ROOM_BYTES`) and returns its length. `to`: where it goes to,
    * for `news.answerTo`; absent: the path's peer.
    */
-  emitKeepalive(out: Uint8Array, _facts: SendingFacts, _nowUs: number, _to?: PeerAddress): number {
-    const { ipVersion, ipLocal, ipRemote } = this.#options;
-    const length = emitKeepalive(out, 0, { ipVersion, ipLocal, ipRemote, extension: NO_BYTES });
-    emitMark(out, 0);
+  emitKeepalive(out: Uint8Array, facts: SendingFacts, nowUs: number, to?: PeerAddress): number {
+    const nowMs = nowUs / 1000;
     this.#counters.sent++;
+    this.#emitPlain(out);
+    const isAnswer = to !== undefined || nowMs >= this.#answerAtMs;
+    if (isAnswer) {
+      this.#answerAtMs = Infinity;
+      this.#answeredMs = nowMs;
+    }
+    this.#isWordUnsent = false;
+    if (!this.#isMarked) return KEEPALIVE_BYTES;
+    const length = this.#emitExtension(out, facts, nowUs, isAnswer, false);
+    this.#plainSent++;
+    this.#seal(out.subarray(0, length));
     return length;
   }
 
-  /** Writes the probe that `poll` wishes and returns its length, up to the link's MTU. It must not be fragmented. */
-  emitProbe(_out: Uint8Array, _facts: SendingFacts, _nowUs: number): number {
-    return 0;
+  /**
+   * Writes the probe that `poll` wishes at the start of `out` and returns its length, up to the link's MTU. It must
+   * not be fragmented.
+   */
+  emitProbe(out: Uint8Array, facts: SendingFacts, nowUs: number): number {
+    const size = this.#mtu.poll(nowUs / 1000, this.#timers.isBusy) ?? 0;
+    if (size > out.length) return 0;
+    this.#counters.probesSent++;
+    this.#emitPlain(out);
+    const fieldsEnd = this.#emitExtension(out, facts, nowUs, false, true);
+    const length = Math.max(size, fieldsEnd);
+    out.fill(0, fieldsEnd, length);
+    this.#mtu.handleSent(this.#number, nowUs / 1000);
+    this.#seal(out.subarray(0, length));
+    return length;
   }
 
   /** The kernel refused a datagram of this length, probe or data (EMSGSIZE). Whether `datagramBytesMax` changed. */
-  handleTooLong(_bytes: number, _nowMs: number): boolean {
-    return false;
+  handleTooLong(bytes: number, nowMs: number): boolean {
+    return this.#mtu.handleTooLong(bytes, nowMs);
   }
 
   /** The link has another MTU. Whether `datagramBytesMax` changed. */
-  setLinkMtu(_mtu: number, _nowMs: number): boolean {
-    return false;
+  setLinkMtu(mtu: number, nowMs: number): boolean {
+    return this.#mtu.setLinkMtu(mtu, nowMs);
   }
 
   /** The configured timers changed. */
-  setTimers(_timers: PathTimers): void {}
+  setTimers(timers: PathTimers): void {
+    this.#timers.setConfigured(timers);
+  }
+
+  #handle(arrival: KeepaliveFacts, nowMs: number, news: Draft): void {
+    const { datagram, isFromPeer } = arrival;
+    const version = markedVersion(datagram);
+    const extension = version === 0 ? 'none' : parseExtension(datagram);
+    if (typeof extension === 'string') {
+      if (!isFromPeer) return this.#refuse(news, 'stranger');
+      if (extension !== 'none' && extension !== 'other version') return this.#refuse(news, 'malformed');
+      return this.#handlePlain(version, nowMs, news);
+    }
+    const defect = this.#judge(datagram);
+    if (defect !== undefined) {
+      this.#forgetIfSilent(nowMs, news);
+      return this.#refuse(news, defect);
+    }
+    this.#isMarked = true;
+    const wasWeft = this.isWeft;
+    const verdict = this.#handshake.handle(extension, arrival.arrivedUs);
+    if (verdict === 'late') return this.#refuse(news, 'late');
+    const seenAt = { address: arrival.fromAddress.slice(), port: arrival.fromPort };
+    if (verdict === 'unproven') {
+      if (!isFromPeer) news.answerTo = seenAt;
+      if (!this.isWeft) this.#seenAt = seenAt;
+      news.isHeard = isFromPeer && !(this.isWeft && this.#tagKey !== undefined);
+      this.#answer(nowMs);
+      return;
+    }
+    this.#seenAt = seenAt;
+    if (verdict === 'taken') this.#take(wasWeft, nowMs, news);
+    this.#accept(extension, arrival, nowMs, news);
+    this.#learn(seenAt, news);
+  }
+
+  /** A keepalive without extension, from the path's peer. */
+  #handlePlain(version: number, nowMs: number, news: Draft): void {
+    this.#forgetIfSilent(nowMs, news);
+    news.isHeard = !(this.isWeft && this.#tagKey !== undefined);
+    if (news.isHeard) this.#counters.received++;
+    else this.#refuse(news, 'not authentic');
+    if (version >= EXTENSION_VERSION) {
+      this.#isMarked = true;
+      this.#answer(nowMs);
+    } else if (!this.isWeft) this.#isMarked = false;
+  }
+
+  #judge(datagram: Uint8Array): KeepaliveDefect | undefined {
+    if (this.#tagKey !== undefined && !isExtensionSealed(datagram, this.#tagKey, this.#hmac)) {
+      return 'not authentic';
+    }
+    const keepalive = parseKeepalive(datagram, 0, datagram.length);
+    const { ipVersion, ipLocal, ipRemote } = this.#options;
+    const isOurs =
+      keepalive !== undefined &&
+      keepalive.ipVersion === ipVersion &&
+      equalBytes(keepalive.ipLocal, ipRemote) &&
+      equalBytes(keepalive.ipRemote, ipLocal);
+    return isOurs ? undefined : 'other connection';
+  }
+
+  #take(wasWeft: boolean, nowMs: number, news: Draft): void {
+    if (wasWeft) {
+      news.isRestarted = true;
+      this.#counters.restarts++;
+    } else news.peer = 'weft';
+    this.#meter.handleRestart();
+    this.#probeArrived = 0;
+    this.#peerWordNumber = 0;
+    // The peer takes our session by the next keepalive.
+    this.#answer(nowMs);
+    this.#mtu.start(nowMs);
+  }
+
+  #accept(extension: Extension, arrival: KeepaliveFacts, nowMs: number, news: Draft): void {
+    const { number, echo } = extension;
+    this.#counters.received++;
+    this.#acceptedMs = nowMs;
+    news.isHeard = true;
+    this.#receivedPackets = arrival.receivedPackets + this.#plainReceived;
+    this.#receivedBytes = arrival.receivedBytes;
+    if (extension.isProbe) this.#probeArrived = number;
+    else this.#plainReceived++;
+    this.#meter.handleArrival(
+      extension.sentUs,
+      arrival.arrivedUs,
+      extension.sentPackets,
+      this.#receivedPackets,
+    );
+    if (echo !== undefined) this.#handleEcho(echo, extension, arrival.arrivedUs, nowMs, news);
+    this.#timers.handlePeer(
+      extension.intervalMs,
+      extension.wantsShortIntervals,
+      this.#meter.incomingLossRatio ?? 0,
+      this.#meter.jitterUs ?? 0,
+    );
+    this.#handleWords(extension, news);
+    this.#observe(extension.observed, news);
+  }
+
+  #handleEcho(echo: Echo, extension: Extension, arrivedUs: number, nowMs: number, news: Draft): void {
+    const peerArrivedUs = (extension.sentUs - echo.heldUs) >>> 0;
+    news.hasNewMeasures = this.#meter.handleEcho({ ...echo, peerArrivedUs }, arrivedUs);
+    news.hasNewMtu = this.#mtu.handleEcho(echo.number, extension.probeArrived, nowMs);
+    if (news.hasNewMeasures && (this.#meter.lossRatio ?? 0) > SUSPICIOUS_LOSS) this.#mtu.suspect(nowMs);
+  }
+
+  #handleWords({ wordNumber, word, heardWordNumber }: Extension, news: Draft): void {
+    if (wordNumber !== 0 && wordNumber !== this.#peerWordNumber) {
+      this.#peerWordNumber = wordNumber;
+      news.word = word;
+    }
+    if (!this.#isWordHeard && heardWordNumber === this.#wordNumber) {
+      this.#isWordHeard = true;
+      news.deliveredWord = this.#word;
+    }
+  }
+
+  #observe(observed: PeerAddress, news: Draft): void {
+    const before = this.#observed;
+    if (before !== undefined && isSame(before, observed)) return;
+    this.#observed = { address: observed.address.slice(), port: observed.port };
+    news.hasNewObservedAddress = true;
+  }
+
+  #learn(seenAt: PeerAddress, news: Draft): void {
+    if (!this.#learns || (this.#remote !== undefined && isSame(this.#remote, seenAt))) return;
+    this.#remote = seenAt;
+    news.moved = seenAt;
+  }
+
+  #refuse(news: Draft, defect: KeepaliveDefect): void {
+    news.defect = defect;
+    if (defect === 'stranger') this.#counters.strangers++;
+    else if (defect === 'late') this.#counters.late++;
+    else if (defect === 'not authentic') this.#counters.notAuthentic++;
+    else this.#counters.malformed++;
+  }
+
+  /** What spoke as Weft does so no more: the original runs there now, or another key. */
+  #forgetIfSilent(nowMs: number, news: Draft): void {
+    const patienceMs = this.#tagKey === undefined ? FORGET_MS : FORGET_WITH_KEY_MS;
+    if (!this.isWeft || nowMs - this.#acceptedMs < patienceMs) return;
+    this.#handshake.forget();
+    this.#timers.handlePeerGone();
+    const before = this.#mtu.datagramBytesMax;
+    this.#mtu.stop();
+    news.hasNewMtu = this.#mtu.datagramBytesMax !== before;
+    news.peer = 'original';
+  }
+
+  #answer(nowMs: number): void {
+    this.#answerAtMs = Math.min(this.#answerAtMs, Math.max(nowMs, this.#answeredMs + ANSWER_MS));
+  }
+
+  #emitPlain(out: Uint8Array): void {
+    const { ipVersion, ipLocal, ipRemote } = this.#options;
+    emitKeepalive(out, 0, { ipVersion, ipLocal, ipRemote, extension: NO_BYTES });
+    emitMark(out, 0);
+  }
+
+  #emitExtension(
+    out: Uint8Array,
+    facts: SendingFacts,
+    nowUs: number,
+    isAnswer: boolean,
+    isProbe: boolean,
+  ): number {
+    const number = ++this.#number;
+    this.#sentData = facts.sentPackets;
+    this.#timers.handleActivity(this.#sentData + this.#receivedData, nowUs / 1000);
+    const sentPackets = facts.sentPackets + this.#plainSent;
+    this.#meter.handleSent(number, nowUs, sentPackets, facts.sentBytes);
+    const to = this.#handshake.address(number, isAnswer);
+    const heldUs = to === undefined ? U32 : nowUs - to.arrivedUs;
+    const echo =
+      to === undefined || heldUs < 0 || heldUs >= U32
+        ? {}
+        : {
+            echo: {
+              number: to.number,
+              heldUs,
+              receivedPackets: this.#receivedPackets % U32,
+              receivedBytes: this.#receivedBytes % U48,
+            },
+          };
+    const extension: Extension = {
+      isProbe,
+      wantsShortIntervals: this.#timers.wantsShort,
+      senderSession: this.#options.sessionNumber,
+      receiverSession: to?.session ?? 0,
+      number,
+      sentUs: nowUs % U32,
+      sentPackets: sentPackets % U32,
+      sentBytes: facts.sentBytes % U48,
+      ...echo,
+      probeArrived: this.#probeArrived,
+      intervalMs: isProbe ? this.#timers.announced : this.#timers.announce(),
+      wordNumber: this.#wordNumber,
+      word: this.#word,
+      heardWordNumber: this.#peerWordNumber,
+      observed: this.#seenAt,
+    };
+    return emitExtension(out, extension, this.#tagKey !== undefined);
+  }
+
+  #seal(datagram: Uint8Array): void {
+    if (this.#tagKey === undefined || datagram.length < extendedBytes(true)) return;
+    sealExtension(datagram, this.#tagKey, this.#hmac);
+  }
+}
+
+function isSame(a: PeerAddress, b: PeerAddress): boolean {
+  return a.port === b.port && equalBytes(a.address, b.address);
 }

@@ -17,6 +17,8 @@ export interface PeerSessionOptions {
   readonly ipRemote: Uint8Array;
   /** Of the path: what its outer packets are. */
   readonly pathIpVersion: IpVersion;
+  /** Where the peer is by configuration; absent: learned with its first authentic keepalive. */
+  readonly remote?: PeerAddress;
   /** MTU of the path's link; 65,535 at most counts. */
   readonly linkMtu: number;
   /** The connection's key (`keyOf`) when its authentication type is 2, otherwise absent. */
@@ -64,7 +66,7 @@ export interface PeerNews {
   readonly defect?: KeepaliveDefect;
   /** Who the peer is turned out or changed: `PathState.handlePeer(peer === 'weft')`. */
   readonly peer?: 'weft' | 'original';
-  /** A new process speaks there: `PathState.handlePeer(true)`. */
+  /** The Weft that speaks there is another process than before: `PathState.handlePeer(true)`. */
   readonly isRestarted: boolean;
   /** The peer's new word about this path: `PathState.handleWord`. */
   readonly word?: PathWord;
