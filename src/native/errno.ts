@@ -7,11 +7,13 @@ import { lastErrno, libc } from './libc.ts';
 
 export const {
   EAGAIN,
+  EBADF,
   EBUSY,
   EEXIST,
   EINPROGRESS,
   EINTR,
   EINVAL,
+  EIO,
   ENOBUFS,
   ENODEV,
   ENOENT,
@@ -24,6 +26,7 @@ export const {
   ECONNREFUSED,
   ECONNRESET,
   ENOPROTOOPT,
+  ENOTSOCK,
   EPROTONOSUPPORT,
   EOPNOTSUPP,
   EAFNOSUPPORT,

@@ -9,7 +9,7 @@
  * Invariant: the kernel gets only buffers that no slot holds. Valid until the next `read`: everything but the packets
  * that slots were taken for.
  */
-import { EAGAIN, EINTR, lastErrno, libc, SOL_UDP, UDP_GRO } from '../../native/index.ts';
+import { EAGAIN, EINTR, lastErrno, libc, MSG_TRUNC, SOL_UDP, UDP_GRO } from '../../native/index.ts';
 import {
   MSGHDR_BYTES,
   MSGHDR_CONTROL,
@@ -34,7 +34,6 @@ const CONTROL_BYTES = 128;
 const CMSG_LEVEL = 8;
 const CMSG_TYPE = 12;
 const CMSG_DATA = 16;
-const MSG_TRUNC = 0x20;
 
 /** What the reader reserves of the memory. */
 export const READER_MEMORY_BYTES =

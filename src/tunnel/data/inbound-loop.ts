@@ -12,9 +12,12 @@
  * waits for order by the reorder windows and, over all connections, by PacketSlots.
  */
 import {
+  EBADF,
+  ENOTSOCK,
   EPOLLERR,
   EPOLLIN,
   errnoName,
+  MSG_DONTWAIT,
   monotonicMs,
   monotonicUs,
   WAKE_KEY,
@@ -40,9 +43,8 @@ import { MERGER_MEMORY_BYTES, SegmentMerger } from './segment-merger.ts';
 import { TunWriter, WRITER_MEMORY_BYTES } from './tun-writer.ts';
 
 const MSG_ERRQUEUE = 0x2000;
-const MSG_DONTWAIT = 0x40;
-/** A socket that fails so often in a row is left alone. */
-const FAILURES_MAX = 1000;
+/** BOUNDED: entries taken from a socket's queue of errors. */
+const ERRORS_A_TURN = 16;
 const SUMS_BYTES = SEGMENTS_MAX * 4;
 const MEMORY_BYTES =
   SLOTS_MEMORY_BYTES + READER_MEMORY_BYTES + MERGER_MEMORY_BYTES + WRITER_MEMORY_BYTES + SUMS_BYTES + 4096;
@@ -133,7 +135,6 @@ export class InboundLoop {
       this.#reader.done(i);
     }
     if (count < 0 || (count === 0 && (events & EPOLLERR) !== 0)) this.#handleFailure(path, -count);
-    else path.failures = 0;
     if (!connection.isListed && connection.waiting > 0) {
       connection.isListed = true;
       this.#waiting.push(connection);
@@ -260,16 +261,14 @@ export class InboundLoop {
     this.#waiting.length = kept;
   }
 
-  /** An error of the network (ICMP, link down) is told once and over; one that stays would keep the loop busy. */
+  /** Errors of the network (ICMP, link down) are told by being read, and nothing else follows from them here. */
   #handleFailure(path: InboundPath, errno: number): void {
-    const drained = this.#reader.readError(path.fd, MSG_ERRQUEUE | MSG_DONTWAIT);
-    if (drained || ++path.failures < FAILURES_MAX) return;
+    for (let i = 0; i < ERRORS_A_TURN && this.#reader.readError(path.fd, MSG_ERRQUEUE | MSG_DONTWAIT); i++);
+    if (errno !== EBADF && errno !== ENOTSOCK) return;
     this.#loop.remove(path.fd);
-    const connection = this.#owners[path.key];
-    this.#port.send({
-      kind: 'trouble',
-      text: `path ${path.index} of connection ${connection?.id}: its socket fails again and again (${errnoName(errno)}) and is not read any more`,
-    });
+    const id = this.#owners[path.key]?.id;
+    const text = `path ${path.index} of connection ${id} is not read any more: its socket is none (${errnoName(errno)})`;
+    this.#port.send({ kind: 'trouble', text });
   }
 
   #takeMessages(): void {

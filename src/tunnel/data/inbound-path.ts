@@ -36,8 +36,6 @@ export class InboundPath {
   #secondEndsMs = 0;
   #left = 0;
   #strangeLeft = 0;
-  /** Reads that failed since the last one that did not. */
-  failures = 0;
 
   constructor(description: DataPathDescription, index: number, key: number, counters: Float64Array) {
     this.fd = description.fd;
