@@ -53,6 +53,7 @@ export interface Libc {
   readonly mount: NativeFunction<[string, string, string | null, number, string | null], number>;
   readonly open: NativeFunction<[string, number, number], number>;
   readonly pipe2: NativeFunction<[Bytes, number], number>;
+  readonly poll: NativeFunction<[Bytes, number, number], number>;
   readonly read: NativeFunction<[number, Bytes, number], number>;
   readonly recv: NativeFunction<[number, Bytes, number, number], number>;
   readonly recvfrom: NativeFunction<[number, Bytes, number, number, Pointer, Pointer], number>;
@@ -108,6 +109,7 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   mount: 'int mount(const char *, const char *, const char *, unsigned long, const char *)',
   open: 'int open(const char *, int, uint32_t)',
   pipe2: 'int pipe2(void *, int)',
+  poll: 'int poll(void *, unsigned long, int)',
   read: 'long read(int, void *, size_t)',
   recv: 'long recv(int, void *, size_t, int)',
   recvfrom: 'long recvfrom(int, void *, size_t, int, void *, void *)',

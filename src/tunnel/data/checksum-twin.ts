@@ -27,6 +27,12 @@ export function foldSum(sum: number): number {
   return rest;
 }
 
+/** The same for a sum below 2^31, as quick as it gets. */
+export function foldSmallSum(sum: number): number {
+  const once = (sum & 0xffff) + (sum >>> 16);
+  return (once & 0xffff) + (once >>> 16);
+}
+
 /** Sum of bytes, as `Checksums.sum`. */
 export function sumBytes(bytes: Uint8Array, at: number, length: number): number {
   const even = at + (length & ~1);

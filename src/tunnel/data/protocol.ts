@@ -45,6 +45,8 @@ export interface DataConnection {
   readonly destinations: readonly Prefix[];
   /** Whether packets get sequence numbers: own reorder window above 0, or a scheduler that needs them. */
   readonly isSequenced: boolean;
+  /** Number of the first packet, 0 if absent; for tests of what happens at 2^32. */
+  readonly firstSequence?: number;
   /** Packets; 0: what arrives goes on at once. */
   readonly reorderWindow: number;
   readonly maxDelayMs: number;
