@@ -18,6 +18,8 @@ export interface ConnectionHost {
   deliver(inner: Buffer): void;
   addRoute(destination: string, length: number, gateway: string | undefined, link: string): void;
   isRunning(link: string): boolean;
+  /** What is sent in place of a data packet; a test's bad network. */
+  mangle(datagram: Buffer, path: number): readonly Buffer[];
   /** A path whose link went down, as far as the program gets the path right. */
   handleLinkDown(connection: LiveConnection, path: LivePath): void;
 }
@@ -144,7 +146,8 @@ export class LiveConnection implements ExchangeConnection {
       this.sequence = (this.sequence + 1) >>> 0;
       this.packetsSent++;
       path.sentPackets++;
-      this.#sendData(path, dataPacket(settings.ipVersion, sequence, inner));
+      const datagram = dataPacket(settings.ipVersion, sequence, inner);
+      for (const each of this.#host.mangle(datagram, paths.indexOf(path))) this.#sendData(path, each);
       return;
     }
     this.droppedNoPath++;

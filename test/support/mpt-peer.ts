@@ -40,6 +40,8 @@ export interface OriginalFiles {
 export interface OriginalOptions {
   /** First sequence number of each connection; the program's own is 0. */
   readonly firstSequence?: number;
+  /** What is sent in place of each data packet. */
+  readonly mangle?: (datagram: Buffer, path: number) => readonly Buffer[];
 }
 
 const SIOCGIFFLAGS = 0x8913;
@@ -110,6 +112,10 @@ export class MptPeer implements ExchangeHost, ConnectionHost {
 
   get globalKey(): Uint8Array {
     return this.template.key;
+  }
+
+  mangle(datagram: Buffer, path: number): readonly Buffer[] {
+    return this.options.mangle?.(datagram, path) ?? [datagram];
   }
 
   log(line: string): void {

@@ -252,6 +252,19 @@ export class TunnelLab {
     this.built.userSpaceLink(`eth${path}`).control.blocked = isCut;
   }
 
+  /** Frames of a path vanish at both ends, and nobody is told: by nftables, on any kind of link. */
+  async silence(path: number, isSilent = true): Promise<void> {
+    for (const side of ['a', 'b'] as const) {
+      const table = `silence${path}`;
+      const program = isSilent
+        ? `table inet ${table} { chain c { type filter hook input priority 0; iifname "eth${path}" drop; }; }`
+        : `delete table inet ${table}`;
+      // oxlint-disable-next-line no-await-in-loop -- one side after the other
+      const { code, stderr } = await this.node(side).run(['nft', program]);
+      if (code !== 0) throw new Error(`nft: ${stderr}`);
+    }
+  }
+
   /** A side's link down or up, as `ip link set` does it. */
   setLink(side: Side, path: number, up: boolean): void {
     const node = this.node(side);
