@@ -61,6 +61,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./commands/events.ts')).eventsCommand(),
   },
   {
+    name: 'tunnel',
+    summary: 'join hosts or networks by a tunnel over several paths (MPT); see mptsrv(8) and mpt(8)',
+    load: async () => (await import('./commands/tunnel.ts')).tunnelCommand(),
+  },
+  {
     name: 'mptcp',
     summary: "the kernel's endpoints, limits, connections and counters (ip-mptcp(8)); see weft mptcp help",
   },

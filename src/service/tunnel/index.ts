@@ -10,4 +10,6 @@ export {
 } from './control-api.ts';
 export { findTunnels, readTunnelReports, TunnelControlClient } from './control-client.ts';
 export { askTunnelServer, type LocalQuestion } from './local-client.ts';
+export { makeTunnelKey, writePair } from './pair-files.ts';
+export { planPair, type EndFiles, type PairPath, type PairRequest, type PathEnd } from './pair-plan.ts';
 export { TunnelService, type TunnelServiceOptions } from './tunnel-service.ts';

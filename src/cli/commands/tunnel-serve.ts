@@ -1,0 +1,157 @@
+/** `weft tunnel serve`: runs the tunnel of a configuration folder until a signal, with Weft's own log. */
+import { Command } from 'commander';
+import { errorText, type Logger } from '../../base/index.ts';
+import { platformProblem } from '../../native/index.ts';
+import {
+  ConfigurationFolder,
+  openLog,
+  ServiceManager,
+  TunnelService,
+  wantsColor,
+} from '../../service/index.ts';
+import {
+  CONFIGURATION_FOLDER,
+  formatConfigIssue,
+  SERVER_EXIT,
+  type TunnelConfig,
+} from '../../tunnel/index.ts';
+import { formatTunnelEvent } from '../tunnel-text.ts';
+import { packageVersion } from '../version.ts';
+
+interface ServeOptions {
+  readonly conf: string;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+const FAILURE = 1;
+/** How long an orderly end may take before the process ends without it. */
+const STOP_DEADLINE_MS = 10_000;
+
+function readConfiguration(folder: ConfigurationFolder, logger: Logger): TunnelConfig | undefined {
+  const { config, errors, warnings } = folder.readFolder();
+  for (const issue of warnings) logger.warn({ ...issue }, formatConfigIssue(issue));
+  for (const issue of errors) logger.error({ ...issue }, formatConfigIssue(issue));
+  if (config === undefined) logger.error({}, `nothing was started: "${folder.path}" cannot be used`);
+  return config;
+}
+
+/** Resolves with the exit code, when the tunnel is to end. */
+function waitForEnd(logger: Logger, reload: () => void): Promise<number> {
+  return new Promise((resolve) => {
+    let isEnding = false;
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        if (isEnding) {
+          logger.warn({}, `second ${signal}: ending at once; the next start takes back what is left`);
+          process.exit(FAILURE);
+        }
+        isEnding = true;
+        logger.info({}, `${signal}: stopping`);
+        resolve(0);
+      });
+    }
+    process.on('SIGHUP', reload);
+    process.on('uncaughtException', (err) => {
+      logger.error({ err }, 'an error that was not foreseen');
+      resolve(FAILURE);
+    });
+  });
+}
+
+async function stopInTime(service: TunnelService, logger: Logger): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), STOP_DEADLINE_MS);
+  });
+  try {
+    const outcome = await Promise.race([service.stop(), late]);
+    if (outcome !== 'late') return true;
+    logger.error(
+      {},
+      `stopping took longer than ${STOP_DEADLINE_MS / 1000} s; the next start takes back the rest`,
+    );
+  } catch (err) {
+    logger.error({ err }, 'not everything could be stopped; the next start takes back the rest');
+  } finally {
+    clearTimeout(timer);
+  }
+  return false;
+}
+
+function followEvents(service: TunnelService, logger: Logger): void {
+  service.watch((event) => {
+    const { level, text } = formatTunnelEvent(event);
+    const { atMs: _atMs, ...fields } = event;
+    logger[level](fields, text);
+  });
+}
+
+async function serve(options: ServeOptions, logger: Logger): Promise<number> {
+  const problem = platformProblem();
+  if (problem !== undefined) throw problem;
+  const manager = new ServiceManager(process.env, process.pid, (text) => logger.warn({}, text));
+  const folder = new ConfigurationFolder(options.conf, 'weft');
+  const config = readConfiguration(folder, logger);
+  if (config === undefined) return SERVER_EXIT.configuration;
+  let service: TunnelService | undefined;
+  const ended = waitForEnd(logger, () => void service?.reload());
+  service = await TunnelService.start({ version: packageVersion(), folder, config, logger, manager });
+  followEvents(service, logger);
+  const { connections, tunnel } = await service.status();
+  const names = connections.map(({ name }) => name).join(', ');
+  logger.info(
+    { commandPort: tunnel.commandPort, connections: connections.length },
+    `${tunnel.interfaceName} is up, connections: ${names || 'none'}; to see it: weft tunnel status`,
+  );
+  for (const text of tunnel.troubles) logger.warn({}, text);
+  const failed = service.failure.then((text) => {
+    logger.error({}, `the tunnel cannot go on: ${text}`);
+    return FAILURE;
+  });
+  const code = await Promise.race([ended, failed]);
+  const isStopped = await stopInTime(service, logger);
+  manager.close();
+  if (isStopped) logger.info({}, 'stopped; this machine is as it was');
+  return isStopped ? code : FAILURE;
+}
+
+async function runServe(options: ServeOptions): Promise<void> {
+  const { json = false, verbose = false } = options;
+  const logger = await openLog({ json, verbose, color: wantsColor(process.stderr.isTTY, process.env) });
+  let code = FAILURE;
+  try {
+    code = await serve(options, logger);
+  } catch (error) {
+    logger.error(verbose ? { err: error } : {}, errorText(error));
+  }
+  process.exit(code);
+}
+
+const HELP = `
+The folder is MPT's: interface.conf, connections/conf.template and
+connections/*.conf. "weft tunnel init" writes one for each end; mpt(8) commands
+this server as it commands mptsrv(8).
+
+The log goes to standard error as short lines, with --json to standard output as
+one JSON object a line. SIGINT and SIGTERM stop it in order, SIGHUP reads the
+configuration again: connections that did not change lose no packet.
+
+Exit codes: 0 stopped in order, 3 the configuration cannot be used, 1 it could
+not start, or an error ended it.
+
+Examples:
+  sudo weft tunnel serve --conf /etc/mpt/conf
+  sudo weft tunnel serve --json | jq -r .msg
+`;
+
+export function tunnelServeCommand(): Command {
+  return new Command('serve')
+    .summary('run the tunnel of a configuration folder')
+    .description('Runs the tunnel of a configuration folder until it is stopped.')
+    .option('--conf <dir>', 'the configuration folder', CONFIGURATION_FOLDER)
+    .option('--json', 'log as JSON lines on standard output')
+    .option('--verbose', 'log more')
+    .addHelpText('after', HELP)
+    .action(runServe);
+}
