@@ -144,7 +144,7 @@ export class SegmentMerger {
     const ends = (flags & END_FLAGS) !== 0;
     if (run !== undefined && this.#join(run, slot, at, lengthBytes, headerBytes)) {
       run.endFlags = flags & END_FLAGS;
-      if (ends) this.#flush(run);
+      if (ends || lengthBytes < run.lengthBytes) this.#flush(run);
       return;
     }
     if (ends) return this.#writeSingle(slot, at, lengthBytes);
@@ -162,11 +162,17 @@ export class SegmentMerger {
       if (run !== undefined) this.#flush(run);
       return this.#writeSingle(slot, at, lengthBytes);
     }
-    if (run !== undefined && this.#join(run, slot, at, lengthBytes, headerBytes)) return;
+    if (run !== undefined && this.#join(run, slot, at, lengthBytes, headerBytes)) {
+      if (lengthBytes < run.lengthBytes) this.#flush(run);
+      return;
+    }
     this.#begin(slot, at, lengthBytes, ipBytes, UDP, headerBytes);
   }
 
-  /** Appends the packet to its flow's run. If it may not be, the run is written, so that the packet comes after it. */
+  /**
+   * Appends the packet to its flow's run; one that is shorter than the first has to be the last. If it may not join,
+   * the run is written, so that the packet comes after it.
+   */
   #join(run: MergeRun, slot: number, at: number, lengthBytes: number, headerBytes: number): boolean {
     const { sums } = this.#slots;
     if (!run.isVerified && run.isIntact(run.at, run.lengthBytes, sums[run.slots[0]!]!)) run.isVerified = true;
@@ -179,8 +185,6 @@ export class SegmentMerger {
       return false;
     }
     run.append(slot, at, lengthBytes);
-    // A shorter one is the last.
-    if (lengthBytes - headerBytes < run.segmentBytes) this.#flush(run);
     return true;
   }
 
