@@ -7,6 +7,7 @@
 import type { Logger } from '../../base/index.ts';
 import type { ConnectionFileReading, TunnelReading } from '../config/tunnel-folder.ts';
 import type { SchedulerName, TunnelConfig } from '../config/model.ts';
+import type { HostJournal } from '../host/host-journal.ts';
 
 /** The configuration folder as the service layer reads and writes it; the engine never touches the disk. */
 export interface TunnelFiles {
@@ -25,7 +26,7 @@ export interface TunnelEngineOptions {
   readonly files: TunnelFiles;
   readonly logger: Logger;
   /** What routes there are, kept by the service layer over a kill -9. */
-  readonly journal: unknown;
+  readonly journal: HostJournal;
   /** Takes what the original prints while it works: routes, sending vectors, changed path statuses. Whole lines. */
   readonly print?: (text: string) => void;
 }

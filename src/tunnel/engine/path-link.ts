@@ -1,0 +1,497 @@
+/**
+ * One path of a live connection: its socket, its state, its talk with the peer. Keepalives leave from here; data goes
+ * through the data plane, which this tells what it needs of the path.
+ *
+ * Invariant: everything that is sent to the peer beside data is sent here, and only while the socket is open.
+ */
+import { formatIp, parseIp, unmapV4, type Logger } from '../../base/index.ts';
+import { EMSGSIZE, emitSockaddr, monotonicUs, type DatagramOrigin } from '../../native/index.ts';
+import type { PathConfig } from '../config/model.ts';
+import { unspecified } from '../config/section-reader.ts';
+import { PathStatus } from '../control/path-status.ts';
+import { readPathCounters, type PathCounters } from '../data/data-counters.ts';
+import { InboundPathCounter, OutboundPathCounter, pathField } from '../data/protocol.ts';
+import type { DataPathDescription, KeepaliveArrival } from '../data/protocol.ts';
+import { PathState, type PathTimers, type PathWord } from '../paths/path-state.ts';
+import type { PathView } from '../paths/scheduler.ts';
+import { KEEPALIVE_ROOM_BYTES, PeerSession } from '../peer/peer-session.ts';
+import type { PeerNews, PeerSessionOptions } from '../peer/types.ts';
+import type { PathHost } from './path-host.ts';
+import { kernelPathMtu, type PathSocket } from './path-socket.ts';
+import type { TunnelPathStatus } from './types.ts';
+
+/** What a path tells its connection. */
+export interface PathEvents {
+  /** Its status, usability or measures changed: `isAtOnce` for what must not wait. */
+  readonly onView: (link: PathLink, isAtOnce: boolean) => void;
+  /** The data plane's description changed: MTU or address. */
+  readonly onDescription: (link: PathLink) => void;
+  readonly onStatus: (link: PathLink, before: number) => void;
+  readonly onPeer: (link: PathLink, news: PeerNews) => void;
+  /** The peer is to be told over the command port; `PathLink.wordDelivered` when it was. */
+  readonly onWord: (link: PathLink, word: PathWord) => void;
+}
+
+export interface PathLinkOptions {
+  readonly index: number;
+  readonly config: PathConfig;
+  readonly remotePort: number;
+  readonly host: PathHost;
+  /** Of the session, except what the path knows itself. */
+  readonly session: Omit<PeerSessionOptions, 'pathIpVersion' | 'linkMtu' | 'timers'>;
+  readonly outboundCounters: SharedArrayBuffer;
+  readonly inboundCounters: SharedArrayBuffer;
+  readonly logger: Logger;
+  readonly events: PathEvents;
+}
+
+/** Outer IP and UDP headers. */
+export const outerBytes = (ipVersion: 4 | 6): number => (ipVersion === 6 ? 48 : 28);
+
+/** Shared by all paths: what is sent is written here and sent at once. */
+const SCRATCH = new Uint8Array(65_536);
+/** How often a path is asked for its rate. */
+const RATE_INTERVAL_MS = 1000;
+/** What a kernel without Weft at the other end said of the path's MTU is forgotten after that (RFC 1191 section 6.3). */
+const KERNEL_MTU_MEMORY_MS = 600_000;
+/** `monotonicMs` of counters that never counted. */
+const NEVER = 0;
+
+const mapped = (address: string): Uint8Array => {
+  const ip = parseIp(address) ?? new Uint8Array(16);
+  if (ip.length === 16) return ip;
+  const out = new Uint8Array(16);
+  out.set([0xff, 0xff], 10);
+  out.set(ip, 12);
+  return out;
+};
+
+export { mapped as mappedAddress };
+
+export class PathLink {
+  readonly index: number;
+  readonly config: PathConfig;
+  readonly #options: PathLinkOptions;
+  readonly #outbound: Float64Array;
+  readonly #inbound: Float64Array;
+  readonly state: PathState;
+  readonly session: PeerSession;
+  #socket: PathSocket | undefined;
+  #remoteAddress: string;
+  #remotePort: number;
+  #remoteSockaddr: Uint8Array;
+  #host: PathHost;
+  /** What the network or the peer said that the public address is. */
+  #foundAddress: string | undefined;
+  /** The server that is being asked for the public address, for its route. */
+  resolver: string | undefined;
+  #linkMtu: number;
+  #kernelMtu = Infinity;
+  #kernelMtuUntilMs = Infinity;
+  #status: number;
+  #isUsable: boolean;
+  #isLinkUp: boolean;
+  #isWeft = false;
+  #heardMs: number | undefined;
+  #dataMs = NEVER;
+  #keepalives = { sent: 0, received: 0 };
+  #rate = { atMs: 0, sentBytes: 0, receivedBytes: 0, sentBps: 0, receivedBps: 0 };
+
+  constructor(options: PathLinkOptions, nowMs: number) {
+    const { config, index } = options;
+    this.index = index;
+    this.config = config;
+    this.#options = options;
+    this.#outbound = new Float64Array(options.outboundCounters);
+    this.#inbound = new Float64Array(options.inboundCounters);
+    const timers: PathTimers = {
+      keepaliveMs: config.keepaliveTimeS * 1000,
+      deadMs: config.deadTimeS * 1000,
+    };
+    this.state = new PathState(config.status, timers, nowMs);
+    this.#host = options.host;
+    this.#linkMtu = options.host.linkMtu;
+    this.session = new PeerSession(
+      { ...options.session, pathIpVersion: config.ipVersion, linkMtu: this.#linkMtu, timers },
+      nowMs,
+    );
+    this.#isLinkUp = options.host.isUp;
+    this.state.handleLink(options.host.isUp, nowMs);
+    this.#remoteAddress = config.remoteAddress;
+    this.#remotePort = options.remotePort;
+    this.#remoteSockaddr = this.#sockaddr();
+    this.#status = this.state.status;
+    this.#isUsable = this.state.isUsable;
+    this.#rate.atMs = nowMs;
+    this.#dataMs = this.#inbound[pathField(index, InboundPathCounter.lastDataMs)] ?? NEVER;
+  }
+
+  get socket(): PathSocket | undefined {
+    return this.#socket;
+  }
+
+  /** Takes a socket; the one before is returned and is the caller's to close. */
+  setSocket(socket: PathSocket): PathSocket | undefined {
+    const before = this.#socket;
+    this.#socket = socket;
+    socket.setProbing(this.#isWeft);
+    return before;
+  }
+
+  /** What the host has for the path now. */
+  get host(): PathHost {
+    return this.#host;
+  }
+
+  get privateAddress(): string {
+    return this.#host.localAddress;
+  }
+
+  /** What status shows: the gateway, or the own address where there is none. */
+  get gatewayAddress(): string {
+    return this.#host.gateway.shown;
+  }
+
+  /** What the peer knows the path by: as configured, else as found out, else the private one. */
+  get publicAddress(): string {
+    const { publicAddress } = this.config;
+    if (this.config.publicIsPrivate) return this.privateAddress;
+    if (publicAddress !== unspecified(this.config.ipVersion)) return publicAddress;
+    return this.#foundAddress ?? this.privateAddress;
+  }
+
+  /** Whether the public address has to be found out. */
+  get needsPublicAddress(): boolean {
+    const { ipVersion, publicAddress, publicIsPrivate } = this.config;
+    return !publicIsPrivate && publicAddress === unspecified(ipVersion);
+  }
+
+  /** @returns whether the public address is another one now */
+  setFoundAddress(address: string | undefined): boolean {
+    const before = this.publicAddress;
+    this.#foundAddress = address;
+    return this.publicAddress !== before;
+  }
+
+  /** Where exchanges over this path leave from. */
+  get origin(): DatagramOrigin | undefined {
+    const { host } = this;
+    if (!host.isPresent) return undefined;
+    return {
+      address: host.localAddress,
+      ...(host.isTied && host.linkIndex !== undefined && { linkIndex: host.linkIndex }),
+    };
+  }
+
+  get isUsable(): boolean {
+    return this.#isUsable;
+  }
+
+  get status(): number {
+    return this.#status;
+  }
+
+  get isLinkUp(): boolean {
+    return this.#isLinkUp;
+  }
+
+  get isWeft(): boolean {
+    return this.#isWeft;
+  }
+
+  /** Where the peer is now: as configured, or where it was heard from. */
+  get remoteAddress(): string {
+    return this.#remoteAddress;
+  }
+
+  get remotePort(): number {
+    return this.#remotePort;
+  }
+
+  /** Largest IP packet that goes through the path. */
+  get mtu(): number {
+    return this.datagramBytesMax + outerBytes(this.config.ipVersion);
+  }
+
+  /** Largest UDP payload, GRE header included. */
+  get datagramBytesMax(): number {
+    const plain = Math.min(this.#linkMtu, this.#kernelMtu, 65_535) - outerBytes(this.config.ipVersion);
+    return this.#isWeft ? Math.min(this.session.datagramBytesMax, plain) : plain;
+  }
+
+  view(): PathView {
+    const { rttUs, capacityBps, lossRatio } = this.session;
+    return {
+      isUsable: this.#isUsable,
+      weight: this.config.weightOut,
+      ...(rttUs !== undefined && { rttUs }),
+      ...(capacityBps !== undefined && { capacityBps }),
+      ...(lossRatio !== undefined && { lossRatio }),
+    };
+  }
+
+  /** Throws when there is no socket: a connection describes its paths only while it runs. */
+  description(): DataPathDescription {
+    if (this.#socket === undefined) throw new Error(`path ${this.index} has no socket`);
+    return {
+      fd: this.#socket.fd,
+      remoteSockaddr: this.#remoteSockaddr,
+      remoteAddress: mapped(this.#remoteAddress),
+      datagramBytesMax: this.datagramBytesMax,
+      segmentation: this.#socket.hasSegmentation,
+      pinned: this.config.pinned,
+      view: this.view(),
+    };
+  }
+
+  /** Lets time pass: dead timers, keepalives, probes, words. */
+  tick(nowMs: number): void {
+    this.#noteData();
+    this.state.handleTime(nowMs);
+    if (nowMs >= this.#kernelMtuUntilMs) this.#forgetKernelMtu();
+    if (this.#socket !== undefined) this.#send(nowMs);
+    this.#noteStatus();
+    if (nowMs - this.#rate.atMs >= RATE_INTERVAL_MS) this.#measureRate(nowMs);
+  }
+
+  get nextMs(): number {
+    return Math.min(this.state.nextMs, this.session.nextMs, this.#kernelMtuUntilMs);
+  }
+
+  handleKeepalive(arrival: KeepaliveArrival, nowMs: number): void {
+    const news = this.session.handleKeepalive(arrival, nowMs);
+    const { state } = this;
+    this.#keepalives.received++;
+    if (news.peer !== undefined) this.#setWeft(news.peer === 'weft');
+    if (news.isRestarted) state.handlePeer(true);
+    if (news.isHeard) {
+      state.handleHeard(nowMs);
+      this.#heardMs = nowMs;
+    }
+    if (news.word !== undefined) state.handleWord(news.word, nowMs);
+    if (news.deliveredWord !== undefined) state.wordDelivered(news.deliveredWord);
+    if (news.hasNewTimers) state.setTimers(this.session.timers, nowMs);
+    if (news.moved !== undefined) {
+      this.#remoteAddress = unmapV4(formatIp(news.moved.address));
+      this.#remotePort = news.moved.port;
+      this.#remoteSockaddr = this.#sockaddr();
+    }
+    if (news.answerTo !== undefined) {
+      const address = unmapV4(formatIp(news.answerTo.address));
+      const to = emitSockaddr({ address, port: news.answerTo.port });
+      // A socket is of one family.
+      if ((to.length === 16) === (this.config.ipVersion === 4)) {
+        this.#sendBytes(this.session.emitKeepalive(SCRATCH, this.#sent(), monotonicUs(), news.answerTo), to);
+      }
+    }
+    if (news.moved !== undefined || news.hasNewMtu) this.#options.events.onDescription(this);
+    if (news.hasNewMeasures) this.#options.events.onView(this, false);
+    this.#options.events.onPeer(this, news);
+    this.tick(nowMs);
+  }
+
+  /** The kernel refused a datagram of the data plane. */
+  handleTooLong(bytes: number, nowMs: number): void {
+    if (this.#isWeft) {
+      if (this.session.handleTooLong(bytes, nowMs)) this.#options.events.onDescription(this);
+      return;
+    }
+    const mtu = kernelPathMtu(this.privateAddress, this.#remoteAddress, this.#remotePort);
+    if (mtu === undefined || mtu >= this.mtu) return;
+    this.#kernelMtu = mtu;
+    this.#kernelMtuUntilMs = nowMs + KERNEL_MTU_MEMORY_MS;
+    this.#options.events.onDescription(this);
+  }
+
+  /** What the host has for the path has been read anew. The socket is the connection's to change. */
+  setHost(host: PathHost, nowMs: number): void {
+    this.#host = host;
+    if (host.isTied && host.linkIndex !== undefined) this.#socket?.setLink(host.linkIndex);
+    if (host.isUp !== this.#isLinkUp) {
+      this.#isLinkUp = host.isUp;
+      this.state.handleLink(host.isUp, nowMs);
+    }
+    if (host.linkMtu !== this.#linkMtu) {
+      this.#linkMtu = host.linkMtu;
+      this.session.setLinkMtu(host.linkMtu, nowMs);
+      this.#options.events.onDescription(this);
+    }
+    this.tick(nowMs);
+  }
+
+  /** Marks the link as down before a command takes it down, so that the peer hears of it in time. */
+  handleLinkGoing(nowMs: number): void {
+    this.#isLinkUp = false;
+    this.state.handleLink(false, nowMs);
+    this.tick(nowMs);
+  }
+
+  setByHand(isUp: boolean, nowMs: number): void {
+    this.state.setByHand(isUp, nowMs);
+    this.tick(nowMs);
+  }
+
+  /** The peer's word about this path, over the command port. */
+  handleWord(word: PathWord, nowMs: number): void {
+    this.state.handleWord(word, nowMs);
+    this.tick(nowMs);
+  }
+
+  wordDelivered(word: PathWord): void {
+    this.state.wordDelivered(word);
+  }
+
+  /** Code to save: set down by hand is meant to last, everything else is of the moment. */
+  get savedStatus(): number {
+    if (this.#status === PathStatus.manualDown) return PathStatus.manualDown;
+    return this.config.status === PathStatus.manualDown ? PathStatus.ok : this.config.status;
+  }
+
+  counters(): PathCounters {
+    return readPathCounters(this.#outbound, this.#inbound, this.index);
+  }
+
+  toStatus(nowMs: number): TunnelPathStatus {
+    const { sent, received } = this.counters();
+    const { rttUs, jitterUs, lossRatio, capacityBps, timers } = this.session;
+    const isMeasured = this.#isWeft;
+    const heardMs = Math.max(
+      this.#heardMs ?? -Infinity,
+      received.lastDataMs === 0 ? -Infinity : received.lastDataMs,
+    );
+    return {
+      interfaceName: this.config.interfaceName,
+      ipVersion: this.config.ipVersion,
+      publicAddress: this.publicAddress,
+      privateAddress: this.privateAddress,
+      remoteAddress: this.#remoteAddress,
+      localPort: this.#socket?.port ?? 0,
+      remotePort: this.#remotePort,
+      ...(this.#host.gateway.gateway !== undefined && { gatewayAddress: this.#host.gateway.gateway }),
+      status: this.#status,
+      isUsable: this.#isUsable,
+      isLinkUp: this.#isLinkUp,
+      isWeft: this.#isWeft,
+      weightIn: this.config.weightIn,
+      weightOut: this.config.weightOut,
+      keepaliveMs: timers.keepaliveMs,
+      deadMs: timers.deadMs,
+      ...(heardMs > -Infinity && { heardAgoMs: Math.max(0, Math.round(nowMs - heardMs)) }),
+      ...(isMeasured && rttUs !== undefined && { rttUs: Math.round(rttUs) }),
+      ...(isMeasured && jitterUs !== undefined && { jitterUs: Math.round(jitterUs) }),
+      ...(isMeasured && lossRatio !== undefined && { lossRatio }),
+      ...(isMeasured && capacityBps !== undefined && { capacityBps: Math.round(capacityBps) }),
+      mtu: this.mtu,
+      sentBps: Math.round(this.#rate.sentBps),
+      receivedBps: Math.round(this.#rate.receivedBps),
+      sentPackets: sent.packets,
+      sentBytes: sent.bytes,
+      sendDropped: sent.dropped,
+      receivedPackets: received.packets,
+      receivedBytes: received.bytes,
+      strangers: received.strangers,
+      malformed: received.malformed,
+      keepalivesSent: this.#keepalives.sent,
+      keepalivesReceived: this.#keepalives.received,
+    };
+  }
+
+  /** The socket is the caller's to close, once the data plane has let it go. */
+  takeSocket(): PathSocket | undefined {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    return socket;
+  }
+
+  #send(nowMs: number): void {
+    if (this.state.pollKeepalive(nowMs)) this.#sendKeepalive();
+    const word = this.state.pollWord(nowMs);
+    if (word !== undefined) {
+      this.session.say(word);
+      this.#options.events.onWord(this, word);
+    }
+    // BOUNDED: a session that never ends wishing must not stop everything else.
+    for (let wishes = 0; wishes < 8; wishes++) {
+      const wish = this.session.poll(nowMs);
+      if (wish === undefined) break;
+      if (wish === 'keepalive') this.#sendKeepalive();
+      else {
+        const length = this.session.emitProbe(SCRATCH, this.#sent(), monotonicUs());
+        if (this.#sendBytes(length, this.#remoteSockaddr) === EMSGSIZE) {
+          if (this.session.handleTooLong(length, nowMs)) this.#options.events.onDescription(this);
+        }
+      }
+    }
+  }
+
+  #sendKeepalive(): void {
+    if (this.#remoteAddress === unspecified(this.config.ipVersion)) return;
+    const length = this.session.emitKeepalive(
+      SCRATCH.subarray(0, KEEPALIVE_ROOM_BYTES),
+      this.#sent(),
+      monotonicUs(),
+    );
+    this.#sendBytes(length, this.#remoteSockaddr);
+    this.#keepalives.sent++;
+  }
+
+  #sendBytes(length: number, to: Uint8Array): number {
+    return this.#socket?.send(SCRATCH.subarray(0, length), to) ?? 0;
+  }
+
+  #sent(): { readonly sentPackets: number; readonly sentBytes: number } {
+    return {
+      sentPackets: this.#outbound[pathField(this.index, OutboundPathCounter.packets)] ?? 0,
+      sentBytes: this.#outbound[pathField(this.index, OutboundPathCounter.bytes)] ?? 0,
+    };
+  }
+
+  /** Data shows, too, that the path works towards us. */
+  #noteData(): void {
+    const dataMs = this.#inbound[pathField(this.index, InboundPathCounter.lastDataMs)] ?? NEVER;
+    if (dataMs <= this.#dataMs) return;
+    this.#dataMs = dataMs;
+    this.state.handleData(Math.max(dataMs, this.#heardMs ?? 0));
+  }
+
+  #noteStatus(): void {
+    const { status, isUsable } = this.state;
+    const before = this.#status;
+    const hasChanged = isUsable !== this.#isUsable;
+    this.#status = status;
+    this.#isUsable = isUsable;
+    if (hasChanged) this.#options.events.onView(this, true);
+    if (hasChanged || status !== before) this.#options.events.onStatus(this, before);
+  }
+
+  #setWeft(isWeft: boolean): void {
+    this.#isWeft = isWeft;
+    this.state.handlePeer(isWeft);
+    this.#socket?.setProbing(isWeft);
+    if (isWeft) this.#kernelMtu = Infinity;
+    this.#options.events.onDescription(this);
+  }
+
+  #forgetKernelMtu(): void {
+    this.#kernelMtu = Infinity;
+    this.#kernelMtuUntilMs = Infinity;
+    this.#options.events.onDescription(this);
+  }
+
+  #measureRate(nowMs: number): void {
+    const sentBytes = this.#outbound[pathField(this.index, OutboundPathCounter.bytes)] ?? 0;
+    const receivedBytes = this.#inbound[pathField(this.index, InboundPathCounter.bytes)] ?? 0;
+    const perMs = 8000 / (nowMs - this.#rate.atMs);
+    this.#rate = {
+      atMs: nowMs,
+      sentBytes,
+      receivedBytes,
+      sentBps: (sentBytes - this.#rate.sentBytes) * perMs,
+      receivedBps: (receivedBytes - this.#rate.receivedBytes) * perMs,
+    };
+  }
+
+  #sockaddr(): Uint8Array {
+    return emitSockaddr({ address: this.#remoteAddress, port: this.#remotePort });
+  }
+}
