@@ -170,7 +170,11 @@ export function tunnelInitCommand(): Command {
     .summary('write the configuration of both ends of a new tunnel')
     .description('Writes the configuration of both ends of a new tunnel, with a key of their own.')
     .option('--out <dir>', 'where the folders of the ends are made', '.')
-    .option('--ends <names>', 'what the ends are called', parseEnds, ['left', 'right'] as const)
+    .addOption(
+      new Option('--ends <names>', 'what the ends are called')
+        .argParser(parseEnds)
+        .default(['left', 'right'], 'left,right'),
+    )
     .option(
       '--tunnel <addresses>',
       'tunnel addresses of both, ADDRESS/LENGTH,ADDRESS/LENGTH; once for IPv4, once for IPv6 (default: 10.200.0.1/30,10.200.0.2/30)',
