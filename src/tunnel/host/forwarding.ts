@@ -55,15 +55,24 @@ export function forwardingLinks(
 
 const canForce = (link: string) => existsSync(join(SYS_NET, `ipv6/conf/${link}/force_forwarding`));
 
+export interface ForwardingOptions {
+  /** File of the network namespace; default is this thread's own. */
+  readonly netns?: string;
+  /** `false`: IPv6 as on kernels before 6.17, whatever this one has. */
+  readonly usesForce?: boolean;
+}
+
 export class Forwarding {
   readonly #ledger: HostLedger;
   readonly #netns: string | undefined;
+  readonly #usesForce: boolean;
   #told: ReadonlySet<string> = new Set();
 
-  /** Nothing happens before `apply`. @param netns file of the network namespace; default is this thread's own */
-  constructor(ledger: HostLedger, netns?: string) {
+  /** Nothing happens before `apply`. */
+  constructor(ledger: HostLedger, options: ForwardingOptions = {}) {
     this.#ledger = ledger;
-    this.#netns = netns;
+    this.#netns = options.netns;
+    this.#usesForce = options.usesForce ?? true;
   }
 
   /**
@@ -100,7 +109,7 @@ export class Forwarding {
     const all = 'ipv6/conf/all/forwarding';
     // Where the whole host forwards already, and not because of this tunnel, nothing has to be done.
     if (!owned.has(all) && read(all) === '1') return wanted;
-    if (ipv6.every(canForce)) {
+    if (this.#usesForce && ipv6.every(canForce)) {
       return [...wanted, ...ipv6.map((link) => ({ name: `ipv6/conf/${link}/force_forwarding`, value: '1' }))];
     }
     for (const link of listLinks()) {
