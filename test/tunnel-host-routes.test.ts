@@ -39,7 +39,7 @@ beforeEach(() => {
   });
   netlink = RouteNetlink.open({ netns: host.path });
   journal = new MemoryJournal();
-  routes = new TunnelRoutes(netlink, new HostLedger(journal));
+  routes = new TunnelRoutes(netlink, new HostLedger(journal), host.path);
 });
 
 afterEach(async () => {
@@ -150,6 +150,15 @@ describe('what a connection needs', () => {
     expect(weftRoutes().filter((line) => line.startsWith('203'))).toHaveLength(2);
   });
 
+  it('two paths to one remote address under a strict reverse path filter: it is told what to do', () => {
+    host.node.setSysctl('ipv4/conf/c2/rp_filter', 1);
+    expect(routes.apply(wanted({ paths: [path(1), path(2)] })).news).toEqual([
+      'path to 203.0.113.5 on "c2": the kernel drops what comes in there, because another link leads to that address first and the reverse path filter is strict — set net.ipv4.conf.c2.rp_filter to 2',
+    ]);
+    host.node.setSysctl('ipv4/conf/all/rp_filter', 2);
+    expect(routes.apply(wanted({ paths: [path(1), path(2)] })).problems).toEqual([]);
+  });
+
   it('0.0.0.0/0 and ::/0 go before the host’s default routes, which stay, and capture no path', () => {
     const defaults = () => host.table(254).filter((line) => line.startsWith('default'));
     const before = defaults();
@@ -184,6 +193,27 @@ describe('what a connection needs', () => {
     routes.apply(wanted({}));
     expect(host.table(254).join('\n')).not.toContain('mtu');
   });
+});
+
+it('a thousand connections are one reading of the kernel’s routes, and one writing of the journal', () => {
+  const tunnel = { name: 'tun0', linkIndex: device.linkIndex };
+  const many = Array.from({ length: 1000 }, (_, i): RoutedConnection => ({
+    localAddress: '10.9.0.2',
+    remoteAddress: `10.8.${i >> 8}.${i & 255}`,
+    paths: [path(1, { remoteAddress: `203.0.${i >> 8}.${i & 255}` })],
+    networks: [],
+  }));
+  let saves = 0;
+  const counting: HostJournal = {
+    load: () => journal.load(),
+    save: (record) => (saves++, journal.save(record)),
+  };
+  const all = new TunnelRoutes(netlink, new HostLedger(counting));
+  expect(all.apply(wantedRoutes(tunnel, many))).toMatchObject({ added: 2000, problems: [] });
+  expect(saves).toBe(1);
+  expect(all.apply(wantedRoutes(tunnel, many))).toMatchObject({ added: 0, removed: 0, problems: [] });
+  expect(all.removeAll()).toMatchObject({ removed: 2000, problems: [] });
+  expect(saves).toBe(2);
 });
 
 describe('routes of others', () => {

@@ -6,6 +6,7 @@
  * Invariants: a route of others is never removed or replaced; `apply` twice changes nothing the second time; routes
  * that the kernel dropped (link down, address gone) come back with the next `apply`.
  */
+import { readFileSync } from 'node:fs';
 import { isIpv6 } from '../../base/index.ts';
 import {
   EADDRNOTAVAIL,
@@ -14,6 +15,7 @@ import {
   EINVAL,
   ENETUNREACH,
   ENODEV,
+  inNamespace,
   ESRCH,
 } from '../../native/index.ts';
 import {
@@ -82,15 +84,46 @@ const specOf = (route: OwnedRoute): RouteSpec => ({
   ...(route.gateway === undefined ? {} : { gateway: route.gateway }),
 });
 
+interface PresentRoute {
+  readonly route: OwnedRoute;
+  readonly shown: Route;
+}
+
+/** Where to and by which door, whatever the metric. */
+const wayOf = (route: Pick<OwnedRoute, 'destination' | 'linkIndex' | 'gateway'>) =>
+  `${lengthText(route)} ${route.linkIndex} ${route.gateway ?? ''}`;
+
+const STRICT = 1;
+
+/**
+ * Whether the kernel drops what comes in by a link that is not the one it would answer by (RFC 3704). The larger of the
+ * link's setting and that of all counts.
+ */
+function isStrict(linkName: string): boolean {
+  const modes = ['all', linkName].map((name) => {
+    try {
+      return Number.parseInt(readFileSync(`/proc/sys/net/ipv4/conf/${name}/rp_filter`, 'utf8'), 10);
+    } catch {
+      return 0;
+    }
+  });
+  return Math.max(...modes) === STRICT;
+}
+
 export class TunnelRoutes {
   readonly #netlink: RouteNetlink;
   readonly #ledger: HostLedger;
+  readonly #netns: string | undefined;
   #told: ReadonlySet<string> = new Set();
 
-  /** Nothing happens before the first `apply`, which also removes what a killed process left. */
-  constructor(netlink: RouteNetlink, ledger: HostLedger) {
+  /**
+   * Nothing happens before the first `apply`, which also removes what a killed process left.
+   * @param netns file of the network namespace that `netlink` is in; default is this thread's own
+   */
+  constructor(netlink: RouteNetlink, ledger: HostLedger, netns?: string) {
     this.#netlink = netlink;
     this.#ledger = ledger;
+    this.#netns = netns;
   }
 
   /**
@@ -99,34 +132,35 @@ export class TunnelRoutes {
    */
   apply(wanted: readonly WantedRoute[]): RoutesOutcome {
     const present = this.#present();
-    const kept = new Map<string, OwnedRoute>();
+    const free = new Map<string, PresentRoute[]>();
+    for (const item of present) {
+      const key = wayOf(item.route);
+      const same = free.get(key);
+      if (same === undefined) free.set(key, [item]);
+      else same.push(item);
+    }
+    const kept: OwnedRoute[] = [];
     const missing: WantedRoute[] = [];
     const changed: { readonly route: OwnedRoute; readonly wish: WantedRoute }[] = [];
     for (const wish of wanted) {
-      const found = present.find(
-        ({ route }) =>
-          !kept.has(keyOf(route)) &&
-          lengthText(route) === lengthText(wish) &&
-          route.linkIndex === wish.linkIndex &&
-          route.gateway === wish.gateway,
-      );
+      const found = free.get(wayOf(wish))?.shift();
       if (found === undefined) {
         missing.push(wish);
         continue;
       }
-      kept.set(keyOf(found.route), found.route);
-      const same =
-        found.shown.mtuBytes === wish.mtuBytes && found.shown.preferredSource === wish.preferredSource;
-      if (!same) changed.push({ route: found.route, wish });
+      const { route, shown } = found;
+      kept.push(route);
+      const same = shown.mtuBytes === wish.mtuBytes && shown.preferredSource === wish.preferredSource;
+      if (!same) changed.push({ route, wish });
     }
     const problems: string[] = [];
-    const obsolete = present.filter(({ route }) => !kept.has(keyOf(route)));
-    for (const { route } of obsolete) this.#remove(route, problems);
-    if (obsolete.length > 0 || this.#ledger.routes.length !== kept.size) {
-      this.#ledger.setRoutes([...kept.values()]);
-    }
+    const obsolete = [...free.values()].flat();
+    // What could not be removed stays in the journal, for the next time.
+    for (const { route } of obsolete) if (!this.#remove(route, problems)) kept.push(route);
+    if (obsolete.length > 0 || this.#ledger.routes.length !== kept.length) this.#ledger.setRoutes(kept);
     for (const { route, wish } of changed) this.#replace(route, wish, problems);
     const added = this.#addAll(missing, problems);
+    problems.push(...this.#reversePathProblems(wanted));
     const news = problems.filter((text) => !this.#told.has(text));
     this.#told = new Set(problems);
     return { problems, news, added, removed: obsolete.length };
@@ -138,7 +172,7 @@ export class TunnelRoutes {
   }
 
   /** The owned routes that the kernel has now. */
-  #present(): { readonly route: OwnedRoute; readonly shown: Route }[] {
+  #present(): PresentRoute[] {
     if (this.#ledger.routes.length === 0) return [];
     const owned = new Set(this.#ledger.routes.map(keyOf));
     return this.#netlink.routes({ table: RT_TABLE_MAIN, protocol: RTPROT_WEFT }).flatMap((shown) => {
@@ -147,14 +181,17 @@ export class TunnelRoutes {
     });
   }
 
-  #remove(route: OwnedRoute, problems: string[]): void {
+  /** Whether it is gone. */
+  #remove(route: OwnedRoute, problems: string[]): boolean {
     try {
       this.#netlink.deleteRoute(specOf(route));
+      return true;
     } catch (error) {
-      // Gone by itself, with its link or address.
-      if (error instanceof NetlinkError && (error.errno === ESRCH || error.errno === ENODEV)) return;
       if (!(error instanceof NetlinkError)) throw error;
+      // Gone by itself, with its link or address.
+      if (error.errno === ESRCH || error.errno === ENODEV) return true;
       problems.push(error.message);
+      return false;
     }
   }
 
@@ -224,6 +261,23 @@ export class TunnelRoutes {
       `route ${lengthText(wish)} on "${wish.linkName}": there is a route of others to the same destination (EEXIST) — it stays, and decides where these packets go`,
     );
     return false;
+  }
+
+  /** A path whose remote address is reached by another link first hears nothing under a strict filter. */
+  #reversePathProblems(wanted: readonly WantedRoute[]): string[] {
+    const behind = new Set(
+      this.#ledger.routes.flatMap((route) =>
+        route.metric > METRIC_V4 && !isIpv6(route.destination.address) ? [wayOf(route)] : [],
+      ),
+    );
+    const suspects = wanted.filter((wish) => wish.kind === 'path' && behind.has(wayOf(wish)));
+    if (suspects.length === 0) return [];
+    const judge = () => suspects.filter((wish) => isStrict(wish.linkName));
+    const strict = this.#netns === undefined ? judge() : inNamespace(this.#netns, judge);
+    return strict.map(
+      (wish) =>
+        `path to ${wish.destination.address} on "${wish.linkName}": the kernel drops what comes in there, because another link leads to that address first and the reverse path filter is strict — set net.ipv4.conf.${wish.linkName}.rp_filter to 2`,
+    );
   }
 
   #tryAdd(spec: RouteSpec): NetlinkError | undefined {
