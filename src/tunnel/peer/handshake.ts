@@ -24,6 +24,14 @@ interface Last {
   arrivedUs: number;
 }
 
+/** Whom a keepalive is for, and what it echoes. */
+export interface Addressee {
+  readonly session: number;
+  readonly number: number;
+  readonly arrivedUs: number;
+  readonly isTaken: boolean;
+}
+
 /** taken: this session counts from now on; late: numbered like one before or lower. */
 export type HandshakeVerdict = 'counts' | 'taken' | 'late' | 'unproven';
 
@@ -68,11 +76,13 @@ export class Handshake {
    * Whom the next keepalive, `number`, is for and what it echoes. `isAnswer`: to somebody who is not known yet; others
    * are for the session that counts, if there is one.
    */
-  address(number: number, isAnswer: boolean): Readonly<Last> | undefined {
+  address(number: number, isAnswer: boolean): Addressee | undefined {
     const candidate = this.#candidate;
-    if (candidate === undefined || (!isAnswer && this.#peer !== undefined)) return this.#peer;
-    candidate.challenge = Math.min(candidate.challenge, number);
-    return candidate;
+    const isToPeer = candidate === undefined || (!isAnswer && this.#peer !== undefined);
+    const to = isToPeer ? this.#peer : candidate;
+    if (to === undefined) return undefined;
+    if (!isToPeer) candidate.challenge = Math.min(candidate.challenge, number);
+    return { session: to.session, number: to.number, arrivedUs: to.arrivedUs, isTaken: isToPeer };
   }
 
   /** The peer is no Weft any more. */

@@ -28,8 +28,8 @@ export interface EchoedFacts {
   readonly heldUs: number;
   /** The peer's clock at the arrival, µs modulo 2^32. */
   readonly peerArrivedUs: number;
-  readonly receivedPackets: number;
-  readonly receivedBytes: number;
+  /** Absent: only the round trip can be measured. */
+  readonly counts?: { readonly receivedPackets: number; readonly receivedBytes: number };
 }
 
 /** BOUNDED: keepalives remembered; at 50 ms it is 6.4 s of round trip. */
@@ -121,10 +121,11 @@ export class PathMeter {
     if (echo.number <= this.#echoedNumber || this.#sentNumbers[slot] !== echo.number) return false;
     this.#echoedNumber = echo.number;
     const sent = { packets: this.#sentPackets[slot]!, bytes: this.#sentBytes[slot]! };
-    const received = { packets: echo.receivedPackets, bytes: echo.receivedBytes };
     const rttUs = arrivedUs - this.#sentUs[slot]! - echo.heldUs;
     const isFirst = this.#rttUs === undefined;
     if (rttUs >= 0) this.#observeRtt(rttUs);
+    if (echo.counts === undefined) return isFirst;
+    const received = { packets: echo.counts.receivedPackets, bytes: echo.counts.receivedBytes };
     this.#outgoing.observe(sent.packets, received.packets, arrivedUs);
     return this.#report(sent, received, echo.peerArrivedUs) || isFirst;
   }

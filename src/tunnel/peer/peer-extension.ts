@@ -5,7 +5,7 @@
  *   44      1     0x57
  *   45      1     version, 1
  *   46      1     length of the extension from offset 44 on, with tag, without padding: 80 or 96
- *   47      1     flags: 0x01 tag, 0x02 echo, 0x04 short intervals, 0x08 probe
+ *   47      1     flags: 0x01 tag, 0x02 echo, 0x04 short intervals, 0x08 probe, 0x10 counts
  *   48      6     session number of the sender, 1 … 2^48 - 1
  *   54      6     session number of the receiver as the sender knows it; 0: it does not
  *   60      4     number of this keepalive in the session, from 1 on, probes included
@@ -14,8 +14,8 @@
  *   72      6     UDP payload of the data among them, bytes modulo 2^48
  *   78      4     with echo: number of the receiver's last keepalive that arrived
  *   82      4     with echo: µs since its arrival
- *   86      4     with echo: packets that had arrived before it: data and keepalives without probes, modulo 2^32
- *   90      6     with echo: UDP payload of the data among them, bytes modulo 2^48
+ *   86      4     with counts: packets that had arrived before it: data and keepalives without probes, modulo 2^32
+ *   90      6     with counts: UDP payload of the data among them, bytes modulo 2^48
  *   96      4     number of the receiver's last probe that arrived whole; 0: none
  *   100     2     ms, the next keepalive comes not later; 0: they do not come regularly
  *   102     1     number of the sender's word, 1 … 255, then 1 again; 0: nothing said yet
@@ -50,6 +50,7 @@ const FLAG_TAG = 0x01;
 const FLAG_ECHO = 0x02;
 const FLAG_SHORT = 0x04;
 const FLAG_PROBE = 0x08;
+const FLAG_COUNTS = 0x10;
 
 const AT_VERSION = 45;
 const AT_LENGTH = 46;
@@ -79,6 +80,11 @@ export interface Echo {
   readonly number: number;
   /** µs between its arrival and this sending. */
   readonly heldUs: number;
+  /** Absent before the sender has taken the receiver's session: it counts from then on. */
+  readonly counts?: EchoedCounts;
+}
+
+export interface EchoedCounts {
   /** Modulo 2^32. */
   readonly receivedPackets: number;
   /** Modulo 2^48. */
@@ -127,6 +133,7 @@ export function emitExtension(out: Uint8Array, extension: Extension, hasTag: boo
   out[AT_FLAGS] =
     (hasTag ? FLAG_TAG : 0) |
     (echo === undefined ? 0 : FLAG_ECHO) |
+    (echo?.counts === undefined ? 0 : FLAG_COUNTS) |
     (extension.wantsShortIntervals ? FLAG_SHORT : 0) |
     (extension.isProbe ? FLAG_PROBE : 0);
   writeU48(out, AT_SENDER, extension.senderSession);
@@ -138,8 +145,10 @@ export function emitExtension(out: Uint8Array, extension: Extension, hasTag: boo
   if (echo !== undefined) {
     writeU32(out, AT_ECHO_NUMBER, echo.number);
     writeU32(out, AT_HELD_US, echo.heldUs);
-    writeU32(out, AT_RECEIVED_PACKETS, echo.receivedPackets);
-    writeU48(out, AT_RECEIVED_BYTES, echo.receivedBytes);
+  }
+  if (echo?.counts !== undefined) {
+    writeU32(out, AT_RECEIVED_PACKETS, echo.counts.receivedPackets);
+    writeU48(out, AT_RECEIVED_BYTES, echo.counts.receivedBytes);
   }
   writeU32(out, AT_PROBE, extension.probeArrived);
   writeU16(out, AT_INTERVAL, extension.intervalMs);
@@ -186,10 +195,13 @@ export function parseExtension(datagram: Uint8Array): Extension | ExtensionDefec
   const echo = {
     number: readU32(datagram, AT_ECHO_NUMBER),
     heldUs: readU32(datagram, AT_HELD_US),
+  };
+  if ((flags & FLAG_COUNTS) === 0) return { ...fields, echo };
+  const counts = {
     receivedPackets: readU32(datagram, AT_RECEIVED_PACKETS),
     receivedBytes: readU48(datagram, AT_RECEIVED_BYTES),
   };
-  return { ...fields, echo };
+  return { ...fields, echo: { ...echo, counts } };
 }
 
 /** The key of tags, from the connection's key: the control messages use that one itself, in another construction. */

@@ -21,7 +21,7 @@ import { PathStatus } from '../control/path-status.ts';
 import type { PathTimers, PathWord } from '../paths/path-state.ts';
 import { emitKeepalive, KEEPALIVE_BYTES, parseKeepalive } from '../wire/keepalive.ts';
 import { AgreedTimers } from './agreed-timers.ts';
-import { Handshake } from './handshake.ts';
+import { Handshake, type Addressee } from './handshake.ts';
 import { emitMark, EXTENSION_VERSION, markedVersion } from './mark.ts';
 import { MtuSearch } from './mtu-search.ts';
 import { PathMeter } from './path-meter.ts';
@@ -55,6 +55,8 @@ const ANSWER_MS = 20;
 /** How long a Weft peer may be silent before keepalives without its mark make it an original; longer with a key. */
 const FORGET_MS = 10_000;
 const FORGET_WITH_KEY_MS = 60_000;
+/** A peer that was silent for so long may not know our address: where there is a secret key it is told unasked. */
+const UNHEARD_MS = 5000;
 const SUSPICIOUS_LOSS = 0.3;
 const U32 = 2 ** 32;
 const U48 = 2 ** 48;
@@ -89,6 +91,8 @@ export class PeerSession {
   #observed: PeerAddress | undefined;
   /** Where the last keepalive with extension came from: what the peer is told. */
   #seenAt: PeerAddress = NOWHERE;
+  /** When the last keepalive counted as a sign of life; when the last one counted wholly. */
+  #heardMs: number;
   #acceptedMs = -Infinity;
   #number = 0;
   /** Keepalives with extension that are no probes: sent, and counted as received. */
@@ -110,6 +114,7 @@ export class PeerSession {
 
   constructor(options: PeerSessionOptions, nowMs: number) {
     this.#options = options;
+    this.#heardMs = nowMs;
     this.#hmac = options.hmac;
     const { key } = options;
     this.#tagKey = key === undefined ? undefined : tagKeyOf(key, options.hmac);
@@ -203,6 +208,7 @@ export class PeerSession {
     this.#receivedData = arrival.receivedPackets;
     if (!arrival.isFromPeer && !this.#learns) this.#refuse(news, 'stranger');
     else this.#handle(arrival, nowMs, news);
+    if (news.isHeard) this.#heardMs = nowMs;
     this.#timers.handleActivity(this.#sentData + this.#receivedData, nowMs);
     news.hasNewTimers = this.#timers.timers !== before;
     return news;
@@ -239,7 +245,8 @@ export class PeerSession {
       this.#answeredMs = nowMs;
     }
     this.#isWordUnsent = false;
-    if (!this.#isMarked) return KEEPALIVE_BYTES;
+    const isUnheard = this.#learns && nowMs - this.#heardMs > UNHEARD_MS;
+    if (!this.#isMarked && !isUnheard) return KEEPALIVE_BYTES;
     const length = this.#emitExtension(out, facts, nowUs, isAnswer, false);
     this.#plainSent++;
     this.#seal(out.subarray(0, length));
@@ -295,7 +302,14 @@ export class PeerSession {
     this.#isMarked = true;
     const wasWeft = this.isWeft;
     const verdict = this.#handshake.handle(extension, arrival.arrivedUs);
-    if (verdict === 'late') return this.#refuse(news, 'late');
+    if (verdict === 'late') {
+      if (this.#tagKey === undefined) {
+        // Somebody may have written a high number in the peer's name: its own keepalives must not be late for ever.
+        this.#forgetIfSilent(nowMs, news);
+        news.isHeard = isFromPeer;
+      }
+      return this.#refuse(news, 'late');
+    }
     const seenAt = { address: arrival.fromAddress.slice(), port: arrival.fromPort };
     if (verdict === 'unproven') {
       if (!isFromPeer) news.answerTo = seenAt;
@@ -383,10 +397,9 @@ export class PeerSession {
   }
 
   #handleWords({ wordNumber, word, heardWordNumber }: Extension, news: Draft): void {
-    if (wordNumber !== 0 && wordNumber !== this.#peerWordNumber) {
-      this.#peerWordNumber = wordNumber;
-      news.word = word;
-    }
+    // "Up" stands in each keepalive, so that a word that came by another way and was overtaken does not last.
+    if (word === PathStatus.ok || wordNumber !== this.#peerWordNumber) news.word = word;
+    this.#peerWordNumber = wordNumber;
     if (!this.#isWordHeard && heardWordNumber === this.#wordNumber) {
       this.#isWordHeard = true;
       news.deliveredWord = this.#word;
@@ -449,18 +462,7 @@ export class PeerSession {
     const sentPackets = facts.sentPackets + this.#plainSent;
     this.#meter.handleSent(number, nowUs, sentPackets, facts.sentBytes);
     const to = this.#handshake.address(number, isAnswer);
-    const heldUs = to === undefined ? U32 : nowUs - to.arrivedUs;
-    const echo =
-      to === undefined || heldUs < 0 || heldUs >= U32
-        ? {}
-        : {
-            echo: {
-              number: to.number,
-              heldUs,
-              receivedPackets: this.#receivedPackets % U32,
-              receivedBytes: this.#receivedBytes % U48,
-            },
-          };
+    const echo = to === undefined ? undefined : this.#echo(to, nowUs);
     const extension: Extension = {
       isProbe,
       wantsShortIntervals: this.#timers.wantsShort,
@@ -470,7 +472,7 @@ export class PeerSession {
       sentUs: nowUs % U32,
       sentPackets: sentPackets % U32,
       sentBytes: facts.sentBytes % U48,
-      ...echo,
+      ...(echo !== undefined && { echo }),
       probeArrived: this.#probeArrived,
       intervalMs: isProbe ? this.#timers.announced : this.#timers.announce(),
       wordNumber: this.#wordNumber,
@@ -479,6 +481,17 @@ export class PeerSession {
       observed: this.#seenAt,
     };
     return emitExtension(out, extension, this.#tagKey !== undefined);
+  }
+
+  #echo({ number, arrivedUs, isTaken }: Addressee, nowUs: number): Echo | undefined {
+    const heldUs = nowUs - arrivedUs;
+    if (heldUs < 0 || heldUs >= U32) return undefined;
+    if (!isTaken) return { number, heldUs };
+    const counts = {
+      receivedPackets: this.#receivedPackets % U32,
+      receivedBytes: this.#receivedBytes % U48,
+    };
+    return { number, heldUs, counts };
   }
 
   #seal(datagram: Uint8Array): void {

@@ -68,7 +68,7 @@ export interface PeerNews {
   readonly peer?: 'weft' | 'original';
   /** The Weft that speaks there is another process than before: `PathState.handlePeer(true)`. */
   readonly isRestarted: boolean;
-  /** The peer's new word about this path: `PathState.handleWord`. */
+  /** The peer's word about this path, "down" only when it is new: `PathState.handleWord`. */
   readonly word?: PathWord;
   /** Our word has arrived: `PathState.wordDelivered`. */
   readonly deliveredWord?: PathWord;
