@@ -27,6 +27,7 @@ export async function executeCommand(core: TunnelCore, command: ClientCommand): 
   }
 }
 
+// oxlint-disable-next-line typescript/consistent-return -- every kind of command returns
 async function execute(core: TunnelCore, command: ClientCommand): Promise<CommandAnswer> {
   const done: CommandAnswer = { ok: true, text: formatCommand(command) };
   switch (command.kind) {
@@ -95,7 +96,7 @@ async function restart(
   if (file !== undefined && core.find(file) === undefined) {
     return { ok: false, text: fileNotFound('restart', file) };
   }
-  for (const connection of [...core.connections]) {
+  for (const connection of core.connections.slice()) {
     if (file !== undefined && connection.file !== file) continue;
     const paths = connection.config.paths.map((path) => ({ ...path, status: 0 }));
     await core.replace(connection, { ...connection.config, paths }, connection.source);

@@ -368,7 +368,8 @@ export class TunnelCore {
     const nowMs = monotonicMs();
     this.#port?.handleTime(nowMs);
     // A connection that leaves in between is ticked once more, which does nothing.
-    for (const connection of [...this.#connections]) if (connection.nextMs <= nowMs) connection.tick(nowMs);
+    for (const connection of this.#connections.slice())
+      if (connection.nextMs <= nowMs) connection.tick(nowMs);
     this.#publicAddresses.tick(this.#connections, nowMs);
     this.#setTimer();
   }
@@ -390,7 +391,7 @@ export class TunnelCore {
     this.#port = undefined;
     await this.#plane?.stop();
     this.#plane = undefined;
-    for (const connection of [...this.#connections]) {
+    for (const connection of this.#connections.slice()) {
       this.#leave(connection);
       await connection.pause();
       connection.closeSockets();

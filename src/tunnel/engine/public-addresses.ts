@@ -61,7 +61,7 @@ export class PublicAddresses {
       if (question !== undefined && !question.isAsking && question.dueMs < Infinity) question.dueMs = nowMs;
       this.#look(connection, link, nowMs);
     }
-    await Promise.all(connection.links.map((link) => this.#questions.get(link)?.asking));
+    await Promise.all(connection.links.map(async (link) => await this.#questions.get(link)?.asking));
   }
 
   stop(): void {

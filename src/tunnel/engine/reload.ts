@@ -73,14 +73,14 @@ async function applyConnections(core: TunnelCore, files: readonly ConnectionFile
       errors.push(errorText(error));
     }
   };
-  for (const connection of [...core.connections]) {
+  for (const connection of core.connections.slice()) {
     const isGone = connection.origin === 'file' && !wanted.has(connection.file);
     const isInTheWay = connection.origin === 'peer' && standsInTheWay(connection, files);
     if (isGone || isInTheWay) {
       await attempt(connection.file, done.removed, () => core.remove(connection));
     }
   }
-  for (const connection of [...core.connections]) {
+  for (const connection of core.connections.slice()) {
     const config = wanted.get(connection.file);
     if (config === undefined) continue;
     if (same(connection.source, config)) done.unchanged.push(connection.file);
