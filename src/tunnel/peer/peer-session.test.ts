@@ -4,7 +4,7 @@ import { DEFAULT_KEY_TEXT, keyOf } from '../control/authentication.ts';
 import { PathStatus } from '../control/path-status.ts';
 import { emitKeepalive, KEEPALIVE_BYTES } from '../wire/keepalive.ts';
 import { parseExtension } from './peer-extension.ts';
-import { mapped, VirtualPath } from './virtual-path.ts';
+import { mapped, VirtualPath } from '../../../test/support/tunnel-virtual-path.ts';
 
 const KEY = keyOf('0123456789abcdef0123456789abcdef');
 const SECRET = { key: KEY };

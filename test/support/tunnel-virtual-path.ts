@@ -1,12 +1,12 @@
 /**
- * Two ends and the path between them in virtual time, for the tests of this folder (no part of the program): sessions
+ * Two ends and the path between them in virtual time, for the unit tests of src/tunnel/peer: sessions
  * with the state machine that the engine has beside them, data that is counted, and a path with delay, loss and MTU.
  */
-import { nodeHmacSha256 } from '../control/node-crypto.ts';
-import { PathStatus } from '../control/path-status.ts';
-import { PathState, type PathTimers } from '../paths/path-state.ts';
-import { PeerSession } from './peer-session.ts';
-import type { KeepaliveFacts, PeerAddress, PeerNews } from './types.ts';
+import { nodeHmacSha256 } from '../../src/tunnel/control/node-crypto.ts';
+import { PathStatus } from '../../src/tunnel/control/path-status.ts';
+import { PathState, type PathTimers } from '../../src/tunnel/paths/path-state.ts';
+import { PeerSession } from '../../src/tunnel/peer/peer-session.ts';
+import type { KeepaliveFacts, PeerAddress, PeerNews } from '../../src/tunnel/peer/types.ts';
 
 export const mapped = (last: number): Uint8Array =>
   Uint8Array.from([...Array.from<number>({ length: 10 }).fill(0), 0xff, 0xff, 10, 0, 0, last]);
