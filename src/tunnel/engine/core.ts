@@ -29,6 +29,8 @@ import type { CommandAnswer, TunnelEngineOptions, TunnelEvent, TunnelFiles } fro
 
 /** The longest that nothing is looked at: rates, public addresses. */
 const HOUSEKEEPING_MS = 1000;
+/** A timer that is so late shows that the process was stopped for a while. */
+const STALL_MS = 100;
 const TROUBLES_MAX = 32;
 const SWITCHED_OFF_MAX = 64;
 
@@ -356,6 +358,7 @@ export class TunnelCore {
     const nowMs = monotonicMs();
     let nextMs = Math.min(nowMs + HOUSEKEEPING_MS, this.#port?.nextMs ?? Infinity);
     for (const connection of this.#connections) nextMs = Math.min(nextMs, connection.nextMs);
+    nextMs = Math.max(nextMs, nowMs);
     if (this.#timer !== undefined && this.#timerAtMs <= nextMs) return;
     clearTimeout(this.#timer);
     this.#timerAtMs = nextMs;
@@ -363,9 +366,15 @@ export class TunnelCore {
   }
 
   #tick(): void {
+    const nowMs = monotonicMs();
+    const lateMs = nowMs - this.#timerAtMs;
     this.#timer = undefined;
     this.#timerAtMs = Infinity;
-    const nowMs = monotonicMs();
+    if (lateMs > STALL_MS) {
+      // This process stood still. What came in meanwhile is taken note of first, or paths would look dead.
+      setImmediate(() => this.#setTimer());
+      return;
+    }
     this.#port?.handleTime(nowMs);
     // A connection that leaves in between is ticked once more, which does nothing.
     for (const connection of this.#connections.slice())

@@ -355,7 +355,10 @@ export class LiveConnection {
   }
 
   tick(nowMs: number): void {
-    for (const link of this.links) link.tick(nowMs);
+    for (const link of this.links) {
+      link.setLast(!this.links.some((other) => other !== link && other.isUsable), nowMs);
+      link.tick(nowMs);
+    }
     if (nowMs >= this.#viewsAtMs) this.#sendViews();
   }
 

@@ -88,6 +88,9 @@ export class PathLink {
   #linkMtu: number;
   #kernelMtu = Infinity;
   #kernelMtuUntilMs = Infinity;
+  /** What `state` works with. */
+  #timers: PathTimers;
+  #isLast = false;
   #status: number;
   #isUsable: boolean;
   #isLinkUp: boolean;
@@ -109,6 +112,7 @@ export class PathLink {
       deadMs: config.deadTimeS * 1000,
     };
     this.state = new PathState(config.status, timers, nowMs);
+    this.#timers = timers;
     this.#host = options.host;
     this.#linkMtu = options.host.linkMtu;
     this.session = new PeerSession(
@@ -247,11 +251,31 @@ export class PathLink {
   /** Lets time pass: dead timers, keepalives, probes, words. */
   tick(nowMs: number): void {
     this.#noteData();
+    this.#applyTimers(nowMs);
     this.state.handleTime(nowMs);
     if (nowMs >= this.#kernelMtuUntilMs) this.#forgetKernelMtu();
     if (this.#socket !== undefined) this.#send(nowMs);
+    // What went out may have said that the next comes sooner.
+    this.#applyTimers(nowMs);
     this.#noteStatus();
     if (nowMs - this.#rate.atMs >= RATE_INTERVAL_MS) this.#measureRate(nowMs);
+  }
+
+  /**
+   * Whether no other path is usable. The last is given up later: a peer that stops for a moment is silent on all
+   * paths, and a tunnel without any path is worse than one that hopes.
+   */
+  setLast(isLast: boolean, nowMs: number): void {
+    this.#isLast = isLast;
+    this.#applyTimers(nowMs);
+  }
+
+  #applyTimers(nowMs: number): void {
+    const { timers, patientDeadMs } = this.session;
+    const deadMs = this.#isLast ? patientDeadMs : timers.deadMs;
+    if (timers.keepaliveMs === this.#timers.keepaliveMs && deadMs === this.#timers.deadMs) return;
+    this.#timers = { keepaliveMs: timers.keepaliveMs, deadMs };
+    this.state.setTimers(this.#timers, nowMs);
   }
 
   get nextMs(): number {
@@ -270,7 +294,6 @@ export class PathLink {
     }
     if (news.word !== undefined) state.handleWord(news.word, nowMs);
     if (news.deliveredWord !== undefined) state.wordDelivered(news.deliveredWord);
-    if (news.hasNewTimers) state.setTimers(this.session.timers, nowMs);
     if (news.moved !== undefined) {
       this.#remoteAddress = unmapV4(formatIp(news.moved.address));
       this.#remotePort = news.moved.port;
@@ -353,7 +376,7 @@ export class PathLink {
 
   toStatus(nowMs: number): TunnelPathStatus {
     const { sent, received } = this.counters();
-    const { rttUs, jitterUs, lossRatio, capacityBps, timers } = this.session;
+    const { rttUs, jitterUs, lossRatio, capacityBps } = this.session;
     const isMeasured = this.#isWeft;
     const heardMs = Math.max(
       this.#heardMs ?? -Infinity,
@@ -374,8 +397,8 @@ export class PathLink {
       isWeft: this.#isWeft,
       weightIn: this.config.weightIn,
       weightOut: this.config.weightOut,
-      keepaliveMs: timers.keepaliveMs,
-      deadMs: timers.deadMs,
+      keepaliveMs: this.#timers.keepaliveMs,
+      deadMs: this.#timers.deadMs,
       ...(heardMs > -Infinity && { heardAgoMs: Math.max(0, Math.round(nowMs - heardMs)) }),
       ...(isMeasured && rttUs !== undefined && { rttUs: Math.round(rttUs) }),
       ...(isMeasured && jitterUs !== undefined && { jitterUs: Math.round(jitterUs) }),
