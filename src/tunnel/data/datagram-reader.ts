@@ -25,7 +25,7 @@ import {
 import { BUFFER_BYTES, type PacketSlots } from './packet-slots.ts';
 
 /** BOUNDED: messages of a read. */
-export const MESSAGES = 8;
+export const MESSAGES = 4;
 
 const MMSGHDR_BYTES = MSGHDR_BYTES + 8;
 const NAME_BYTES = 32;
@@ -86,13 +86,6 @@ export class DatagramReader {
     return errno === EAGAIN || errno === EINTR ? 0 : -errno;
   }
 
-  /** Takes one entry from the socket's queue of errors (recvmsg with `flags`); `false` when there is none. */
-  readError(fd: number, flags: number): boolean {
-    const result = libc.recvmsgAt(fd, this.#headersAddress, flags);
-    this.#resetHeader(0);
-    return result >= 0;
-  }
-
   lengthOf(message: number): number {
     return this.#memory.words[(this.#headersAt + message * MMSGHDR_BYTES + MSGHDR_BYTES) >>> 2]!;
   }
@@ -142,5 +135,19 @@ export class DatagramReader {
       this.#slots.bufferAt(buffer),
       BUFFER_BYTES,
     );
+  }
+}
+
+/** Takes entries from sockets' queues of errors (MSG_ERRQUEUE, ip(7)), which nobody reads for what they say. */
+export class ErrorQueue {
+  readonly #address: number;
+
+  constructor(memory: PacketMemory) {
+    this.#address = memory.addressAt(memory.reserve(MSGHDR_BYTES));
+  }
+
+  /** `false` when there was none. */
+  readError(fd: number, flags: number): boolean {
+    return libc.recvmsgAt(fd, this.#address, flags) >= 0;
   }
 }

@@ -31,8 +31,9 @@ export class InboundConnection {
   /** Of reorder buffers before this one. */
   #missingBefore: number;
   paths: readonly InboundPath[] = [];
-  /** Whether it is in the loop's list of those with packets waiting. */
+  /** Whether it is in the loop's list of those with packets waiting, and of those to be read. */
   isListed = false;
+  isReady = false;
 
   constructor(
     description: DataConnection,
@@ -50,7 +51,12 @@ export class InboundConnection {
     if (before !== undefined) this.#continue(before);
   }
 
-  /** Whether packets with numbers wait for order. */
+  /** Whether numbers matter. */
+  get isOrdered(): boolean {
+    return this.#ordering.reorder !== undefined;
+  }
+
+  /** Packets that wait for order. */
   get waiting(): number {
     return this.#ordering.reorder?.waiting ?? 0;
   }

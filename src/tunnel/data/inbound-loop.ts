@@ -4,8 +4,8 @@
  *   wait → read (recvmmsg, UDP_GRO) → is it the peer? → split → what is it? ─┬─ keepalive ──► main thread
  *                                                                            └─ data → number → order → merge → TUN
  *
- * A turn, in order: wait → read each path that has something, once → give up what waited too long → write what is being
- * merged → messages of the main thread. Within a turn packets stay where the kernel put them.
+ * A turn, in order: wait → of each connection, read the paths that have something and take their packets by number →
+ * give up what waited too long → write what is being merged → messages of the main thread.
  *
  * Invariants: no packet is in a run of the merger over the end of a turn; the descriptors of a path are used from the
  * message that brings it to the answer `done` of the one that takes it away. BOUNDED: a turn by the number of paths; what
@@ -23,17 +23,16 @@ import {
   WAKE_KEY,
   type EpollLoop,
 } from '../../native/index.ts';
-import { classifyDatagram, DatagramKind } from '../wire/classify.ts';
-import { headerBytesAt, isSequenced, SEQUENCED_HEADER_BYTES, sequenceAt } from '../wire/data-header.ts';
-import { DatagramReader, MESSAGES, READER_MEMORY_BYTES } from './datagram-reader.ts';
+import { isBefore } from '../wire/sequence.ts';
+import { ErrorQueue, MESSAGES, READER_MEMORY_BYTES } from './datagram-reader.ts';
 import { InboundConnection } from './inbound-connection.ts';
+import { InboundLane, LANE_MEMORY_BYTES, type LaneHost } from './inbound-lane.ts';
 import { InboundPath } from './inbound-path.ts';
-import { TCP, UDP } from './inner-packet.ts';
+import { TCP } from './inner-packet.ts';
 import { PacketMemory } from './packet-memory.ts';
-import { NO_SLOT, PacketSlots, SEGMENTS_MAX, SLOTS_MEMORY_BYTES } from './packet-slots.ts';
+import { PacketSlots, SEGMENTS_MAX, SLOTS_MEMORY_BYTES } from './packet-slots.ts';
 import {
-  InboundCounter,
-  InboundPathCounter,
+  COUNTED_PATHS_MAX,
   type DataConnection,
   type DataPlaneOptions,
   type FromDataThread,
@@ -45,10 +44,18 @@ import { TunWriter, WRITER_MEMORY_BYTES } from './tun-writer.ts';
 const MSG_ERRQUEUE = 0x2000;
 /** BOUNDED: entries taken from a socket's queue of errors. */
 const ERRORS_A_TURN = 16;
-const SUMS_BYTES = SEGMENTS_MAX * 4;
+/** BOUNDED: reads of one connection in a turn, each of at most `MESSAGES` messages. */
+const READS_A_TURN = 64;
+/** A path that brought nothing for so long is read only when it has something. */
+const RECENT_MS = 100;
+/** What one read may need. */
+const SLOTS_MIN = MESSAGES * SEGMENTS_MAX;
 const MEMORY_BYTES =
-  SLOTS_MEMORY_BYTES + READER_MEMORY_BYTES + MERGER_MEMORY_BYTES + WRITER_MEMORY_BYTES + SUMS_BYTES + 4096;
-const UNKNOWN_SUM = -1;
+  SLOTS_MEMORY_BYTES +
+  MERGER_MEMORY_BYTES +
+  WRITER_MEMORY_BYTES +
+  COUNTED_PATHS_MAX * (READER_MEMORY_BYTES + LANE_MEMORY_BYTES) +
+  4096;
 
 /** How a thread of the data plane talks to the main thread. */
 export interface DataThreadPort {
@@ -57,14 +64,19 @@ export interface DataThreadPort {
   send(message: FromDataThread): void;
 }
 
-export class InboundLoop {
+/** Whether the lane's head goes before the other's. */
+const isLower = (lane: InboundLane, other: InboundLane): boolean =>
+  !lane.isNumbered || (other.isNumbered && isBefore(lane.sequence, other.sequence));
+
+export class InboundLoop implements LaneHost {
   readonly #loop: EpollLoop;
   readonly #port: DataThreadPort;
   readonly #memory = new PacketMemory(MEMORY_BYTES);
   readonly #slots = new PacketSlots(this.#memory);
-  readonly #reader = new DatagramReader(this.#memory, this.#slots);
-  readonly #sumsAt = this.#memory.reserve(SUMS_BYTES);
   readonly #merger: SegmentMerger;
+  /** As many as a connection has paths. */
+  readonly #lanes: readonly InboundLane[];
+  readonly #errorReader = new ErrorQueue(this.#memory);
   /** BOUNDED by CONNECTIONS_MAX. */
   readonly #connections = new Map<number, InboundConnection>();
   /** By epoll key. BOUNDED by CONNECTIONS_MAX times the paths of a connection. */
@@ -73,6 +85,9 @@ export class InboundLoop {
   readonly #freeKeys: number[] = [];
   /** Connections with packets that wait. BOUNDED: each once. */
   #waiting: InboundConnection[] = [];
+  /** Connections with something to read, this turn. BOUNDED: each once. */
+  readonly #ready: InboundConnection[] = [];
+  #readsLeft = 0;
   #nowMs = monotonicMs();
   #stopping = false;
 
@@ -90,6 +105,10 @@ export class InboundLoop {
         port.send({ kind: 'trouble', text });
       },
     });
+    this.#lanes = Array.from(
+      { length: COUNTED_PATHS_MAX },
+      () => new InboundLane(this.#memory, this.#slots, this.#merger, this),
+    );
   }
 
   /** Runs until the main thread says stop. */
@@ -109,8 +128,10 @@ export class InboundLoop {
     for (let i = 0; i < count; i++) {
       const key = this.#loop.keyAt(i);
       if (key === WAKE_KEY) isWoken = true;
-      else this.#readPath(key, this.#loop.eventsAt(i));
+      else this.#noteReady(key, this.#loop.eventsAt(i));
     }
+    for (const connection of this.#ready) this.#readConnection(connection);
+    this.#ready.length = 0;
     this.#pollWaiting();
     this.#merger.flushAll();
     if (isWoken) this.#takeMessages();
@@ -123,117 +144,115 @@ export class InboundLoop {
     return Math.max(0, Math.ceil(earliestMs - monotonicMs()));
   }
 
-  #readPath(key: number, events: number): void {
+  /** Notes that a path has something to read. */
+  #noteReady(key: number, events: number): void {
     const path = this.#paths[key];
     const connection = this.#owners[key];
     if (path === undefined || connection === undefined) return;
-    this.#makeRoom();
-    const count = this.#reader.read(path.fd);
-    path.count(InboundPathCounter.reads, 1);
-    for (let i = 0; i < count; i++) {
-      this.#takeMessage(connection, path, i);
-      this.#reader.done(i);
+    if ((events & EPOLLERR) !== 0) this.#takeErrors(path);
+    path.isReady = true;
+    if (connection.isReady) return;
+    connection.isReady = true;
+    this.#ready.push(connection);
+  }
+
+  #readConnection(connection: InboundConnection): void {
+    const { paths } = connection;
+    const lanes = this.#lanes;
+    let count = 0;
+    let messages = 0;
+    this.#readsLeft = READS_A_TURN;
+    for (const path of paths) {
+      if (!path.isReady) continue;
+      const lane = lanes[count++]!;
+      lane.begin(connection, path, this.#nowMs);
+      messages += lane.messagesRead;
     }
-    if (count < 0 || (count === 0 && (events & EPOLLERR) !== 0)) this.#handleFailure(path, -count);
+    if (connection.isOrdered && messages > 1) {
+      // What was read last may be newer than what a path, then empty, has got since.
+      for (const path of paths) {
+        if (!path.isReady && path.isHeardSince(this.#nowMs - RECENT_MS)) {
+          lanes[count++]!.begin(connection, path, this.#nowMs);
+        }
+      }
+    }
+    for (const path of paths) path.isReady = false;
+    connection.isReady = false;
+    if (count === 1) this.#deliverAll(lanes[0]!);
+    else this.#deliverInOrder(count);
     if (!connection.isListed && connection.waiting > 0) {
       connection.isListed = true;
       this.#waiting.push(connection);
     }
   }
 
-  /** What one message brought: datagrams of one sender and one size. */
-  #takeMessage(connection: InboundConnection, path: InboundPath, message: number): void {
-    const reader = this.#reader;
-    const memory = this.#memory;
-    const buffer = reader.buffers[message]!;
-    const start = this.#slots.bufferAt(buffer);
-    const total = reader.lengthOf(message);
-    const each = reader.datagramBytesOf(message);
-    const senderAt = reader.senderAt(message);
-    const isFromPeer = path.isPeer(memory, senderAt);
-    if (reader.isCutShort(message)) return path.count(InboundPathCounter.malformed, 1);
-    const hasSums = isFromPeer && total > each && this.#mayMerge(start) && this.#sumAll(start, total, each);
-    let packets = 0;
-    let bytes = 0;
-    for (let done = 0, i = 0; done < total; done += each, i++) {
-      const at = start + done;
-      const length = Math.min(each, total - done);
-      const kind = classifyDatagram(memory.bytes, at, length);
-      if (kind === DatagramKind.data && isFromPeer) {
-        packets++;
-        bytes += length;
-        const sum = hasSums ? memory.words[(this.#sumsAt >>> 2) + i]! : UNKNOWN_SUM;
-        this.#takeData(connection, path, buffer, at, length, sum);
-      } else if (kind === DatagramKind.keepalive) {
-        if (!isFromPeer) path.count(InboundPathCounter.strangers, 1);
-        path.countData(packets, bytes, this.#nowMs);
-        packets = 0;
-        bytes = 0;
-        this.#passKeepalive(connection, path, at, length, senderAt, isFromPeer);
-      } else path.count(isFromPeer ? InboundPathCounter.malformed : InboundPathCounter.strangers, 1);
+  #deliverAll(lane: InboundLane): void {
+    while (lane.hasHead) lane.deliver();
+  }
+
+  /** Always the packet with the lowest number; those without one at once. */
+  #deliverInOrder(count: number): void {
+    const lanes = this.#lanes;
+    for (;;) {
+      let lowest: InboundLane | undefined;
+      let second: InboundLane | undefined;
+      for (let i = 0; i < count; i++) {
+        const lane = lanes[i]!;
+        if (!lane.hasHead) continue;
+        if (lowest === undefined || isLower(lane, lowest)) {
+          second = lowest;
+          lowest = lane;
+        } else if (second === undefined || isLower(lane, second)) second = lane;
+      }
+      if (lowest === undefined) return;
+      if (second === undefined) return this.#deliverAll(lowest);
+      do lowest.deliver();
+      while (lowest.hasHead && isLower(lowest, second));
     }
-    if (packets === 0) return;
-    path.countData(packets, bytes, this.#nowMs);
-    connection.counters[InboundCounter.packets]! += packets;
-    connection.counters[InboundCounter.bytes]! += bytes;
   }
 
-  #takeData(
-    connection: InboundConnection,
-    path: InboundPath,
-    buffer: number,
-    at: number,
-    length: number,
-    sum: number,
-  ): void {
-    const { bytes, view } = this.#memory;
-    const headerBytes = headerBytesAt(bytes, at);
-    let innerSum = sum;
-    if (sum >= 0) {
-      // The sum of the whole datagram without its header's words.
-      innerSum += 4 * 0xffff - view.getUint16(at) - view.getUint16(at + 2);
-      if (headerBytes === SEQUENCED_HEADER_BYTES) innerSum -= view.getUint16(at + 4) + view.getUint16(at + 6);
-    }
-    const slot = this.#slots.take(buffer, at + headerBytes, length - headerBytes, innerSum);
-    if (slot === NO_SLOT) return path.count(InboundPathCounter.malformed, 1);
-    if (isSequenced(bytes, at)) connection.take(slot, sequenceAt(bytes, at), path.index, this.#nowMs);
-    else connection.takePlain(slot);
-  }
-
-  /** Whether the message's first packet is of a kind that is merged. */
-  #mayMerge(start: number): boolean {
-    const { bytes } = this.#memory;
-    const at = start + headerBytesAt(bytes, start);
-    const protocol = bytes[at]! >>> 4 === 6 ? bytes[at + 6]! : bytes[at + 9]!;
-    return protocol === TCP ? this.#merger.mergesTcp : protocol === UDP && this.#merger.mergesUdp;
-  }
-
-  #sumAll(start: number, total: number, each: number): boolean {
-    if (total > each * SEGMENTS_MAX) return false;
-    this.#memory.sumPieces(start, total, each, this.#sumsAt);
+  prepareRead(): boolean {
+    if (this.#readsLeft === 0) return false;
+    this.#readsLeft--;
+    this.#makeRoom();
     return true;
   }
 
-  #passKeepalive(
+  passKeepalive(
     connection: InboundConnection,
     path: InboundPath,
     at: number,
-    length: number,
+    lengthBytes: number,
     senderAt: number,
     isFromPeer: boolean,
   ): void {
     if (!path.mayPass(isFromPeer, this.#nowMs)) return;
-    const arrival = path.describeKeepalive(this.#memory, at, length, senderAt, isFromPeer);
+    const arrival = path.describeKeepalive(this.#memory, at, lengthBytes, senderAt, isFromPeer);
     this.#port.send({ ...arrival, id: connection.id, arrivedUs: monotonicUs() });
+  }
+
+  /** Errors of the network (ICMP, link down) are told by a read, and nothing else follows from them here. */
+  handleReadError(path: InboundPath, errno: number): void {
+    if (errno !== EBADF && errno !== ENOTSOCK) return;
+    this.#loop.remove(path.fd);
+    const id = this.#owners[path.key]?.id;
+    const text = `path ${path.index} of connection ${id} is not read any more: its socket is none (${errnoName(errno)})`;
+    this.#port.send({ kind: 'trouble', text });
+  }
+
+  /** Empties a socket's queue of errors, which would keep the loop awake. */
+  #takeErrors(path: InboundPath): void {
+    const reader = this.#errorReader;
+    for (let i = 0; i < ERRORS_A_TURN && reader.readError(path.fd, MSG_ERRQUEUE | MSG_DONTWAIT); i++);
   }
 
   /** Sees to free buffers for a read and to slots for what it may bring. */
   #makeRoom(): void {
     const slots = this.#slots;
-    if (slots.freeBuffers >= MESSAGES && slots.freeSlots >= MESSAGES * SEGMENTS_MAX) return;
+    if (slots.freeBuffers >= MESSAGES && slots.freeSlots >= SLOTS_MIN) return;
     this.#merger.flushAll();
-    while (slots.freeBuffers < MESSAGES || slots.freeSlots < MESSAGES * SEGMENTS_MAX) {
-      if (slots.freeSlots >= MESSAGES * SEGMENTS_MAX && slots.keepOne()) continue;
+    while (slots.freeBuffers < MESSAGES || slots.freeSlots < SLOTS_MIN) {
+      if (slots.freeSlots >= SLOTS_MIN && slots.keepOne()) continue;
       this.#flushFullest();
       this.#merger.flushAll();
     }
@@ -259,16 +278,6 @@ export class InboundLoop {
       if (connection.isListed) this.#waiting[kept++] = connection;
     }
     this.#waiting.length = kept;
-  }
-
-  /** Errors of the network (ICMP, link down) are told by being read, and nothing else follows from them here. */
-  #handleFailure(path: InboundPath, errno: number): void {
-    for (let i = 0; i < ERRORS_A_TURN && this.#reader.readError(path.fd, MSG_ERRQUEUE | MSG_DONTWAIT); i++);
-    if (errno !== EBADF && errno !== ENOTSOCK) return;
-    this.#loop.remove(path.fd);
-    const id = this.#owners[path.key]?.id;
-    const text = `path ${path.index} of connection ${id} is not read any more: its socket is none (${errnoName(errno)})`;
-    this.#port.send({ kind: 'trouble', text });
   }
 
   #takeMessages(): void {

@@ -33,6 +33,8 @@ export class InboundPath {
   readonly #isMapped: boolean;
   /** Peer's address as four words of the machine's order, 16 bytes. */
   readonly #peer: Int32Array;
+  /** The loop found something to read. */
+  isReady = false;
   #secondEndsMs = 0;
   #left = 0;
   #strangeLeft = 0;
@@ -71,6 +73,11 @@ export class InboundPath {
     this.#counters[this.#base + atPackets]! += packets;
     this.#counters[this.#base + atBytes]! += bytes;
     this.#counters[this.#base + lastDataMs] = nowMs;
+  }
+
+  /** Whether it brought data then or later. */
+  isHeardSince(timeMs: number): boolean {
+    return this.#counters[this.#base + InboundPathCounter.lastDataMs]! >= timeMs;
   }
 
   /** Whether one more keepalive may be passed on; if not it is counted. */

@@ -13,7 +13,8 @@ import type { PacketMemory } from './packet-memory.ts';
 
 /** The largest payload of UDP, and what comes out of UDP_GRO, are below. */
 export const BUFFER_BYTES = 65_536;
-export const BUFFERS = 40;
+/** Each lane of the inbound loop holds some. */
+export const BUFFERS = 128;
 /** More than the kernel puts into one buffer (UDP_MAX_SEGMENTS is 128). */
 export const SEGMENTS_MAX = 256;
 export const NO_SLOT = -1;
