@@ -106,13 +106,28 @@ it('waits for a path that is behind', () => {
   const buffer = make(64, 1000, 2);
   buffer.push(0, 0, 0, 0);
   buffer.push(1, 1, 1, 0);
-  for (let sequence = 3; sequence < 60; sequence += 2) buffer.push(sequence, sequence, 1, 5);
-  expect(buffer.waiting).toBe(29);
-  // A silent path is not waited for beyond the delay.
-  buffer.push(61, 61, 1, 1000);
-  expect(buffer.waiting).toBe(30);
-  buffer.push(63, 63, 1, 1001);
-  expect(buffer.waiting).toBeLessThanOrEqual(3);
+  // Path 0 says nothing more; its numbers are the even ones.
+  const waiting = Array.from({ length: 30 }, (_value, i) => {
+    buffer.push(3 + 2 * i, i, 1, 5 + 100 * i);
+    return buffer.waiting;
+  });
+  expect(waiting.slice(0, 10)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  expect(Math.min(...waiting.slice(10, 20))).toBeGreaterThanOrEqual(9);
+  // After two paths' times the delay it is not waited for.
+  expect(Math.max(...waiting.slice(20))).toBeLessThanOrEqual(3);
+});
+
+it('takes what the second path brings after a rest', () => {
+  const buffer = make(256, 100, 2);
+  buffer.push(0, 0, 0, 0);
+  buffer.push(1, 1, 1, 0);
+  const results: PushResult[] = [];
+  // 32 packets of path 0 are read before those of path 1.
+  for (let i = 0; i < 64; i += 2) results.push(buffer.push(2 + i, i, 0, 500));
+  for (let i = 1; i < 64; i += 2) results.push(buffer.push(2 + i, i, 1, 501));
+  expect(new Set(results)).toEqual(new Set([PushResult.taken]));
+  expect(buffer.waiting).toBe(0);
+  expect(buffer.missing).toBe(0);
 });
 
 /** The rules in their plainest form: a map, sorted and searched again for each packet. Without restarts and rule 8. */

@@ -12,9 +12,10 @@
  *   5  s < next: late, dropped, unless 9
  *   6  s waits already: a duplicate, dropped
  *   7  a packet has waited `maxDelayMs`: the holes before it are given up
- *   8  every path that delivered something within `maxDelayMs` has delivered a number above a hole, by more than
- *      `PATH_SLACK`: nothing can bring the missing packet any more, because a path keeps the order, so the hole is
- *      given up at once
+ *   8  every path has delivered a number above a hole, by more than `PATH_SLACK`: nothing can bring the missing packet
+ *      any more, because a path keeps the order, so the hole is given up at once. A path that delivered nothing does not
+ *      count after the others went on without it for `maxDelayMs` times the number of paths, without a pause of
+ *      `maxDelayMs`: shorter, and the packets of a slow path or those after a rest would be taken for lost
  *
  *   9  the peer began to count anew, by the numbers of a path or of all together (RestartDetector): as 4
  *
@@ -77,6 +78,10 @@ export class ReorderBuffer {
   readonly #pathHighest: Uint32Array;
   /** -Infinity: nothing yet. */
   readonly #pathHeardMs: Float64Array;
+  /** How long a path is silent before it does not count, and since when packets come without a pause. */
+  readonly #patienceMs: number;
+  #busySinceMs = -Infinity;
+  #lastMs = -Infinity;
   #next = 0;
   #waiting = 0;
   #hasBegun = false;
@@ -90,6 +95,7 @@ export class ReorderBuffer {
     const size = powerOfTwoAbove(window);
     this.#window = window;
     this.#maxDelayMs = maxDelayMs;
+    this.#patienceMs = maxDelayMs * paths;
     this.#mask = size - 1;
     this.#handles = new Int32Array(size).fill(NO_HANDLE);
     this.#arrivedMs = new Float64Array(size);
@@ -124,6 +130,8 @@ export class ReorderBuffer {
   /** Takes a packet that arrived over `path`. `nowMs` never goes back. */
   push(sequence: number, handle: number, path: number, nowMs: number): PushResult {
     this.releasedCount = 0;
+    if (nowMs - this.#lastMs > this.#maxDelayMs) this.#busySinceMs = nowMs;
+    this.#lastMs = nowMs;
     if (!this.#hasBegun) {
       this.#hasBegun = true;
       // A peer that began before us is met in the middle; one that begins now may have its first packets reordered.
@@ -242,7 +250,9 @@ export class ReorderBuffer {
     if (this.#pathHighest.length === 0) return;
     let lowestAhead = this.#window;
     for (let path = 0; path < this.#pathHighest.length; path++) {
-      if (this.#pathHeardMs[path]! < nowMs - this.#maxDelayMs) continue;
+      const heardMs = this.#pathHeardMs[path]!;
+      if (Math.max(heardMs, this.#busySinceMs) < nowMs - this.#patienceMs) continue;
+      if (heardMs === -Infinity) return;
       const ahead = sequenceDistance(this.#next, this.#pathHighest[path]!);
       if (ahead < lowestAhead) lowestAhead = ahead;
     }
