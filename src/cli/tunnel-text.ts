@@ -27,12 +27,17 @@ const PATH_COLUMNS: readonly Column[] = [
   { title: 'to' },
   { title: 'state' },
   { title: 'weight', align: 'right' },
+  { title: 'mtu', align: 'right' },
+];
+
+const MEASURE_COLUMNS: readonly Column[] = [
+  { title: 'path' },
   { title: 'rtt', align: 'right' },
   { title: 'jitter', align: 'right' },
   { title: 'loss', align: 'right' },
   { title: 'sent', align: 'right' },
   { title: 'received', align: 'right' },
-  { title: 'mtu', align: 'right' },
+  { title: 'dead after', align: 'right' },
 ];
 
 const timeText = (us: number | undefined) => (us === undefined ? '' : formatDurationMs(us / 1000));
@@ -45,20 +50,30 @@ function pathState({ isLinkUp, isUsable, status }: TunnelPathStatus): string {
   return word;
 }
 
+const pathName = ({ interfaceName }: TunnelPathStatus, index: number): string => `${index} ${interfaceName}`;
+
 function pathRow(path: TunnelPathStatus, index: number): string[] {
-  const own = path.publicAddress === path.privateAddress ? '' : ` (${path.publicAddress})`;
+  const { mtu, privateAddress, publicAddress, remoteAddress, weightOut } = path;
+  const own = publicAddress === privateAddress ? '' : ` (${publicAddress})`;
   return [
-    `${index} ${path.interfaceName}`,
-    `${path.privateAddress}${own}`,
-    path.remoteAddress,
+    pathName(path, index),
+    `${privateAddress}${own}`,
+    remoteAddress,
     pathState(path),
-    String(path.weightOut),
+    String(weightOut),
+    String(mtu),
+  ];
+}
+
+function measureRow(path: TunnelPathStatus, index: number): string[] {
+  return [
+    pathName(path, index),
     timeText(path.rttUs),
     timeText(path.jitterUs),
     lossText(path.lossRatio),
     formatBitsPerSecond(path.sentBps),
     formatBitsPerSecond(path.receivedBps),
-    String(path.mtu),
+    path.deadMs === 0 ? 'never' : formatDurationMs(path.deadMs),
   ];
 }
 
@@ -104,7 +119,12 @@ function formatConnection(connection: TunnelConnectionStatus, width: number): st
   const sites = networks.map(({ destination, source }) => `${source} to ${destination}`);
   const lines = [
     paragraph(head, width),
-    ...(paths.length === 0 ? [] : [indent(table(PATH_COLUMNS, paths.map(pathRow), width - 2))]),
+    ...(paths.length === 0
+      ? []
+      : [
+          indent(table(PATH_COLUMNS, paths.map(pathRow), width - 2)),
+          indent(table(MEASURE_COLUMNS, paths.map(measureRow), width - 2)),
+        ]),
     ...(sites.length === 0 ? [] : [paragraph(`Networks: ${sites.join(', ')}.`, width, '  ', '  ')]),
     ...connectionNotes(connection).map((note) => paragraph(note, width, '  ', '  ')),
   ];

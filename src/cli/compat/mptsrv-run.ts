@@ -125,7 +125,8 @@ async function startService(
       else startup.push(whole);
     },
   });
-  const [tunnel, connections] = splitReport(service.report());
+  // The introduction has ended with the empty line that begins a report.
+  const [tunnel, connections] = splitReport(service.report().replace(/^\n/, ''));
   print(tunnel + startup.join('') + connections);
   startup = undefined;
   return service;

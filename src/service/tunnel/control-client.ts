@@ -11,6 +11,7 @@ import {
 import { tunnelFace, tunnelOfSocket, type TunnelReport } from './control-api.ts';
 
 const SERVICE_FOLDER = '/run/mptsrv';
+const START_HINT = 'start one with "weft tunnel serve" or "mptsrv"';
 
 function namesIn(folder: string): readonly string[] | 'forbidden' {
   try {
@@ -68,21 +69,29 @@ export class TunnelControlClient {
 }
 
 /**
- * The reports of all tunnels here, or of the one that is named.
+ * The reports of all tunnels here, or of the one whose link is named.
  * @throws WeftError `NOT_RUNNING` when there is none, and others that say what to do
  */
 export async function readTunnelReports(interfaceName?: string): Promise<readonly TunnelReport[]> {
-  if (interfaceName !== undefined) return [await new TunnelControlClient(interfaceName).status()];
   const reports: TunnelReport[] = [];
   let absent: unknown;
   for (const link of findTunnels()) {
     try {
+      // oxlint-disable-next-line no-await-in-loop -- a few tunnels, one after the other
       reports.push(await new TunnelControlClient(link).status());
     } catch (error) {
       if (!(error instanceof WeftError) || error.code !== 'NOT_RUNNING') throw error;
       absent = error;
     }
   }
-  if (reports.length === 0) throw absent ?? notRunning('start one with "weft tunnel serve" or "mptsrv"');
-  return reports;
+  const wanted = reports.filter(
+    ({ tunnel }) => interfaceName === undefined || tunnel.interfaceName === interfaceName,
+  );
+  if (wanted.length > 0) return wanted;
+  if (reports.length === 0) throw absent ?? notRunning(START_HINT);
+  const names = reports.map(({ tunnel }) => tunnel.interfaceName).join(', ');
+  throw new WeftError(`no tunnel ${interfaceName ?? ''} is running here`, {
+    code: 'NOT_RUNNING',
+    hint: `those that are: ${names}`,
+  });
 }

@@ -21,11 +21,14 @@ function takeOrRefuse(path: string, what: string, hint: string): FileLock {
 
 export class RuntimeClaim {
   readonly #locks: readonly FileLock[];
-  /** Of this tunnel's files: `/run/weft/tunnel.tun0-4026531840`. */
-  readonly base: string;
+  /**
+   * The record's file. It goes with the folder, not with the tunnel's name: who finds what a killed process left may
+   * have renamed the tunnel meanwhile.
+   */
+  readonly recordPath: string;
 
-  private constructor(base: string, locks: readonly FileLock[]) {
-    this.base = base;
+  private constructor(recordPath: string, locks: readonly FileLock[]) {
+    this.recordPath = recordPath;
     this.#locks = locks;
   }
 
@@ -42,13 +45,14 @@ export class RuntimeClaim {
       'two would write the same files: stop that one, or give each its own folder',
     );
     try {
-      const base = join(runtimeFolder, `${tunnelFileName(interfaceName)}-${networkNamespaceInode()}`);
+      const netns = networkNamespaceInode();
       const tunnel = takeOrRefuse(
-        `${base}.lock`,
+        join(runtimeFolder, `${tunnelFileName(interfaceName)}-${netns}.lock`),
         `the tunnel ${interfaceName} is served`,
         '"weft tunnel status" shows it; stop that one, or give this tunnel another name in interface.conf',
       );
-      return new RuntimeClaim(base, [tunnel, folder]);
+      const record = join(runtimeFolder, `${tunnelFileName(`${dev}.${ino}`)}-${netns}.json`);
+      return new RuntimeClaim(record, [tunnel, folder]);
     } catch (error) {
       folder.release();
       throw error;

@@ -35,9 +35,9 @@ class TunnelJournal implements HostJournal {
 }
 
 /**
- * @param base of the tunnel's files in the runtime folder, whose lock the caller holds; absent: nothing is remembered
+ * @param path of a record that the caller has claimed; absent: nothing is remembered
  */
-export function openTunnelJournal(base: string | undefined, logger: Logger): HostJournal {
-  if (base === undefined) return new MemoryJournal();
-  return new TunnelJournal(new RecordFile(`${base}.json`, namespaceIdentity(), logger), logger);
+export function openTunnelJournal(path: string | undefined, logger: Logger): HostJournal {
+  if (path === undefined) return new MemoryJournal();
+  return new TunnelJournal(new RecordFile(path, namespaceIdentity(), logger), logger);
 }

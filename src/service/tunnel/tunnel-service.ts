@@ -87,7 +87,7 @@ export class TunnelService implements TunnelControlApi {
       this.#claim = RuntimeClaim.take(runtimeFolder, folder.path, config.interface.name);
       this.#clearAway(runtimeFolder);
     }
-    const journal = openTunnelJournal(this.#claim?.base, this.#logger);
+    const journal = openTunnelJournal(this.#claim?.recordPath, this.#logger);
     this.#engine = await TunnelEngine.start({
       config,
       files: folder,
@@ -137,7 +137,9 @@ export class TunnelService implements TunnelControlApi {
     if (status === undefined) return 'starting';
     const paths = status.connections.flatMap((connection) => connection.paths);
     const usable = paths.filter((path) => path.isUsable).length;
-    return `${status.tunnel.interfaceName}: ${status.connections.length} connections, ${usable} of ${paths.length} paths usable`;
+    const count = status.connections.length;
+    const connections = count === 1 ? '1 connection' : `${count} connections`;
+    return `${status.tunnel.interfaceName}: ${connections}, ${usable} of ${paths.length} paths usable`;
   }
 
   get #running(): TunnelEngine {
