@@ -97,7 +97,7 @@ export class PathLink {
   #isWeft = false;
   #heardMs: number | undefined;
   #dataMs = NEVER;
-  #keepalives = { sent: 0, received: 0 };
+  #keepalivesSent = 0;
   #rate = { atMs: 0, sentBytes: 0, receivedBytes: 0, sentBps: 0, receivedBps: 0 };
 
   constructor(options: PathLinkOptions, nowMs: number) {
@@ -116,7 +116,15 @@ export class PathLink {
     this.#host = options.host;
     this.#linkMtu = options.host.linkMtu;
     this.session = new PeerSession(
-      { ...options.session, pathIpVersion: config.ipVersion, linkMtu: this.#linkMtu, timers },
+      {
+        ...options.session,
+        pathIpVersion: config.ipVersion,
+        linkMtu: this.#linkMtu,
+        timers,
+        ...(config.remoteAddress !== unspecified(config.ipVersion) && {
+          remote: { address: mapped(config.remoteAddress), port: options.remotePort },
+        }),
+      },
       nowMs,
     );
     this.#isLinkUp = options.host.isUp;
@@ -285,7 +293,6 @@ export class PathLink {
   handleKeepalive(arrival: KeepaliveArrival, nowMs: number): void {
     const news = this.session.handleKeepalive(arrival, nowMs);
     const { state } = this;
-    this.#keepalives.received++;
     if (news.peer !== undefined) this.#setWeft(news.peer === 'weft');
     if (news.isRestarted) state.handlePeer(true);
     if (news.isHeard) {
@@ -414,8 +421,8 @@ export class PathLink {
       receivedBytes: received.bytes,
       strangers: received.strangers,
       malformed: received.malformed,
-      keepalivesSent: this.#keepalives.sent,
-      keepalivesReceived: this.#keepalives.received,
+      keepalivesSent: this.#keepalivesSent,
+      keepalivesReceived: this.session.counters.received,
     };
   }
 
@@ -455,7 +462,7 @@ export class PathLink {
       monotonicUs(),
     );
     this.#sendBytes(length, this.#remoteSockaddr);
-    this.#keepalives.sent++;
+    this.#keepalivesSent++;
   }
 
   #sendBytes(length: number, to: Uint8Array): number {

@@ -254,6 +254,14 @@ it('a peer that is elsewhere from the start is answered there and then followed'
   expect(path.ends.map(({ state }) => state.isUsable)).toEqual([true, true]);
 });
 
+it('a port that a translator chose is answered at once, as the address is right', () => {
+  const path = new VirtualPath(SECRET, SECRET);
+  path.ends[1].at = { address: mapped(102), port: 61_000 };
+  const isKnown = () => path.ends.every(({ session }) => session.isWeft);
+  expect(path.runUntil(isKnown, 200)).toBe(true);
+  expect(path.ends[0].remote).toEqual(path.ends[1].at);
+});
+
 it('nothing that was recorded counts again', () => {
   const path = new VirtualPath(SECRET, SECRET);
   path.load[0] = 1;

@@ -292,7 +292,7 @@ export class PeerSession {
     if (typeof extension === 'string') {
       if (!isFromPeer) return this.#refuse(news, 'stranger');
       if (extension !== 'none' && extension !== 'other version') return this.#refuse(news, 'malformed');
-      return this.#handlePlain(version, nowMs, news);
+      return this.#handlePlain(version, arrival, nowMs, news);
     }
     const defect = this.#judge(datagram);
     if (defect !== undefined) {
@@ -312,7 +312,7 @@ export class PeerSession {
     }
     const seenAt = { address: arrival.fromAddress.slice(), port: arrival.fromPort };
     if (verdict === 'unproven') {
-      if (!isFromPeer) news.answerTo = seenAt;
+      if (!isFromPeer || this.#isElsewhere(seenAt)) this.#answerTo(seenAt, nowMs, news);
       if (!this.isWeft) this.#seenAt = seenAt;
       news.isHeard = isFromPeer && !(this.isWeft && this.#tagKey !== undefined);
       this.#answer(nowMs);
@@ -325,7 +325,7 @@ export class PeerSession {
   }
 
   /** A keepalive without extension, from the path's peer. */
-  #handlePlain(version: number, nowMs: number, news: Draft): void {
+  #handlePlain(version: number, arrival: KeepaliveFacts, nowMs: number, news: Draft): void {
     this.#forgetIfSilent(nowMs, news);
     news.isHeard = !(this.isWeft && this.#tagKey !== undefined);
     if (news.isHeard) this.#counters.received++;
@@ -333,6 +333,9 @@ export class PeerSession {
     if (version >= EXTENSION_VERSION) {
       this.#isMarked = true;
       this.#answer(nowMs);
+      const seenAt = { address: arrival.fromAddress.slice(), port: arrival.fromPort };
+      // A translator on the way: what goes to the configured port does not arrive.
+      if (!this.isWeft && this.#isElsewhere(seenAt)) this.#answerTo(seenAt, nowMs, news);
     } else if (!this.isWeft) this.#isMarked = false;
   }
 
@@ -413,8 +416,18 @@ export class PeerSession {
     news.hasNewObservedAddress = true;
   }
 
+  /** Whether that is another address or port of the peer, and may be learned. */
+  #isElsewhere(seenAt: PeerAddress): boolean {
+    return this.#learns && (this.#remote === undefined || !isSame(this.#remote, seenAt));
+  }
+
+  /** Not more often than other answers: what asks for it may be repeated by somebody. */
+  #answerTo(seenAt: PeerAddress, nowMs: number, news: Draft): void {
+    if (nowMs - this.#answeredMs >= ANSWER_MS) news.answerTo = seenAt;
+  }
+
   #learn(seenAt: PeerAddress, news: Draft): void {
-    if (!this.#learns || (this.#remote !== undefined && isSame(this.#remote, seenAt))) return;
+    if (!this.#isElsewhere(seenAt)) return;
     this.#remote = seenAt;
     news.moved = seenAt;
   }

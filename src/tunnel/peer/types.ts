@@ -80,7 +80,7 @@ export interface PeerNews {
   readonly hasNewMtu: boolean;
   /** An authentic keepalive came from here: the peer's address and port from now on. */
   readonly moved?: PeerAddress;
-  /** Send a keepalive at once and here, whatever the path's status is: an authentic peer at a new address. */
+  /** Send a keepalive here, too, and at once, whatever the path's status is: the peer may be at a new address. */
   readonly answerTo?: PeerAddress;
   /** The peer sees us at another address than before (`observedAddress`). */
   readonly hasNewObservedAddress: boolean;
