@@ -25,8 +25,8 @@ export interface EndOptions {
     readonly local: string;
     readonly remote: string;
     readonly port: number;
-    readonly datagramBytesMax?: number;
   }[];
+  readonly datagramBytesMax?: number;
   readonly local: string;
   readonly remote: string;
   /** Sent without UDP_SEGMENT. */
@@ -93,7 +93,7 @@ let connection: DataConnection = {
     fd: sockets[index]!.fd,
     remoteSockaddr: emitSockaddr({ address: path.remote, port: path.port }),
     remoteAddress: ipBytes(isIpv6(path.remote) ? path.remote : `::ffff:${path.remote}`),
-    datagramBytesMax: path.datagramBytesMax ?? (path.local.includes(':') ? 1452 : 1472),
+    datagramBytesMax: options.datagramBytesMax ?? (path.local.includes(':') ? 1452 : 1472),
     segmentation: sockets[index]!.hasSegmentation && options.isSegmentationOff !== true,
     pinned: { tcpSource: [], tcpDestination: [], udpSource: [], udpDestination: [] },
     view: options.views?.[index] ?? usable,

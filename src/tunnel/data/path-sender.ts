@@ -5,12 +5,14 @@
  *                       that was waited for in vain is not waited for again until it has taken something
  *   EMSGSIZE            too long for the path: dropped, and told
  *   EINVAL, EIO, …      with several datagrams in one message: one message each; if that works, always from then on
+ *   ECONNREFUSED        an ICMP answer to an earlier datagram, told once: sent again
  *   anything else       dropped: the path's state is the main thread's to find out
  *
  * Whatever is dropped is counted. BOUNDED: `BATCHES` paths are gathered for at a time.
  */
 import {
   EAGAIN,
+  ECONNREFUSED,
   EINTR,
   EINVAL,
   EIO,
@@ -139,6 +141,7 @@ export class PathSender {
 
   #sendWhole(path: OutboundPath, batch: PathBatch): void {
     const address = this.#memory.addressAt(batch.message);
+    let isRepeated = false;
     for (;;) {
       path.counters[path.counterAt + OutboundPathCounter.sends]!++;
       if (libc.sendmsgAt(path.fd, address, FLAGS) >= 0) {
@@ -148,6 +151,11 @@ export class PathSender {
       const errno = lastErrno();
       if (errno === EINTR) continue;
       if (errno === EAGAIN && this.#waitForRoom(path)) continue;
+      if (errno === ECONNREFUSED && !isRepeated) {
+        // Tells of an earlier datagram; this one was not tried.
+        isRepeated = true;
+        continue;
+      }
       if (batch.datagrams > 1 && (errno === EINVAL || errno === EIO || errno === EOPNOTSUPP)) {
         // EINVAL may also mean that the datagrams are too long, which shows when they go singly.
         if (this.#sendSingly(path, batch)) this.#giveUpSegments(path);
