@@ -153,7 +153,8 @@ export class TunnelCore {
   openPort(): void {
     const number = this.config.interface.commandPort ?? COMMAND_PORTS.server;
     const before = this.#port;
-    if (before !== undefined && before.port === number) return;
+    // 0: any; what it got is as good as another.
+    if (before !== undefined && (number === 0 || before.port === number)) return;
     this.#port = new CommandPort<Target>(
       number,
       {

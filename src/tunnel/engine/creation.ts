@@ -14,7 +14,7 @@ import { tunnelAddress } from '../config/interface-config.ts';
 import type { ConnectionConfig } from '../config/model.ts';
 import { unspecified } from '../config/section-reader.ts';
 import { findClashes } from '../config/tunnel-folder.ts';
-import { keyOf, ZERO_KEY } from '../control/authentication.ts';
+import { DEFAULT_KEY_TEXT, keyOf, ZERO_KEY } from '../control/authentication.ts';
 import { emitCreateBody, parseCreateBody } from '../control/create-body.ts';
 import { ControlCommand, ControlResult } from '../control/message.ts';
 import type { PeerAnswer, PeerRequest } from './command-port.ts';
@@ -51,7 +51,8 @@ export async function createAtPeer(core: TunnelCore, file: string): Promise<Comm
       withholdToken: config.authType === 0,
     },
     key: keyOf(core.config.template.authKey),
-    refusalKeys: [keyOf(config.authKey), ZERO_KEY],
+    // Of connections that the original made for a peer it has no other key.
+    refusalKeys: [keyOf(config.authKey), ZERO_KEY, keyOf(DEFAULT_KEY_TEXT)],
     to,
     ...(via.origin !== undefined && { origin: via.origin }),
   });

@@ -281,9 +281,8 @@ export class LiveConnection {
     for (const [index, link] of this.links.entries()) {
       const host = hosts[index];
       if (host === undefined) continue;
-      const before = link.privateAddress;
       link.setHost(host, nowMs);
-      if (host.localAddress === before || link.socket === undefined) continue;
+      if (link.socket === undefined || link.socket.key === socketKey(this.#socketOptions(link))) continue;
       hasMoved = this.#rebind(link) || hasMoved;
     }
     if (hasMoved && this.#isRunning) void this.push().catch(() => {});
@@ -293,10 +292,12 @@ export class LiveConnection {
   #rebind(link: PathLink): boolean {
     const { emit, logger } = this.#surroundings;
     const of = { file: this.file, name: this.name, path: link.index };
+    const address = link.socket?.localAddress;
     try {
       const before = link.setSocket(PathSocket.open(this.#socketOptions(link), logger));
       if (!hasNoAddress(link) && this.#port === 0) this.#port = link.socket?.port ?? 0;
       if (before !== undefined) this.#retired.push(before);
+      if (address === link.privateAddress) return true;
       link.setFoundAddress(undefined);
       const { privateAddress, publicAddress } = link;
       logger.info({ ...of, privateAddress }, 'a path has another address');
@@ -424,6 +425,7 @@ export class LiveConnection {
     return {
       ...this.#config,
       localPort: this.localPort,
+      localCommandPort: this.#surroundings.port().port,
       paths: this.links.map((link) => ({
         ...link.config,
         publicAddress: link.publicAddress,

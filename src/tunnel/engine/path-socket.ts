@@ -52,6 +52,7 @@ import {
   UDP_SEGMENT,
   getIntOption,
 } from '../../native/index.ts';
+import { unspecified } from '../config/section-reader.ts';
 import type { IpVersion } from '../wire/data-header.ts';
 
 /** A tenth of a second at several Gbit/s. */
@@ -84,6 +85,8 @@ export class PathSocket {
   readonly fd: number;
   readonly ipVersion: IpVersion;
   readonly port: number;
+  /** What it was bound to. */
+  readonly localAddress: string;
   /** As `socketKey` says of what it was opened with, with the port that it got. */
   readonly key: string | undefined;
   /** Whether the kernel cuts what is sent into datagrams (UDP_SEGMENT), and joins what is received (UDP_GRO). */
@@ -96,8 +99,11 @@ export class PathSocket {
     this.fd = fd;
     this.ipVersion = options.ipVersion;
     this.port = localAddressOf(fd)?.port ?? 0;
+    this.localAddress = options.localAddress;
     this.#linkIndex = options.linkIndex;
-    this.key = socketKey({ ...options, port: this.port });
+    // The one of a path without an address got a port that is not the connection's.
+    const isPlaceholder = options.port === 0 && options.localAddress === unspecified(options.ipVersion);
+    this.key = isPlaceholder ? undefined : socketKey({ ...options, port: this.port });
     this.hasSegmentation = trySetIntOption(fd, SOL_UDP, UDP_SEGMENT, 0);
     this.hasReceiveOffload = trySetIntOption(fd, SOL_UDP, UDP_GRO, 1);
   }

@@ -65,9 +65,25 @@ it('comes back with its link, whatever the peer said meanwhile', () => {
   path.wordDelivered(PathStatus.down);
   path.handleWord(PathStatus.down, 3000);
   path.handleLink(true, 9000);
-  expect(path.status).toBe(PathStatus.ok);
+  // The link may not carry yet.
+  expect(path.status).toBe(PathStatus.down);
   expect(path.pollKeepalive(9000)).toBe(true);
   expect(path.pollWord(9000)).toBe(PathStatus.ok);
+  path.handleHeard(9010);
+  expect(path.status).toBe(PathStatus.ok);
+});
+
+it('is used a while after its link came up though nothing is heard, until the dead time is over', () => {
+  const path = make();
+  path.handleLink(false, 100);
+  path.handleLink(true, 9000);
+  path.handleTime(9999);
+  expect(path.isUsable).toBe(false);
+  expect(path.nextMs).toBeLessThanOrEqual(10_000);
+  path.handleTime(10_000);
+  expect(path.isUsable).toBe(true);
+  path.handleTime(20_000);
+  expect(path.isUsable).toBe(false);
 });
 
 it('does not come up by keepalives when the peer called it down', () => {

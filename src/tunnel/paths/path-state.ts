@@ -48,6 +48,8 @@ const ASK_FIRST_MS = 3000;
 const ASK_LONGEST_MS = 60_000;
 /** A word that could not be delivered is said again. */
 const REPEAT_MS = 1000;
+/** A link that came up may not carry yet: addresses are asked for, switches learn. Until the peer is heard, or so long. */
+const SETTLE_MS = 1000;
 /** How long "I hear you" counts; the peer says it again within half the dead time. */
 const CONFIRMED_MIN_MS = 3000;
 
@@ -63,6 +65,8 @@ export class PathState {
   #confirmedUntilMs = -Infinity;
   /** When a peer that is deaf is told again that we hear it. */
   #confirmAtMs = Infinity;
+  /** Until when a link that came up is not used unless the peer is heard; keepalives are sent. */
+  #settleUntilMs = -Infinity;
   #isPeerWeft = false;
   #keepaliveAtMs: number;
   /** When the peer is asked whether it hears us, and how long it takes after the next "down". */
@@ -93,7 +97,8 @@ export class PathState {
   /** Whether packets may be sent over the path. */
   get isUsable(): boolean {
     const reaches = this.#isHearing || this.#confirmedUntilMs > -Infinity;
-    return !this.#isSetDown && this.#isLinkUp && this.#peerWord !== PathStatus.down && reaches;
+    const isSettled = this.#settleUntilMs === -Infinity;
+    return !this.#isSetDown && this.#isLinkUp && isSettled && this.#peerWord !== PathStatus.down && reaches;
   }
 
   /** Changes the timers: two Weft ends agree on shorter ones. */
@@ -105,6 +110,7 @@ export class PathState {
   /** A keepalive, or with a Weft peer anything else that shows that the path works towards us. */
   handleHeard(nowMs: number): void {
     this.#heardMs = nowMs;
+    this.#settleUntilMs = -Infinity;
     if (this.#isHearing) return;
     this.#isHearing = true;
     this.#confirmedUntilMs = -Infinity;
@@ -124,6 +130,7 @@ export class PathState {
   /** The peer said that the path is up or down. */
   handleWord(word: PathWord, nowMs: number): void {
     if (word === PathStatus.ok) {
+      this.#settleUntilMs = -Infinity;
       this.#clearWord();
       this.#askAfterMs = 0;
       this.#heardMs = nowMs;
@@ -147,7 +154,9 @@ export class PathState {
   handleLink(isUp: boolean, nowMs: number): void {
     if (isUp === this.#isLinkUp) return;
     this.#isLinkUp = isUp;
-    if (isUp) this.#startAnew(nowMs);
+    if (!isUp) return;
+    this.#startAnew(nowMs);
+    this.#settleUntilMs = nowMs + SETTLE_MS;
   }
 
   /** `mpt path up|down`. Up makes the path usable at once, whatever was before, and tells the peer. */
@@ -155,6 +164,7 @@ export class PathState {
     this.#isSetDown = !isUp;
     if (!isUp) return;
     this.#said = PathStatus.down;
+    this.#settleUntilMs = -Infinity;
     this.#startAnew(nowMs);
   }
 
@@ -170,6 +180,7 @@ export class PathState {
     if (this.#isHearing && deadMs > 0 && nowMs - this.#heardMs > deadMs) {
       this.#isHearing = false;
     }
+    if (nowMs >= this.#settleUntilMs) this.#settleUntilMs = -Infinity;
     if (nowMs > this.#confirmedUntilMs) this.#confirmedUntilMs = -Infinity;
     if (nowMs > this.#probationEndMs) {
       // It had the time to say that it still hears nothing.
@@ -219,6 +230,7 @@ export class PathState {
       this.#isHearing && deadMs > 0 ? this.#heardMs + deadMs + 1 : Infinity,
       this.#isHearing && isOn ? this.#askAtMs : Infinity,
       this.#probationEndMs + 1,
+      this.#settleUntilMs === -Infinity ? Infinity : this.#settleUntilMs,
       this.#confirmedUntilMs === -Infinity ? Infinity : this.#confirmedUntilMs + 1,
       word === PathStatus.ok ? this.#confirmAtMs : Infinity,
       word === this.#said ? Infinity : this.#sayAtMs,
