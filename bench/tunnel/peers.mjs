@@ -14,7 +14,9 @@ import { finish, rest, run, start, stop } from './programs.mjs';
 import { FAR, FAR_ADDRESSES, NEAR, NEAR_ADDRESSES, TUNNEL_FAR, TUNNEL_NEAR } from './topology.mjs';
 import { writeFolders } from './weft-config.mjs';
 
-const dist = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'dist');
+const here = dirname(fileURLToPath(import.meta.url));
+const dist = join(here, '..', '..', 'dist');
+const PROFILED = ['--require', join(here, 'profile-preload.cjs'), '--cpu-prof', '--cpu-prof-interval', '250'];
 /** Of all tunnels: what is left of 1500 with the largest headers among them, so that all carry the same segments. */
 export const TUNNEL_MTU = 1440;
 const START_WITHIN_MS = 15_000;
@@ -136,8 +138,7 @@ async function startWeft({ folder, weights, profile }, settings) {
   for (const each of folders) mkdirSync(each);
   writeFolders(folders, { mtu: TUNNEL_MTU, weights, settings });
   const command = (i) => {
-    const options =
-      profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-interval', '250', '--cpu-prof-dir', profile[i]];
+    const options = profile === undefined ? [] : [...PROFILED, '--cpu-prof-dir', profile[i]];
     return [process.execPath, ...options, join(dist, 'bin', 'mptsrv.js'), '-d', '--conf', folders[i]];
   };
   return startTunnel(command(0), command(1), {});
