@@ -115,7 +115,7 @@ describe('no mapping, between Weft peers', () => {
     try {
       flow.start();
       await eventually('traffic', () => flow.arrived.length > 50);
-      lab.changeWan(WAN, '198.51.100.77');
+      await lab.changeWan(WAN, '198.51.100.77');
       await eventually(
         'the peer to follow',
         async () => (await pathOf(b, 1)).remoteAddress === '198.51.100.77',
@@ -134,7 +134,7 @@ describe('no mapping, between Weft peers', () => {
     const [b, a] = [await lab.start('b'), await lab.start('a')];
     await publicOf(a, WAN);
     await b.pathsAre(0, 0);
-    lab.changeWan(WAN, '198.51.100.77');
+    await lab.changeWan(WAN, '198.51.100.77');
     await b.pathsAre(0, 128);
     await a.pathsAre(0, 128);
     const { remoteAddress, strangers } = await pathOf(b, 1);

@@ -145,6 +145,7 @@ function answerTo(question: Uint8Array, address: string): Uint8Array {
 export class NatLab {
   readonly built: BuiltTopology;
   readonly #resolver: Socket;
+  #mapsPorts = false;
   /** Who asked the name server, in turn. UNBOUNDED: a few in a test. */
   readonly asked: string[] = [];
   readonly #servers: TunnelServer[] = [];
@@ -215,11 +216,12 @@ export class NatLab {
   }
 
   /** As MPT needs it: the data port and the command port stay, in both directions. */
-  async mapPorts(): Promise<void> {
+  async mapPorts(address = WAN): Promise<void> {
+    this.#mapsPorts = true;
     await this.nft(
       `table ip nat {
          chain post { type nat hook postrouting priority 100; oifname "wan" masquerade; };
-         chain pre { type nat hook prerouting priority -100; iifname "wan" udp dport { ${DATA_PORTS[4]}, ${COMMAND_PORT} } dnat to 192.168.7.2; };
+         chain pre { type nat hook prerouting priority -100; iifname "wan" ip daddr ${address} udp dport { ${DATA_PORTS[4]}, ${COMMAND_PORT} } dnat to 192.168.7.2; };
        }`,
     );
   }
@@ -235,7 +237,11 @@ export class NatLab {
   }
 
   /** The provider gives the router another address: its mappings end with the old one. */
-  changeWan(from: string, to: string): void {
+  async changeWan(from: string, to: string): Promise<void> {
+    if (this.#mapsPorts) {
+      await this.nft('delete table ip nat');
+      await this.mapPorts(to);
+    }
     const { netlink } = this.node('nat');
     const linkIndex = this.node('nat').linkIndex('wan');
     netlink.addAddress({ linkIndex, address: to, prefixLength: 24 });
