@@ -55,6 +55,7 @@ it('sees the whole source tree', () => {
     'routing',
     'pathmanager',
     'proxy',
+    'tunnel',
     'register',
     'service',
     'cli',

@@ -9,8 +9,12 @@ import { enableCommand } from '../src/cli/commands/enable.ts';
 import { eventsCommand } from '../src/cli/commands/events.ts';
 import { runCommand } from '../src/cli/commands/run.ts';
 import { statusCommand } from '../src/cli/commands/status.ts';
+import { tunnelInitCommand } from '../src/cli/commands/tunnel-init.ts';
+import { tunnelKeygenCommand } from '../src/cli/commands/tunnel-keygen.ts';
+import { tunnelServeCommand } from '../src/cli/commands/tunnel-serve.ts';
+import { tunnelStatusCommand } from '../src/cli/commands/tunnel-status.ts';
 import { upCommand } from '../src/cli/commands/up.ts';
-import { EVENT_KINDS, type StreamEvent } from '../src/service/index.ts';
+import { EVENT_KINDS, TUNNEL_EVENT_KINDS, type StreamEvent } from '../src/service/index.ts';
 
 const pageAt = (name: string) => fileURLToPath(new URL(`../docs/${name}`, import.meta.url));
 const COMMANDS = [
@@ -22,11 +26,23 @@ const COMMANDS = [
   [enableCommand, 'run.md'],
   [disableCommand, 'run.md'],
 ] as const;
+/** Those of `weft tunnel`. */
+const TUNNEL_COMMANDS = [tunnelServeCommand, tunnelStatusCommand, tunnelInitCommand, tunnelKeygenCommand];
+const PAGES = [
+  ...COMMANDS.map(([make, page]) => ({ make, page, parents: [] })),
+  ...TUNNEL_COMMANDS.map((make) => ({ make, page: 'tunnel-commands.md', parents: ['tunnel'] })),
+].map(({ make, page, parents }) => ({
+  verb: [...parents, make().name()].join(' '),
+  path: pageAt(page),
+  help: () => helpOf(make(), parents),
+}));
 const COLUMNS = 80;
 
-function helpOf(command: Command): string {
+function helpOf(command: Command, parents: readonly string[]): string {
   let text = '';
-  new Command('weft').enablePositionalOptions().addCommand(command);
+  let parent = new Command('weft').enablePositionalOptions();
+  for (const name of parents) parent = parent.command(name);
+  parent.addCommand(command);
   command.configureOutput({ getOutHelpWidth: () => COLUMNS, writeOut: (piece) => (text += piece) });
   command.outputHelp();
   return text.trimEnd();
@@ -36,24 +52,27 @@ function helpOf(command: Command): string {
 const blockOf = (verb: string) =>
   new RegExp(`(?<=<!-- help of weft ${verb} -->\n\n\`\`\`\n)[\\s\\S]*?(?=\n\`\`\`)`);
 
-it.each(COMMANDS.map(([make, page]) => [make().name(), make, pageAt(page)] as const))(
-  'the help of weft %s',
-  (verb, make, path) => {
-    const help = helpOf(make());
-    const page = readFileSync(path, 'utf8');
-    if (process.env['WEFT_UPDATE_DOCS'] === '1')
-      writeFileSync(
-        path,
-        page.replace(blockOf(verb), () => help),
-      );
-    else expect(blockOf(verb).exec(page)?.[0]).toBe(help);
-  },
-);
+it.each(PAGES)('the help of weft $verb', ({ help: makeHelp, path, verb }) => {
+  const help = makeHelp();
+  const page = readFileSync(path, 'utf8');
+  if (process.env['WEFT_UPDATE_DOCS'] === '1')
+    writeFileSync(
+      path,
+      page.replace(blockOf(verb), () => help),
+    );
+  else expect(blockOf(verb).exec(page)?.[0]).toBe(help);
+});
 
 it('no line of theirs is longer than 80 columns', () => {
-  for (const [make] of COMMANDS) {
-    for (const line of helpOf(make()).split('\n')) expect(line.length, line).toBeLessThanOrEqual(COLUMNS);
+  for (const { help } of PAGES) {
+    for (const line of help().split('\n')) expect(line.length, line).toBeLessThanOrEqual(COLUMNS);
   }
+});
+
+it('the page about tunnels has every kind of their events', () => {
+  const page = readFileSync(pageAt('tunnel-commands.md'), 'utf8');
+  const rows = [...page.matchAll(/^\| `([\w-]+)` \| /gm)].map(([, kind]) => kind);
+  expect(rows).toEqual(expect.arrayContaining([...TUNNEL_EVENT_KINDS]));
 });
 
 it('the page about events has every kind of them, and lines that can be read', () => {

@@ -50,7 +50,7 @@ describe('the packed package', () => {
       expect(modes.get(path)! & 0o111, path).toBe(0o111);
       expect(readFileSync(join(root, path), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
     }
-    for (const name of ['link', 'relay', 'web'])
+    for (const name of ['link', 'relay', 'web', 'inbound', 'outbound'])
       expect([...modes.keys()]).toContain(`dist/workers/${name}.js`);
   });
 

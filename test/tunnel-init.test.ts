@@ -112,12 +112,10 @@ describe('init', () => {
   it('makes a tunnel that works, served by weft tunnel serve', async () => {
     const lab = await TunnelLab.build();
     try {
-      const made = await weft([
-        ...['tunnel', 'init', '--ends', 'a,b', '--scheduler', 'adaptive'],
-        ...['--tunnel', '10.200.0.1/30,10.200.0.2/30', '--tunnel', 'fd99::1/64,fd99::2/64'],
-        ...PATH,
-        ...['--path', 'eth2=fd00:2::2,eth2=fd00:2::3,weight=2'],
-      ]);
+      const addresses = '--tunnel 10.200.0.1/30,10.200.0.2/30 --tunnel fd99::1/64,fd99::2/64';
+      const second = '--path eth2=fd00:2::2,eth2=fd00:2::3,weight=2';
+      const words = `tunnel init --ends a,b --scheduler adaptive ${addresses} ${PATH.join(' ')} ${second}`;
+      const made = await weft(words.split(' '));
       expect(made, made.stderr).toMatchObject({ code: 0 });
       const ends = ['a', 'b'].map((name) => {
         const command = weftCommand('tunnel', 'serve', '--conf', join(base, name, 'conf'));

@@ -80,7 +80,7 @@ function measureRow(path: TunnelPathStatus, index: number): string[] {
 /** What only is told when it happened. */
 function countNotes(counts: readonly (readonly [number, string])[]): string {
   const told = counts.filter(([count]) => count > 0).map(([count, word]) => `${word} ${count}`);
-  return told.length === 0 ? '' : `${told.join(', ')}.`;
+  return told.length === 0 ? '' : `Counted: ${told.join(', ')}.`;
 }
 
 function connectionNotes(connection: TunnelConnectionStatus): string[] {
