@@ -24,6 +24,7 @@ import { InitiatorDesk, type DeskOutput } from '../control/initiator-desk.ts';
 import { emitLocalEnd, emitLocalReply, parseLocalRequest } from '../control/local-protocol.ts';
 import { ControlResult, type ControlMessage } from '../control/message.ts';
 import { nodeRandomToken, nodeSha256 } from '../control/node-crypto.ts';
+import { isFromAdministrator } from '../host/local-sender.ts';
 import { Responder, type Admission } from '../control/responder.ts';
 import type { CommandAnswer, TunnelEngineStatus } from './types.ts';
 
@@ -84,6 +85,7 @@ export class CommandPort<Target> {
   #localUnderWay = 0;
   #localCommands = 0;
   #strays = 0;
+  #isRetired = false;
   #isClosed = false;
 
   /** @throws SystemError EADDRINUSE, EACCES */
@@ -148,6 +150,17 @@ export class CommandPort<Target> {
       drops: Object.fromEntries(drops),
       exchanges: this.#desk.size,
     };
+  }
+
+  /** Takes nothing more, but answers the commands that are under way, and then closes. */
+  retire(): void {
+    this.#watch.close();
+    this.#isRetired = true;
+    this.#closeIfIdle();
+  }
+
+  #closeIfIdle(): void {
+    if (this.#isRetired && this.#localUnderWay === 0) this.close();
   }
 
   close(): void {
@@ -222,17 +235,22 @@ export class CommandPort<Target> {
     };
     const reading = parseCommandText(text);
     if (!('command' in reading)) return answer({ ok: false, text: 'ERROR: Illegal command' });
+    const { command } = reading;
+    if (command.kind !== 'status' && !isFromAdministrator(from.address, from.port)) {
+      return answer({ ok: false, text: 'ERROR: Only root and the user of mptsrv may change the tunnel' });
+    }
     if (this.#localUnderWay >= LOCAL_COMMANDS_MAX) return answer({ ok: false, text: 'ERROR: busy' });
     this.#localUnderWay++;
     void (async () => {
       try {
-        const { ok, text: reply } = await this.#handlers.executeCommand(reading.command);
+        const { ok, text: reply } = await this.#handlers.executeCommand(command);
         // The original repeats the words as they came, abbreviated or not.
-        answer({ ok, text: reply === formatCommand(reading.command) ? text : reply });
+        answer({ ok, text: reply === formatCommand(command) ? text : reply });
       } catch (error) {
         answer({ ok: false, text: `ERROR: ${errorText(error)}` });
       } finally {
         this.#localUnderWay--;
+        this.#closeIfIdle();
       }
     })();
   }

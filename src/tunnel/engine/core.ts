@@ -33,6 +33,7 @@ const HOUSEKEEPING_MS = 1000;
 const STALL_MS = 100;
 const TROUBLES_MAX = 32;
 const SWITCHED_OFF_MAX = 64;
+const KEEP_PORT = true;
 
 export interface CoreOptions extends TunnelEngineOptions {
   readonly executeCommand: (core: TunnelCore, command: ClientCommand) => Promise<CommandAnswer>;
@@ -165,7 +166,7 @@ export class TunnelCore {
       },
       this.logger,
     );
-    before?.close();
+    before?.retire();
   }
 
   find(file: string): LiveConnection | undefined {
@@ -261,12 +262,12 @@ export class TunnelCore {
   /** Ends everything and starts it anew with another configuration; with the former one where that fails. */
   async restartWith(config: TunnelConfig): Promise<void> {
     const former = this.config;
-    await this.#takeDown();
+    await this.#takeDown(KEEP_PORT);
     this.config = config;
     try {
       await this.#bringUp();
     } catch (error) {
-      await this.#takeDown();
+      await this.#takeDown(KEEP_PORT);
       this.config = former;
       try {
         await this.#bringUp();
@@ -392,13 +393,16 @@ export class TunnelCore {
     this.#listeners.clear();
   }
 
-  async #takeDown(): Promise<void> {
+  /** Who asked for a restart over the command port waits there for the answer. */
+  async #takeDown(keepsPort = false): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#timerAtMs = Infinity;
     this.#publicAddresses.stop();
-    this.#port?.close();
-    this.#port = undefined;
+    if (!keepsPort) {
+      this.#port?.close();
+      this.#port = undefined;
+    }
     await this.#plane?.stop();
     this.#plane = undefined;
     for (const connection of this.#connections.slice()) {

@@ -8,6 +8,7 @@ import { errorText, type Logger } from '../../base/index.ts';
 import { RouteNetlink } from '../../netlink/index.ts';
 import type { InterfaceConfig, PathConfig } from '../config/model.ts';
 import { Forwarding, forwardingLinks } from '../host/forwarding.ts';
+import { lookUpDefaultGateway } from '../host/gateway.ts';
 import { HostLedger, type HostJournal } from '../host/host-journal.ts';
 import { LinkWatch } from '../host/link-watch.ts';
 import type { LinkView } from '../host/link-view.ts';
@@ -15,7 +16,7 @@ import { wantedRoutes, type RoutedConnection } from '../host/plan-routes.ts';
 import { TunnelDevice } from '../host/tunnel-device.ts';
 import { TunnelRoutes } from '../host/tunnel-routes.ts';
 import type { LiveConnection } from './live-connection.ts';
-import { readPathHost, type PathHost } from './path-host.ts';
+import { readPathHost, type DefaultGatewayLookup, type PathHost } from './path-host.ts';
 
 export interface HostSideOptions {
   readonly config: InterfaceConfig;
@@ -91,15 +92,28 @@ export class HostSide {
   }
 
   pathHost(config: PathConfig, remoteAddress: string): PathHost {
-    return readPathHost(config, remoteAddress, this.#watch.view, this.netlink);
+    return readPathHost(config, remoteAddress, this.#watch.view, this.#lookUp());
+  }
+
+  /** Asks for each link once: hundreds of paths may share it. BOUNDED: by the links; lives for one reading. */
+  #lookUp(): DefaultGatewayLookup {
+    const known = new Map<string, string | undefined>();
+    return (linkIndex, ipVersion) => {
+      const key = `${linkIndex} ${ipVersion}`;
+      if (!known.has(key)) known.set(key, lookUpDefaultGateway(this.netlink, linkIndex, ipVersion));
+      return known.get(key);
+    };
   }
 
   /** Tells the connections what the host has for their paths, and makes the routes and settings that they need. */
   refresh(connections: readonly LiveConnection[]): void {
     if (this.#isClosed) return;
     const { config } = this.#options;
+    const lookUp = this.#lookUp();
     for (const connection of connections) {
-      connection.setHosts(connection.links.map((link) => this.pathHost(link.config, link.remoteAddress)));
+      connection.setHosts(
+        connection.links.map((link) => readPathHost(link.config, link.remoteAddress, this.view, lookUp)),
+      );
     }
     const tunnel = {
       name: this.device.name,

@@ -2,10 +2,9 @@
  * What the host has for a path at this moment: the address its socket is bound to, its link, its gateway (a reading of
  * the link view; changes nothing).
  */
-import type { RouteNetlink } from '../../netlink/index.ts';
 import type { PathConfig } from '../config/model.ts';
 import { unspecified } from '../config/section-reader.ts';
-import { findGateway, lookUpDefaultGateway, type PathGateway } from '../host/gateway.ts';
+import { findGateway, type PathGateway } from '../host/gateway.ts';
 import type { LinkView } from '../host/link-view.ts';
 import { pathLocalAddress } from '../host/local-address.ts';
 
@@ -28,6 +27,9 @@ export interface PathHost {
 /** Of a link that is not there. */
 const MTU_DEFAULT = 1500;
 
+/** Asks the kernel for the gateway of a link's default route (host/gateway.ts). */
+export type DefaultGatewayLookup = (linkIndex: number, ipVersion: 4 | 6) => string | undefined;
+
 /**
  * @param remoteAddress where the peer is now
  * A path whose interface does not exist is judged by the link that has its address, if there is one.
@@ -36,7 +38,7 @@ export function readPathHost(
   config: PathConfig,
   remoteAddress: string,
   view: LinkView,
-  netlink: RouteNetlink,
+  lookUp: DefaultGatewayLookup,
 ): PathHost {
   const { ipVersion } = config;
   const local = pathLocalAddress(config, view);
@@ -47,7 +49,7 @@ export function readPathHost(
     { ipVersion, remoteAddress, gatewayAddress: config.gatewayAddress },
     link,
     local.address,
-    needsDefault ? lookUpDefaultGateway(netlink, link.index, ipVersion) : undefined,
+    needsDefault ? lookUp(link.index, ipVersion) : undefined,
   );
   const isTied = link !== undefined && link.addresses.some((own) => own.address === local.address);
   return {
