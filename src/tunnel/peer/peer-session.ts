@@ -5,6 +5,7 @@
  *   handshake.ts       which of the peer's sessions counts         peer-extension.ts  the bytes
  *   path-meter.ts      round trip, jitter, loss, rate, capacity    mark.ts            how Weft knows Weft
  *   agreed-timers.ts   intervals and dead time                     mtu-search.ts      the largest datagram
+ *   words.ts           up and down                                 rebinding.ts       where the peer is
  *
  * With an original peer it is silent: the original's keepalive with Weft's mark, the original's timers, no measures.
  *
@@ -17,7 +18,6 @@
  * Invariant: nothing that a keepalive says changes anything but `counters` before the handshake has taken its session.
  */
 import { DEFAULT_KEY_TEXT, equalBytes, keyOf } from '../control/authentication.ts';
-import { PathStatus } from '../control/path-status.ts';
 import type { PathTimers, PathWord } from '../paths/path-state.ts';
 import { emitKeepalive, KEEPALIVE_BYTES, parseKeepalive } from '../wire/keepalive.ts';
 import { AgreedTimers } from './agreed-timers.ts';
@@ -35,6 +35,7 @@ import {
   type Echo,
   type Extension,
 } from './peer-extension.ts';
+import { Rebinding } from './rebinding.ts';
 import type {
   HmacSha256,
   KeepaliveDefect,
@@ -46,6 +47,7 @@ import type {
   SendingFacts,
   SendingWish,
 } from './types.ts';
+import { Words } from './words.ts';
 
 /** Room that `emitKeepalive` needs; `emitProbe` needs as much as the link's MTU. */
 export const KEEPALIVE_ROOM_BYTES = 256;
@@ -70,7 +72,6 @@ const NO_NEWS: PeerNews = {
   hasNewObservedAddress: false,
 };
 const NO_BYTES = new Uint8Array(0);
-const NOWHERE: PeerAddress = { address: new Uint8Array(16), port: 0 };
 
 type Draft = { -readonly [K in keyof PeerNews]: PeerNews[K] };
 
@@ -84,13 +85,11 @@ export class PeerSession {
   readonly #meter = new PathMeter();
   readonly #timers: AgreedTimers;
   readonly #mtu: MtuSearch;
+  readonly #place: Rebinding;
+  readonly #words = new Words();
   readonly #counters: { -readonly [K in keyof PeerCounters]: PeerCounters[K] };
   /** The peer understands our extension, as far as its last keepalive is to be believed. */
   #isMarked = false;
-  #remote: PeerAddress | undefined;
-  #observed: PeerAddress | undefined;
-  /** Where the last keepalive with extension came from: what the peer is told. */
-  #seenAt: PeerAddress = NOWHERE;
   /** When the last keepalive counted as a sign of life; when the last one counted wholly. */
   #heardMs: number;
   #acceptedMs = -Infinity;
@@ -106,11 +105,6 @@ export class PeerSession {
   #probeArrived = 0;
   #answerAtMs = Infinity;
   #answeredMs = -Infinity;
-  #word: PathWord = PathStatus.ok;
-  #wordNumber = 0;
-  #isWordUnsent = false;
-  #isWordHeard = true;
-  #peerWordNumber = 0;
 
   constructor(options: PeerSessionOptions, nowMs: number) {
     this.#options = options;
@@ -123,7 +117,7 @@ export class PeerSession {
     this.#timers = new AgreedTimers(options.timers, nowMs);
     const headerBytes = options.pathIpVersion === 4 ? 28 : 48;
     this.#mtu = new MtuSearch({ headerBytes, linkMtu: options.linkMtu });
-    this.#remote = options.remote;
+    this.#place = new Rebinding(options.remote, this.#learns);
     this.#counters = {
       sent: 0,
       received: 0,
@@ -188,7 +182,7 @@ export class PeerSession {
 
   /** Where the peer sees us: our public address and port. */
   get observedAddress(): PeerAddress | undefined {
-    return this.#observed;
+    return this.#place.observed;
   }
 
   get counters(): PeerCounters {
@@ -197,7 +191,7 @@ export class PeerSession {
 
   /** When `poll` may have a wish; Infinity for never. */
   get nextMs(): number {
-    const wordMs = this.#isWordUnsent && this.isWeft ? -Infinity : Infinity;
+    const wordMs = this.#words.isUnsent && this.isWeft ? -Infinity : Infinity;
     return Math.min(this.#answerAtMs, wordMs, this.isWeft ? this.#mtu.nextMs : Infinity);
   }
 
@@ -216,17 +210,12 @@ export class PeerSession {
 
   /** Says a word of `PathState.pollWord` in the keepalives from now on; `news.deliveredWord` is the answer. */
   say(word: PathWord): void {
-    // The same again is repeated by each keepalive anyway, unless the peer has heard it and is to hear it anew.
-    if (word === this.#word && this.#wordNumber > 0 && !this.#isWordHeard) return;
-    this.#word = word;
-    this.#wordNumber = (this.#wordNumber % 255) + 1;
-    this.#isWordUnsent = true;
-    this.#isWordHeard = false;
+    this.#words.say(word);
   }
 
   /** What is to be sent now beside the keepalives of `PathState`. Called until it has no more wish. */
   poll(nowMs: number): SendingWish | undefined {
-    if (nowMs >= this.#answerAtMs || (this.#isWordUnsent && this.isWeft)) return 'keepalive';
+    if (nowMs >= this.#answerAtMs || (this.#words.isUnsent && this.isWeft)) return 'keepalive';
     if (this.isWeft && this.#mtu.poll(nowMs, this.#timers.isBusy) !== undefined) return 'probe';
     return undefined;
   }
@@ -244,7 +233,7 @@ export class PeerSession {
       this.#answerAtMs = Infinity;
       this.#answeredMs = nowMs;
     }
-    this.#isWordUnsent = false;
+    this.#words.handleSent();
     const isUnheard = this.#learns && nowMs - this.#heardMs > UNHEARD_MS;
     if (!this.#isMarked && !isUnheard) return KEEPALIVE_BYTES;
     const length = this.#emitExtension(out, facts, nowUs, isAnswer, false);
@@ -312,16 +301,16 @@ export class PeerSession {
     }
     const seenAt = { address: arrival.fromAddress.slice(), port: arrival.fromPort };
     if (verdict === 'unproven') {
-      if (!isFromPeer || this.#isElsewhere(seenAt)) this.#answerTo(seenAt, nowMs, news);
-      if (!this.isWeft) this.#seenAt = seenAt;
+      if (!isFromPeer || this.#place.isElsewhere(seenAt)) this.#answerTo(seenAt, nowMs, news);
+      if (!this.isWeft) this.#place.see(seenAt);
       news.isHeard = isFromPeer && !(this.isWeft && this.#tagKey !== undefined);
       this.#answer(nowMs);
       return;
     }
-    this.#seenAt = seenAt;
+    this.#place.see(seenAt);
     if (verdict === 'taken') this.#take(wasWeft, nowMs, news);
     this.#accept(extension, arrival, nowMs, news);
-    this.#learn(seenAt, news);
+    if (this.#place.learn(seenAt)) news.moved = seenAt;
   }
 
   /** A keepalive without extension, from the path's peer. */
@@ -335,7 +324,7 @@ export class PeerSession {
       this.#answer(nowMs);
       const seenAt = { address: arrival.fromAddress.slice(), port: arrival.fromPort };
       // A translator on the way: what goes to the configured port does not arrive.
-      if (!this.isWeft && this.#isElsewhere(seenAt)) this.#answerTo(seenAt, nowMs, news);
+      if (!this.isWeft && this.#place.isElsewhere(seenAt)) this.#answerTo(seenAt, nowMs, news);
     } else if (!this.isWeft) this.#isMarked = false;
   }
 
@@ -360,7 +349,7 @@ export class PeerSession {
     } else news.peer = 'weft';
     this.#meter.handleRestart();
     this.#probeArrived = 0;
-    this.#peerWordNumber = 0;
+    this.#words.handleRestart();
     // The peer takes our session by the next keepalive.
     this.#answer(nowMs);
     this.#mtu.start(nowMs);
@@ -388,8 +377,11 @@ export class PeerSession {
       this.#meter.incomingLossRatio ?? 0,
       this.#meter.jitterUs ?? 0,
     );
-    this.#handleWords(extension, news);
-    this.#observe(extension.observed, news);
+    const word = this.#words.handlePeer(extension);
+    if (word !== undefined) news.word = word;
+    const deliveredWord = this.#words.handleHeard(extension);
+    if (deliveredWord !== undefined) news.deliveredWord = deliveredWord;
+    news.hasNewObservedAddress = this.#place.observe(extension.observed);
   }
 
   #handleEcho(echo: Echo, extension: Extension, arrivedUs: number, nowMs: number, news: Draft): void {
@@ -399,37 +391,9 @@ export class PeerSession {
     if (news.hasNewMeasures && (this.#meter.lossRatio ?? 0) > SUSPICIOUS_LOSS) this.#mtu.suspect(nowMs);
   }
 
-  #handleWords({ wordNumber, word, heardWordNumber }: Extension, news: Draft): void {
-    // "Up" stands in each keepalive, so that a word that came by another way and was overtaken does not last.
-    if (word === PathStatus.ok || wordNumber !== this.#peerWordNumber) news.word = word;
-    this.#peerWordNumber = wordNumber;
-    if (!this.#isWordHeard && heardWordNumber === this.#wordNumber) {
-      this.#isWordHeard = true;
-      news.deliveredWord = this.#word;
-    }
-  }
-
-  #observe(observed: PeerAddress, news: Draft): void {
-    const before = this.#observed;
-    if (before !== undefined && isSame(before, observed)) return;
-    this.#observed = { address: observed.address.slice(), port: observed.port };
-    news.hasNewObservedAddress = true;
-  }
-
-  /** Whether that is another address or port of the peer, and may be learned. */
-  #isElsewhere(seenAt: PeerAddress): boolean {
-    return this.#learns && (this.#remote === undefined || !isSame(this.#remote, seenAt));
-  }
-
   /** Not more often than other answers: what asks for it may be repeated by somebody. */
   #answerTo(seenAt: PeerAddress, nowMs: number, news: Draft): void {
     if (nowMs - this.#answeredMs >= ANSWER_MS) news.answerTo = seenAt;
-  }
-
-  #learn(seenAt: PeerAddress, news: Draft): void {
-    if (!this.#isElsewhere(seenAt)) return;
-    this.#remote = seenAt;
-    news.moved = seenAt;
   }
 
   #refuse(news: Draft, defect: KeepaliveDefect): void {
@@ -488,10 +452,8 @@ export class PeerSession {
       ...(echo !== undefined && { echo }),
       probeArrived: this.#probeArrived,
       intervalMs: isProbe ? this.#timers.announced : this.#timers.announce(),
-      wordNumber: this.#wordNumber,
-      word: this.#word,
-      heardWordNumber: this.#peerWordNumber,
-      observed: this.#seenAt,
+      ...this.#words.fields,
+      observed: this.#place.seenAt,
     };
     return emitExtension(out, extension, this.#tagKey !== undefined);
   }
@@ -511,8 +473,4 @@ export class PeerSession {
     if (this.#tagKey === undefined || datagram.length < extendedBytes(true)) return;
     sealExtension(datagram, this.#tagKey, this.#hmac);
   }
-}
-
-function isSame(a: PeerAddress, b: PeerAddress): boolean {
-  return a.port === b.port && equalBytes(a.address, b.address);
 }
