@@ -21,7 +21,6 @@ import { MergeRun, RUN_MEMORY_BYTES, TCP_BYTES, TcpFlag, UDP_BYTES } from './mer
 import { clampMss } from './mss-clamp.ts';
 import type { PacketMemory } from './packet-memory.ts';
 import type { PacketSlots } from './packet-slots.ts';
-import type { TunWriter } from './tun-writer.ts';
 
 /** Flows that are merged at the same time. */
 const RUNS = 8;
@@ -34,6 +33,13 @@ const MERGED_FLAGS = TcpFlag.ack | TcpFlag.psh | TcpFlag.fin;
 const ECE = 0x40;
 const END_FLAGS = TcpFlag.psh | TcpFlag.fin;
 
+/** Where packets go: TunWriter. */
+export interface PacketWriter {
+  writeSingle(at: number, lengthBytes: number): boolean;
+  writeParts(address: number, vectors: number): boolean;
+  readonly lastError: number;
+}
+
 export interface MergerOptions {
   readonly mergesTcp: boolean;
   readonly mergesUdp: boolean;
@@ -45,7 +51,7 @@ export class SegmentMerger {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #slots: PacketSlots;
-  readonly #writer: TunWriter;
+  readonly #writer: PacketWriter;
   readonly #onRefused: (protocol: number) => void;
   #mergesTcp: boolean;
   #mergesUdp: boolean;
@@ -57,7 +63,7 @@ export class SegmentMerger {
   #turn = 0;
   #open = 0;
 
-  constructor(memory: PacketMemory, slots: PacketSlots, writer: TunWriter, options: MergerOptions) {
+  constructor(memory: PacketMemory, slots: PacketSlots, writer: PacketWriter, options: MergerOptions) {
     this.#bytes = memory.bytes;
     this.#view = memory.view;
     this.#slots = slots;
@@ -86,28 +92,22 @@ export class SegmentMerger {
     const lengthBytes = this.#slots.lengthBytes[slot]!;
     const bytes = this.#bytes;
     const first = bytes[at]!;
+    let protocol = -1;
+    let ipBytes = IPV4_BYTES;
     if (first === IPV4_PLAIN) {
-      const protocol = bytes[at + 9]!;
-      if ((this.#view.getUint16(at + 6) & FRAGMENT) !== 0) {
-        // It belongs to a flow that it does not name.
-        this.flushAll();
-      } else if (this.#view.getUint16(at + 2) === lengthBytes) {
-        if (protocol === TCP) return this.#addTcp(slot, at, lengthBytes, IPV4_BYTES, innerBytesMax);
-        if (protocol === UDP && this.#mergesUdp) return this.#addUdp(slot, at, lengthBytes, IPV4_BYTES);
-      }
+      const isWhole = this.#view.getUint16(at + 2) === lengthBytes;
+      if (isWhole && (this.#view.getUint16(at + 6) & FRAGMENT) === 0) protocol = bytes[at + 9]!;
     } else if (first >>> 4 === 6) {
-      const next = bytes[at + 6]!;
-      if (this.#view.getUint16(at + 4) + IPV6_BYTES === lengthBytes) {
-        if (next === TCP) return this.#addTcp(slot, at, lengthBytes, IPV6_BYTES, innerBytesMax);
-        if (next === UDP && this.#mergesUdp) return this.#addUdp(slot, at, lengthBytes, IPV6_BYTES);
-      }
-      // Behind other headers there may be a segment of a flow that is being merged.
-      if (next !== UDP) this.#flushForOthers(at, lengthBytes, innerBytesMax);
-    } else this.#flushForOthers(at, lengthBytes, innerBytesMax);
+      ipBytes = IPV6_BYTES;
+      if (this.#view.getUint16(at + 4) + IPV6_BYTES === lengthBytes) protocol = bytes[at + 6]!;
+    }
+    if (protocol === TCP) return this.#addTcp(slot, at, lengthBytes, ipBytes, innerBytesMax);
+    if (protocol !== UDP) this.#flushForOthers(at, lengthBytes, innerBytesMax);
+    else if (this.#mergesUdp) return this.#addUdp(slot, at, lengthBytes, ipBytes);
     this.#writeSingle(slot, at, lengthBytes);
   }
 
-  /** For packets with IPv4 options, IPv6 extension headers, or lengths that are wrong. */
+  /** For what may be of a flow that is being merged: fragments, IPv4 options, IPv6 extension headers, wrong lengths. */
   #flushForOthers(at: number, lengthBytes: number, innerBytesMax: number): void {
     this.flushAll();
     if (innerBytesMax > 0) this.#clamp(at, lengthBytes, innerBytesMax);

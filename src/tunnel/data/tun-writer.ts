@@ -5,6 +5,7 @@
 import { lastErrno, libc } from '../../native/index.ts';
 import { IOVEC_BYTES, type PacketMemory } from './packet-memory.ts';
 import { InboundTotal } from './protocol.ts';
+import type { PacketWriter } from './segment-merger.ts';
 import { VIRTIO_HEADER_BYTES } from './virtio-header.ts';
 
 /** What the writer reserves of the memory. */
@@ -17,7 +18,7 @@ export interface TunWriterOptions {
   readonly totals: Float64Array;
 }
 
-export class TunWriter {
+export class TunWriter implements PacketWriter {
   readonly #memory: PacketMemory;
   readonly #fd: number;
   readonly #totals: Float64Array;
