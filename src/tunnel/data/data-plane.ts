@@ -11,7 +11,7 @@
  */
 import { WeftError } from '../../base/index.ts';
 import { EpollWorker } from '../../native/index.ts';
-import type { PathView } from '../paths/scheduler.ts';
+import { usableBits, type PathView } from '../paths/scheduler.ts';
 import {
   newCounterBlock,
   type DataConnection,
@@ -52,6 +52,8 @@ export class DataPlane {
   readonly #workers: DataWorker[] = [];
   /** BOUNDED by the calls of `setConnection` and `removeConnection` under way. */
   readonly #waiting = new Map<number, Waiting>();
+  /** What the inbound thread was told last. BOUNDED by the connections. */
+  readonly #usable = new Map<number, number>();
   #lastTicket = 0;
   #failure: Error | undefined;
   #stopping: Promise<void> | undefined;
@@ -114,6 +116,7 @@ export class DataPlane {
    * @throws WeftError DATA_PLANE_ENDED after a failure or `stop`
    */
   setConnection(connection: DataConnection): Promise<void> {
+    this.#usable.set(connection.id, usableBits(connection.paths.map(({ view }) => view)));
     return this.#post((ticket) => ({ kind: 'connection', ticket, connection }));
   }
 
@@ -123,12 +126,20 @@ export class DataPlane {
    * @throws WeftError DATA_PLANE_ENDED after a failure or `stop`
    */
   removeConnection(id: number): Promise<void> {
+    this.#usable.delete(id);
     return this.#post((ticket) => ({ kind: 'remove', ticket, id }));
   }
 
   /** Measures and states of all paths of a connection, in the order of their indexes; effective with the next packet. */
   setViews(id: number, views: readonly PathView[]): void {
-    if (this.#isRunning) this.#workers[0]?.post({ kind: 'views', id, views });
+    if (!this.#isRunning) return;
+    const [outbound, inbound] = this.#workers;
+    outbound?.post({ kind: 'views', id, views });
+    // Measures change all the time; the inbound thread wants to know which paths are in use.
+    const usable = usableBits(views);
+    if (this.#usable.get(id) === usable) return;
+    this.#usable.set(id, usable);
+    inbound?.post({ kind: 'views', id, views });
   }
 
   /** Ends both threads; resolves when they use no descriptor any more. May be called again. */

@@ -6,6 +6,7 @@
  */
 import { DuplicateFilter } from '../paths/duplicate-filter.ts';
 import { FIRST_DROPPED, PushResult, ReorderBuffer } from '../paths/reorder-buffer.ts';
+import type { PathView } from '../paths/scheduler.ts';
 import type { InboundPath } from './inbound-path.ts';
 import type { PacketSlots } from './packet-slots.ts';
 import { InboundCounter, type DataConnection } from './protocol.ts';
@@ -122,6 +123,16 @@ export class InboundConnection {
     if (reorder.poll(nowMs) > 0) this.#emit(reorder);
     const haste = this.#haste(reorder);
     if (haste > 0 && reorder.poll(nowMs + haste) > 0) this.#emit(reorder);
+  }
+
+  /** Takes which paths are in use, in the order of their indexes. */
+  setViews(views: readonly PathView[], nowMs: number): void {
+    const { reorder } = this.#ordering;
+    if (reorder === undefined) return;
+    for (let i = 0; i < views.length; i++) {
+      if (reorder.setUsable(i, views[i]!.isUsable, nowMs) > 0) this.#emit(reorder);
+    }
+    this.noteWaiting();
   }
 
   /** Lets all go that waits. */

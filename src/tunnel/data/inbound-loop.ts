@@ -293,6 +293,8 @@ export class InboundLoop implements LaneHost {
           this.#port.send({ kind: 'done', ticket: message.ticket });
           break;
         case 'views':
+          this.#connections.get(message.id)?.setViews(message.views, this.#nowMs);
+          this.#merger.flushAll();
           break;
         case 'stop':
           this.#stopping = true;
@@ -314,6 +316,8 @@ export class InboundLoop implements LaneHost {
       this.#loop.add(inbound.fd, EPOLLIN, key);
       return inbound;
     });
+    const views = description.paths.map(({ view }) => view);
+    connection.setViews(views, this.#nowMs);
     if (before?.isListed === true) {
       this.#waiting = this.#waiting.filter((listed) => listed !== before);
       connection.isListed = true;

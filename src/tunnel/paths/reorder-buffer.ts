@@ -15,7 +15,8 @@
  *   8  every path has delivered a number above a hole, by more than `PATH_SLACK`: nothing can bring the missing packet
  *      any more, because a path keeps the order, so the hole is given up at once. A path that delivered nothing does not
  *      count after the others went on without it for `maxDelayMs` times the number of paths, without a pause of
- *      `maxDelayMs`: shorter, and the packets of a slow path or those after a rest would be taken for lost
+ *      `maxDelayMs`: shorter, and the packets of a slow path or those after a rest would be taken for lost. One that is
+ *      known to be out of use (`setUsable`) does not count at all, and after its return for `maxDelayMs` at first
  *
  *   9  the peer began to count anew, by the numbers of a path or of all together (RestartDetector): as 4
  *
@@ -78,6 +79,8 @@ export class ReorderBuffer {
   readonly #pathHighest: Uint32Array;
   /** -Infinity: nothing yet. */
   readonly #pathHeardMs: Float64Array;
+  /** 1: known to deliver nothing. */
+  readonly #pathOut: Uint8Array;
   /** How long a path is silent before it does not count, and since when packets come without a pause. */
   readonly #patienceMs: number;
   #busySinceMs = -Infinity;
@@ -106,6 +109,7 @@ export class ReorderBuffer {
     this.#pathRestarts = new PathRestarts(paths, window);
     this.#pathHighest = new Uint32Array(paths);
     this.#pathHeardMs = new Float64Array(paths).fill(-Infinity);
+    this.#pathOut = new Uint8Array(paths);
     this.released = new Int32Array(size + 1);
   }
 
@@ -165,6 +169,23 @@ export class ReorderBuffer {
   poll(nowMs: number): number {
     this.releasedCount = 0;
     this.#giveUpOld(nowMs);
+    return this.releasedCount;
+  }
+
+  /**
+   * Takes word that a path is in use or not: a hole is not kept open for one that delivers nothing. How many packets
+   * were released.
+   */
+  setUsable(path: number, isUsable: boolean, nowMs: number): number {
+    this.releasedCount = 0;
+    const out = isUsable ? 0 : 1;
+    if (path >= this.#pathOut.length || this.#pathOut[path] === out) return 0;
+    this.#pathOut[path] = out;
+    if (isUsable) {
+      // Its first packets may take longer than those of the others, and the peer may not use it yet.
+      this.#pathHeardMs[path] = nowMs - this.#patienceMs + this.#maxDelayMs;
+      this.#pathHighest[path] = (this.#next - 1) >>> 0;
+    } else if (this.#waiting > 0) this.#giveUpPassed(nowMs);
     return this.releasedCount;
   }
 
@@ -248,8 +269,9 @@ export class ReorderBuffer {
   /** Rule 8. */
   #giveUpPassed(nowMs: number): void {
     if (this.#pathHighest.length === 0) return;
-    let lowestAhead = this.#window;
+    let lowestAhead = Infinity;
     for (let path = 0; path < this.#pathHighest.length; path++) {
+      if (this.#pathOut[path] === 1) continue;
       const heardMs = this.#pathHeardMs[path]!;
       if (Math.max(heardMs, this.#busySinceMs) < nowMs - this.#patienceMs) continue;
       if (heardMs === -Infinity) return;
@@ -257,7 +279,7 @@ export class ReorderBuffer {
       if (ahead < lowestAhead) lowestAhead = ahead;
     }
     const passed = lowestAhead - PATH_SLACK;
-    if (passed > 0) this.#advanceTo((this.#next + passed) >>> 0);
+    if (passed > 0 && passed < this.#window) this.#advanceTo((this.#next + passed) >>> 0);
   }
 
   /** Rule 7. */
