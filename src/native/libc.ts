@@ -67,6 +67,7 @@ export interface Libc {
   readonly shutdown: NativeFunction<[number, number], number>;
   readonly signal: NativeFunction<[number, number], number>;
   readonly socket: NativeFunction<[number, number, number], number>;
+  readonly socketpair: NativeFunction<[number, number, number, Bytes], number>;
   readonly splice: NativeFunction<[number, Pointer, number, Pointer, number, number], number>;
   readonly strerror: NativeFunction<[number], string>;
   readonly umount2: NativeFunction<[string, number], number>;
@@ -123,6 +124,7 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   shutdown: 'int shutdown(int, int)',
   signal: 'long signal(int, long)',
   socket: 'int socket(int, int, int)',
+  socketpair: 'int socketpair(int, int, int, void *)',
   splice: 'long splice(int, void *, int, void *, size_t, uint32_t)',
   strerror: 'const char *strerror(int)',
   umount2: 'int umount2(const char *, int)',

@@ -122,15 +122,20 @@ export class OutboundLoop {
   /** Runs until the main thread says stop. Closes nothing but its own epoll descriptor. */
   runLoop(): void {
     try {
-      if (this.#memory.isSlow) {
-        this.#tellTrouble('WebAssembly with SIMD is missing, checksums are computed the slow way');
-      }
-      this.#loop.add(this.#tunFd, EPOLLIN, TUN_KEY);
-      this.#port.send({ kind: 'ready' });
+      this.begin();
       while (!this.#isStopping) this.runTurn();
     } finally {
       this.#loop.close();
     }
+  }
+
+  /** Before the first turn. */
+  begin(): void {
+    if (this.#memory.isSlow) {
+      this.#tellTrouble('WebAssembly with SIMD is missing, checksums are computed the slow way');
+    }
+    this.#loop.add(this.#tunFd, EPOLLIN, TUN_KEY);
+    this.#port.send({ kind: 'ready' });
   }
 
   /** Waits, and does what there is to do. */
