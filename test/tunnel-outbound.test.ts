@@ -276,7 +276,7 @@ it('sends every packet once, whole, in turn over the paths, whatever is read in 
       sent += expected.length;
       expect(bench.counters[OutboundCounter.packets]).toBe(sent);
     }),
-    { numRuns: 60 },
+    { numRuns: 25 },
   );
   expect(bench.told).toEqual([]);
 });
