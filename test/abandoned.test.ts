@@ -50,3 +50,12 @@ it('what is in use, or its own, or not Weft’s, stays in any case', async () =>
   expect(left()).toEqual([...others, `paths-${inode}.json`, `paths-${inode}.lock`].sort());
   lock?.release();
 });
+
+it('a killed tunnel’s socket goes in its own namespace too, a running one’s stays', async () => {
+  const own = statSync('/proc/self/ns/net').ino;
+  const lock = FileLock.tryTake(join(folder, `tunnel.tun1-${own}.lock`));
+  leave(`tunnel.tun0-${own}.sock`, `tunnel.tun1-${own}.sock`, `tunnel.12.34-${own}.json`);
+  removeAbandoned(folder, own);
+  expect(left()).toEqual([`tunnel.12.34-${own}.json`, `tunnel.tun1-${own}.lock`, `tunnel.tun1-${own}.sock`]);
+  lock?.release();
+});

@@ -52,10 +52,12 @@ export function takeLock(path: string): FileLock | undefined {
   }
 }
 
+/** A namespace may have several tunnels: a killed one's socket is nobody's, if its name is not used again. */
+const TUNNEL_PREFIX = 'tunnel.';
 const LEFT_OVER = /^(control|paths|mptcpd|tunnel\.[^/]+|folder\.\d+)-(\d+)\.(?:lock|sock|json|json\.new)$/;
 
 /**
- * Removes what killed processes of other network namespaces left in the runtime folder.
+ * Removes what killed processes of other network namespaces left in the runtime folder, and killed tunnels of this one.
  * @throws the errors of readdir(2), open(2) and unlink(2)
  */
 export function removeAbandoned(folder: string, ownNetnsInode: number): void {
@@ -63,7 +65,8 @@ export function removeAbandoned(folder: string, ownNetnsInode: number): void {
   for (const name of readdirSync(folder)) {
     const [, kind = '', number = ''] = LEFT_OVER.exec(name) ?? [];
     const inode = Number(number);
-    if (kind !== '' && inode !== ownNetnsInode) found.set(`${kind}-${number}`, { kind, inode });
+    if (kind !== '' && (inode !== ownNetnsInode || kind.startsWith(TUNNEL_PREFIX)))
+      found.set(`${kind}-${number}`, { kind, inode });
   }
   if (found.size === 0) return;
   const living = livingNamespaces();
