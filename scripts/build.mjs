@@ -116,5 +116,9 @@ for (const name of ['weft.js', 'ip-mptcp.js', 'mptcpd.js', 'mptcpize.js', 'mpt.j
   if (existsSync(join(dist, 'bin', name))) chmodSync(join(dist, 'bin', name), 0o755);
 }
 const built = join(root, 'dist');
-rmSync(built, { recursive: true, force: true });
+const former = join(root, 'dist.old');
+rmSync(former, { recursive: true, force: true });
+// Renaming takes no time, so that who starts a program meanwhile finds the one or the other.
+if (existsSync(built)) renameSync(built, former);
 renameSync(dist, built);
+rmSync(former, { recursive: true, force: true });

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { diffSnapshots, takeSnapshot, type LabNode } from '../src/lab/index.ts';
 import { DatagramReceiver } from './support/datagram-receiver.ts';
 import { mptsrvCommand } from './support/mpt-program.ts';
-import { TunnelLab } from './support/tunnel-lab.ts';
+import { runMpt, TunnelLab } from './support/tunnel-lab.ts';
 import type { TunnelFolder } from './support/tunnel-config.ts';
 import { runWeft, RunningWeft, runtimeFiles, UNPRIVILEGED } from './support/weft-program.ts';
 
@@ -286,6 +286,32 @@ describe('weft tunnel status', () => {
     expect(JSON.parse(one.stdout)).toMatchObject({ tunnel: { interfaceName: 'tun0' } });
     const other = await runWeft(node, 'tunnel', 'status', '--interface', 'tun7');
     expect(other.stderr).toBe('weft: no tunnel tun7 is running here — those that are: tun0\n');
+  });
+
+  it('shows every tunnel of the host', async () => {
+    await startServer();
+    const other = lab.folder('a');
+    other.write(
+      'interface.conf',
+      other
+        .read('interface.conf')
+        .replace('tun0', 'tun1')
+        .replace('60456', '60457')
+        .replace('10.0.0.2', '10.5.0.2')
+        .replace('fec0::2/64', '::/0'),
+    );
+    other.write(
+      'connections/ipv4.conf',
+      other
+        .read('connections/ipv4.conf')
+        .replace('ip_remote = 10.0.0.3', 'ip_remote = 10.5.0.3')
+        .replace('local_port = 23456', 'local_port = 23466'),
+    );
+    await startServer({ args: ['-d', '--conf', join(other.path, 'conf')] });
+    const { stdout } = await runWeft(node, 'tunnel', 'status');
+    expect(stdout).toMatch(/^tun0: 10\.0\.0\.2[^]*^tun1: 10\.5\.0\.2/m);
+    const report = await runMpt(node, folder, ['-60457', 'show', 'status']);
+    expect(report.stdout).toContain('Tunnel interface : tun1\n');
   });
 
   it('again and again with --watch, until the tunnel ends', async () => {

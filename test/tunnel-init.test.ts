@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ConfigurationFolder } from '../src/service/index.ts';
+import { ConfigurationFolder, type TunnelReport } from '../src/service/index.ts';
 import { eventually, ping, TunnelLab } from './support/tunnel-lab.ts';
 import { RunningWeft, runWeft, weftCommand } from './support/weft-program.ts';
 
@@ -113,7 +113,8 @@ describe('init', () => {
     const lab = await TunnelLab.build();
     try {
       const addresses = '--tunnel 10.200.0.1/30,10.200.0.2/30 --tunnel fd99::1/64,fd99::2/64';
-      const second = '--path eth2=fd00:2::2,eth2=fd00:2::3,weight=2';
+      // The other end is not told where a's second path comes from: it learns that from the path itself.
+      const second = '--path eth2=fd00:2::2,eth2=fd00:2::3,weight=2,public1=auto';
       const words = `tunnel init --ends a,b --scheduler adaptive ${addresses} ${PATH.join(' ')} ${second}`;
       const made = await weft(words.split(' '));
       expect(made, made.stderr).toMatchObject({ code: 0 });
@@ -130,6 +131,11 @@ describe('init', () => {
         const { stdout } = await runWeft(lab.node('a'), 'tunnel', 'status');
         return (stdout.match(/which is Weft/g) ?? []).length === 2;
       });
+      const learned = await runWeft(lab.node('b'), 'tunnel', 'status', '--json', '--interface', 'tun0');
+      const { connections } = JSON.parse(learned.stdout) as TunnelReport;
+      for (const { paths } of connections) {
+        expect(paths[1]).toMatchObject({ remoteAddress: 'fd00:2::2', isUsable: true });
+      }
       ends[0]!.process.kill('SIGHUP');
       await ends[0]!.seen(/reload: nothing has changed/);
       for (const end of ends) expect(await end.stop(), end.stderr).toBe(0);

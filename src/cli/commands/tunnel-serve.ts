@@ -15,6 +15,7 @@ import {
   SERVER_EXIT,
   type TunnelConfig,
 } from '../../tunnel/index.ts';
+import { Ending, FAILURE, stopInTime } from '../service-life.ts';
 import { formatTunnelEvent } from '../tunnel-text.ts';
 import { packageVersion } from '../version.ts';
 
@@ -24,59 +25,12 @@ interface ServeOptions {
   readonly verbose?: boolean;
 }
 
-const FAILURE = 1;
-/** How long an orderly end may take before the process ends without it. */
-const STOP_DEADLINE_MS = 10_000;
-
 function readConfiguration(folder: ConfigurationFolder, logger: Logger): TunnelConfig | undefined {
   const { config, errors, warnings } = folder.readFolder();
   for (const issue of warnings) logger.warn({ ...issue }, formatConfigIssue(issue));
   for (const issue of errors) logger.error({ ...issue }, formatConfigIssue(issue));
   if (config === undefined) logger.error({}, `nothing was started: "${folder.path}" cannot be used`);
   return config;
-}
-
-/** Resolves with the exit code, when the tunnel is to end. */
-function waitForEnd(logger: Logger, reload: () => void): Promise<number> {
-  return new Promise((resolve) => {
-    let isEnding = false;
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(signal, () => {
-        if (isEnding) {
-          logger.warn({}, `second ${signal}: ending at once; the next start takes back what is left`);
-          process.exit(FAILURE);
-        }
-        isEnding = true;
-        logger.info({}, `${signal}: stopping`);
-        resolve(0);
-      });
-    }
-    process.on('SIGHUP', reload);
-    process.on('uncaughtException', (err) => {
-      logger.error({ err }, 'an error that was not foreseen');
-      resolve(FAILURE);
-    });
-  });
-}
-
-async function stopInTime(service: TunnelService, logger: Logger): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), STOP_DEADLINE_MS);
-  });
-  try {
-    const outcome = await Promise.race([service.stop(), late]);
-    if (outcome !== 'late') return true;
-    logger.error(
-      {},
-      `stopping took longer than ${STOP_DEADLINE_MS / 1000} s; the next start takes back the rest`,
-    );
-  } catch (err) {
-    logger.error({ err }, 'not everything could be stopped; the next start takes back the rest');
-  } finally {
-    clearTimeout(timer);
-  }
-  return false;
 }
 
 function followEvents(service: TunnelService, logger: Logger): void {
@@ -94,9 +48,11 @@ async function serve(options: ServeOptions, logger: Logger): Promise<number> {
   const folder = new ConfigurationFolder(options.conf, 'weft');
   const config = readConfiguration(folder, logger);
   if (config === undefined) return SERVER_EXIT.configuration;
-  let service: TunnelService | undefined;
-  const ended = waitForEnd(logger, () => void service?.reload());
-  service = await TunnelService.start({ version: packageVersion(), folder, config, logger, manager });
+  const ending = new Ending();
+  let running: TunnelService | undefined;
+  ending.handleSignals(logger, () => void running?.reload());
+  const service = await TunnelService.start({ version: packageVersion(), folder, config, logger, manager });
+  running = service;
   followEvents(service, logger);
   const { connections, tunnel } = await service.status();
   const names = connections.map(({ name }) => name).join(', ');
@@ -105,12 +61,12 @@ async function serve(options: ServeOptions, logger: Logger): Promise<number> {
     `${tunnel.interfaceName} is up, connections: ${names || 'none'}; to see it: weft tunnel status`,
   );
   for (const text of tunnel.troubles) logger.warn({}, text);
-  const failed = service.failure.then((text) => {
+  void service.failure.then((text) => {
     logger.error({}, `the tunnel cannot go on: ${text}`);
-    return FAILURE;
+    ending.end(FAILURE);
   });
-  const code = await Promise.race([ended, failed]);
-  const isStopped = await stopInTime(service, logger);
+  const code = await ending.code;
+  const isStopped = await stopInTime(() => service.stop(), logger);
   manager.close();
   if (isStopped) logger.info({}, 'stopped; this machine is as it was');
   return isStopped ? code : FAILURE;

@@ -16,6 +16,7 @@ import {
   writeLine,
 } from '../../service/index.ts';
 import { formatConfigIssue, INTERFACE_FILE, type TunnelConfig } from '../../tunnel/index.ts';
+import { Ending, FAILURE, stopInTime } from '../service-life.ts';
 import { Menu } from './mptsrv-menu.ts';
 import { parseMptsrvCommandLine, type MptsrvOptions } from './mptsrv-options.ts';
 import {
@@ -30,11 +31,7 @@ import {
 
 const STDOUT = 1;
 const STDERR = 2;
-const FAILURE = 1;
 const PROGRAM = 'mptsrv';
-
-/** How long an orderly end may take before the process ends without it. */
-const STOP_DEADLINE_MS = 10_000;
 
 const print = (text: string): void => writeLine(STDOUT, text);
 /** What a file or the network said is shown, and never obeyed by the terminal. */
@@ -56,59 +53,6 @@ function readConfiguration(
   for (const issue of warnings) log.warn({}, formatConfigIssue(issue));
   print(CONFIGURATION_READ);
   return config;
-}
-
-/** Resolves with the exit code, when the server is to end. */
-class Ending {
-  #resolve: (code: number) => void = () => {};
-  readonly code = new Promise<number>((resolve) => {
-    this.#resolve = resolve;
-  });
-
-  end(code: number): void {
-    this.#resolve(code);
-  }
-
-  /** @param reload what SIGHUP does */
-  handleSignals(log: DaemonLog, reload: () => void): void {
-    let isEnding = false;
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(signal, () => {
-        if (isEnding) {
-          log.warn({}, `second ${signal}: ending at once; the next start takes back what is left`);
-          process.exit(FAILURE);
-        }
-        isEnding = true;
-        this.end(0);
-      });
-    }
-    process.on('SIGHUP', reload);
-    process.on('uncaughtException', (err) => {
-      log.error({ err }, 'mptsrv has met an error that it did not foresee, and stops');
-      this.end(FAILURE);
-    });
-  }
-}
-
-/** @returns whether everything could be stopped in time */
-async function stopInTime(service: TunnelService, log: DaemonLog): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), STOP_DEADLINE_MS);
-  });
-  try {
-    const outcome = await Promise.race([service.stop(), late]);
-    if (outcome !== 'late') return true;
-    log.error(
-      {},
-      `stopping took longer than ${STOP_DEADLINE_MS / 1000} s; the next start takes back what is left`,
-    );
-  } catch (err) {
-    log.error({ err }, 'not everything could be stopped; the next start takes back what is left');
-  } finally {
-    clearTimeout(timer);
-  }
-  return false;
 }
 
 /** Starts the tunnel and prints its state with what starting it printed, in the original's order. */
@@ -149,14 +93,14 @@ async function runServer(options: MptsrvOptions, version: string, log: DaemonLog
     complain(failure.text);
     return failure.exitCode;
   }
-  const { failure } = service;
-  void failure.then((text) => {
+  const running = service;
+  void running.failure.then((text) => {
     log.error({}, `the tunnel cannot go on: ${text}`);
     ending.end(FAILURE);
   });
-  if (!options.isDaemon) listenToMenu(service, ending);
+  if (!options.isDaemon) listenToMenu(running, ending);
   const code = await ending.code;
-  const isStopped = await stopInTime(service, log);
+  const isStopped = await stopInTime(() => running.stop(), log);
   manager.close();
   return isStopped ? code : FAILURE;
 }

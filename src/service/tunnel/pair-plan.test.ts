@@ -120,6 +120,7 @@ describe('the plan of two ends', () => {
 
   it.each<[string, Partial<PairRequest>, RegExp]>([
     ['no paths', { paths: [] }, /there are no paths/],
+    ['learning without a key', { authType: 1 }, /is to be learned — that needs authentication by SHA-256/],
     ['one name', { names: ['a', 'a'] }, /both ends are called "a"/],
     ['a way out of the folder', { names: ['..', 'b'] }, /"\.\." cannot name an end/],
     ['no addresses', { tunnel: [] }, /no addresses/],

@@ -115,7 +115,7 @@ function checkTunnel(tunnel: readonly Pair<Prefix>[]): void {
   }
 }
 
-function checkPaths(paths: readonly PairPath[]): void {
+function checkPaths({ authType, paths }: PairRequest): void {
   if (paths.length === 0) throw refuse('there are no paths', 'name one at least');
   if (paths.length > PATHS_MAX) throw refuse(`${paths.length} paths; at most ${PATHS_MAX}`);
   for (const { ends } of paths) {
@@ -123,10 +123,13 @@ function checkPaths(paths: readonly PairPath[]): void {
     if (versionOf(left.address) !== versionOf(right.address)) {
       throw refuse(`the path from ${left.address} to ${right.address} has two IP versions`);
     }
-    if ([left, right].every((end) => publicOf(end) === anyOf(versionOf(end.address)))) {
-      throw refuse(
-        `neither end of the path ${left.interfaceName} - ${right.interfaceName} has an address that the other can send to`,
-      );
+    const unknown = ends.filter((end) => publicOf(end) === anyOf(versionOf(end.address)));
+    const name = `${left.interfaceName} - ${right.interfaceName}`;
+    if (unknown.length === ends.length) {
+      throw refuse(`neither end of the path ${name} has an address that the other can send to`);
+    }
+    if (unknown.length > 0 && authType !== 2) {
+      throw refuse(`an address of the path ${name} is to be learned`, 'that needs authentication by SHA-256');
     }
   }
 }
@@ -274,6 +277,6 @@ function planEnd(request: PairRequest, side: 0 | 1): EndFiles {
 export function planPair(request: PairRequest): Pair<EndFiles> {
   checkNames(request.names);
   checkTunnel(request.tunnel);
-  checkPaths(request.paths);
+  checkPaths(request);
   return [planEnd(request, 0), planEnd(request, 1)];
 }

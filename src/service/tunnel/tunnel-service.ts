@@ -35,6 +35,9 @@ export interface TunnelServiceOptions {
   readonly print?: (text: string) => void;
 }
 
+/** Between what happens and telling the service manager. */
+const TELL_AFTER_MS = 500;
+
 export class TunnelService implements TunnelControlApi {
   readonly #options: TunnelServiceOptions;
   readonly #logger: Logger;
@@ -43,6 +46,10 @@ export class TunnelService implements TunnelControlApi {
   #engine: TunnelEngine | undefined;
   #control: ControlServer | undefined;
   #unwatch: (() => void) | undefined;
+  #telling: NodeJS.Timeout | undefined;
+  /** The reload that has not begun yet, which sees whatever was changed before. */
+  #nextReload: Promise<void> | undefined;
+  #lastReload: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
   #fail: (text: string) => void = () => {};
   /** Resolves with the reason when the tunnel cannot go on. */
@@ -126,9 +133,15 @@ export class TunnelService implements TunnelControlApi {
 
   #handleEvent(event: TunnelEvent): void {
     if (event.kind === 'failure') this.#fail(event.text);
-    else if (event.kind === 'path-status' || event.kind === 'connection') {
+    else if (event.kind === 'path-status' || event.kind === 'connection') this.#tellManagerSoon();
+  }
+
+  /** Once for all that happens meanwhile: a summary looks at every path. */
+  #tellManagerSoon(): void {
+    this.#telling ??= setTimeout(() => {
+      this.#telling = undefined;
       this.#options.manager.status(this.#summary());
-    }
+    }, TELL_AFTER_MS);
   }
 
   /** One line for people. */
@@ -177,8 +190,18 @@ export class TunnelService implements TunnelControlApi {
     return this.#running.watch(listener);
   }
 
-  /** Reads the whole folder again. Never rejects; the log has what was wrong. */
-  async reload(): Promise<void> {
+  /** Reads the whole folder again. Never rejects; the log has what was wrong. BOUNDED: one waits behind the one that runs. */
+  reload(): Promise<void> {
+    this.#nextReload ??= this.#lastReload.then(() => {
+      this.#nextReload = undefined;
+      this.#lastReload = this.#reload();
+      return this.#lastReload;
+    });
+    return this.#nextReload;
+  }
+
+  async #reload(): Promise<void> {
+    if (this.#stopped !== undefined) return;
     const { manager } = this.#options;
     manager.reloading();
     try {
@@ -203,6 +226,7 @@ export class TunnelService implements TunnelControlApi {
 
   async #release(): Promise<void> {
     this.#unwatch?.();
+    clearTimeout(this.#telling);
     try {
       await this.#engine?.stop();
     } finally {
