@@ -248,18 +248,24 @@ describe('forwarding', () => {
     expect(forwardingLinks('tun0', [network('10.2.0.0/24')], view())).toEqual({
       ipv4: ['tun0', 'c2'],
       ipv6: [],
+      anywhere: [],
     });
     expect(forwardingLinks('tun0', [network('2001:db8:1::/48', 6)], view())).toEqual({
       ipv4: [],
       ipv6: ['tun0', 'c1'],
+      anywhere: [],
     });
-    expect(forwardingLinks('tun0', [network('0.0.0.0/0')], view()).ipv4).toEqual(['tun0']);
-    expect(forwardingLinks('tun0', [], view())).toEqual({ ipv4: [], ipv6: [] });
+    expect(forwardingLinks('tun0', [network('0.0.0.0/0')], view())).toEqual({
+      ipv4: ['tun0'],
+      ipv6: [],
+      anywhere: [4],
+    });
+    expect(forwardingLinks('tun0', [], view())).toEqual({ ipv4: [], ipv6: [], anywhere: [] });
   });
 
   it('of IPv4 is switched on there only, and put back', () => {
     const before = all();
-    expect(forwarding.apply({ ipv4: ['tun0', 'c2'], ipv6: [] })).toEqual([]);
+    expect(forwarding.apply({ ipv4: ['tun0', 'c2'], ipv6: [], anywhere: [] })).toEqual([]);
     expect(setting('ipv4/conf/tun0/forwarding')).toBe('1');
     expect(setting('ipv4/conf/c2/forwarding')).toBe('1');
     expect(setting('ipv4/conf/c1/forwarding')).toBe('0');
@@ -271,14 +277,14 @@ describe('forwarding', () => {
 
   it('that was on before stays on, and what somebody changed meanwhile is his', () => {
     host.node.setSysctl('ipv4/conf/c1/forwarding', 1);
-    forwarding.apply({ ipv4: ['tun0', 'c1', 'c2'], ipv6: [] });
+    forwarding.apply({ ipv4: ['tun0', 'c1', 'c2'], ipv6: [], anywhere: [] });
     expect(journal.record.settings.map(({ name }) => name)).toEqual([
       'ipv4/conf/tun0/forwarding',
       'ipv4/conf/c2/forwarding',
     ]);
     host.node.setSysctl('ipv4/conf/c2/forwarding', 0);
     // Another look switches it on again, because a network needs it.
-    forwarding.apply({ ipv4: ['tun0', 'c2'], ipv6: [] });
+    forwarding.apply({ ipv4: ['tun0', 'c2'], ipv6: [], anywhere: [] });
     expect(setting('ipv4/conf/c2/forwarding')).toBe('1');
     forwarding.restoreAll();
     expect(setting('ipv4/conf/c1/forwarding')).toBe('1');
@@ -287,7 +293,7 @@ describe('forwarding', () => {
 
   it('of IPv6 is switched on, and put back', () => {
     const before = all();
-    expect(forwarding.apply({ ipv4: [], ipv6: ['tun0', 'c2'] })).toEqual([]);
+    expect(forwarding.apply({ ipv4: [], ipv6: ['tun0', 'c2'], anywhere: [] })).toEqual([]);
     const again = journal.record;
     if (hasForce()) {
       expect(setting('ipv6/conf/all/forwarding')).toBe('0');
@@ -295,7 +301,7 @@ describe('forwarding', () => {
       expect(setting('ipv6/conf/c2/force_forwarding')).toBe('1');
       expect(setting('ipv6/conf/tun0/force_forwarding')).toBe('1');
     }
-    expect(forwarding.apply({ ipv4: [], ipv6: ['tun0', 'c2'] })).toEqual([]);
+    expect(forwarding.apply({ ipv4: [], ipv6: ['tun0', 'c2'], anywhere: [] })).toEqual([]);
     expect(journal.record).toBe(again);
     expect(forwarding.restoreAll()).toEqual([]);
     expect(all()).toEqual(before);
@@ -309,7 +315,7 @@ describe('forwarding', () => {
     const before = all();
     const routes = host.table(254).map((line) => line.replace(/expires \d+sec/, 'expires'));
     const old = new Forwarding(new HostLedger(journal), { netns: host.path, usesForce: false });
-    const links = { ipv4: [], ipv6: ['tun0', 'c2'] };
+    const links = { ipv4: [], ipv6: ['tun0', 'c2'], anywhere: [] };
     expect(old.apply(links)).toEqual([]);
     const again = journal.record;
     expect(setting('ipv6/conf/all/forwarding')).toBe('1');
@@ -327,21 +333,31 @@ describe('forwarding', () => {
 
   it('of IPv6 that the whole host has already is left alone', () => {
     host.node.setSysctl('ipv6/conf/all/forwarding', 1);
-    expect(forwarding.apply({ ipv4: [], ipv6: ['tun0', 'c2'] })).toEqual([]);
+    expect(forwarding.apply({ ipv4: [], ipv6: ['tun0', 'c2'], anywhere: [] })).toEqual([]);
     expect(journal.record.settings).toEqual([]);
   });
 
   it('that a killed process left on is put back by the next start', () => {
     const before = all();
-    forwarding.apply({ ipv4: ['tun0', 'c2'], ipv6: ['tun0', 'c2'] });
+    forwarding.apply({ ipv4: ['tun0', 'c2'], ipv6: ['tun0', 'c2'], anywhere: [] });
     const next = new Forwarding(new HostLedger(journal), { netns: host.path });
     next.restoreAll();
     expect(all()).toEqual(before);
     expect(journal.record.settings).toEqual([]);
   });
 
+  it('for everything behind the host is the administrator’s, who is told once', () => {
+    const links = { ipv4: ['tun0'], ipv6: [], anywhere: [4] } as const;
+    expect(forwarding.apply(links)).toEqual([
+      "a network's source is everything, and this host forwards IPv4 from the tunnel only — set net.ipv4.conf.all.forwarding to 1 if it is to be a router",
+    ]);
+    expect(forwarding.apply(links)).toEqual([]);
+    host.node.setSysctl('ipv4/conf/all/forwarding', 1);
+    expect(forwarding.apply(links)).toEqual([]);
+  });
+
   it('of a link that does not exist is no problem', () => {
-    expect(forwarding.apply({ ipv4: ['gone'], ipv6: [] })).toEqual([]);
+    expect(forwarding.apply({ ipv4: ['gone'], ipv6: [], anywhere: [] })).toEqual([]);
     expect(journal.record.settings).toEqual([]);
   });
 });

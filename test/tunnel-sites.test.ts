@@ -4,7 +4,7 @@
  *   client 192.168.1.10 ── lan  a  eth1 ──── eth1  b  lan ── server 192.168.2.10
  *          fd01::10                eth2 ──── eth2            fd02::10
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { diffSnapshots, takeSnapshot, type LabNode } from '../src/lab/index.ts';
 import type { PairOptions } from './support/tunnel-config.ts';
@@ -30,7 +30,13 @@ afterEach(async () => {
   await lab.close();
 });
 
-const FORWARDING = ['ipv4/conf/lan/forwarding', 'ipv6/conf/all/forwarding'];
+/** Since Linux 6.17 IPv6 is switched on for each link, as IPv4 is. */
+const FORWARDING = [
+  'ipv4/conf/lan/forwarding',
+  existsSync('/proc/sys/net/ipv6/conf/lo/force_forwarding')
+    ? 'ipv6/conf/lan/force_forwarding'
+    : 'ipv6/conf/all/forwarding',
+];
 
 const forwarding = (node: LabNode) =>
   node.inside(() => FORWARDING.map((name) => readFileSync(`/proc/sys/net/${name}`, 'utf8').trim()));
@@ -111,6 +117,8 @@ describe('two sites', () => {
       reorderWindow: 900,
       networks: [{ source: '192.168.1.0/24', destination: '0.0.0.0/0' }],
     };
+    // Who is a router to everywhere is the administrator's decision.
+    lab.node('b').setSysctl('ipv4/conf/lan/forwarding', 1);
     await lab.startBoth(options);
     const { received, sent } = await ping(lab.node('client'), '192.168.2.10');
     expect(received).toBe(sent);

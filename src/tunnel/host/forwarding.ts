@@ -26,6 +26,8 @@ const SYS_NET = '/proc/sys/net';
 export interface ForwardingLinks {
   readonly ipv4: readonly string[];
   readonly ipv6: readonly string[];
+  /** Versions of which a network's source is everything: which links lead there, only the administrator knows. */
+  readonly anywhere: readonly (4 | 6)[];
 }
 
 const overlaps = (a: Prefix, b: Prefix) => inPrefix(a.address, b) || inPrefix(b.address, a);
@@ -50,7 +52,10 @@ export function forwardingLinks(
     );
     return [tunnelName, ...behind.map((link) => link.name)];
   };
-  return { ipv4: linksOf(4), ipv6: linksOf(6) };
+  const anywhere = ([4, 6] as const).filter((version) =>
+    networks.some(({ ipVersion, source }) => ipVersion === version && source.length === 0),
+  );
+  return { ipv4: linksOf(4), ipv6: linksOf(6), anywhere };
 }
 
 const canForce = (link: string) => existsSync(join(SYS_NET, `ipv6/conf/${link}/force_forwarding`));
@@ -90,7 +95,7 @@ export class Forwarding {
 
   /** Puts everything back. */
   restoreAll(): readonly string[] {
-    return this.apply({ ipv4: [], ipv6: [] });
+    return this.apply({ ipv4: [], ipv6: [], anywhere: [] });
   }
 
   #apply(links: ForwardingLinks): string[] {
@@ -98,6 +103,12 @@ export class Forwarding {
     const wanted = this.#wanted(links);
     this.#restore(new Set(wanted.map(({ name }) => name)), problems);
     for (const { name, value } of wanted) this.#set(name, value, problems);
+    for (const version of links.anywhere) {
+      if (read(`ipv${version}/conf/all/forwarding`) !== '0') continue;
+      problems.push(
+        `a network's source is everything, and this host forwards IPv${version} from the tunnel only — set net.ipv${version}.conf.all.forwarding to 1 if it is to be a router`,
+      );
+    }
     return problems;
   }
 
