@@ -7,6 +7,12 @@ import { RestartDetector, SequenceVerdict } from '../wire/restart-detector.ts';
 import { nextSequence } from '../wire/sequence.ts';
 
 const SPAN_MIN = 64;
+/**
+ * By how much a path may disorder its own packets: a network card with several queues can turn a few batches of 64
+ * segments round, and their numbers are those of every path together. A restart of which the first packets were lost
+ * is recognised only above it, so it must not grow with the reorder window.
+ */
+const LATE_SPAN_MAX = 1024;
 
 export class PathRestarts {
   readonly #detectors: readonly RestartDetector[];
@@ -16,8 +22,9 @@ export class PathRestarts {
 
   /** `span`: how far apart two numbers of one path may be. */
   constructor(paths: number, span: number) {
-    const lateSpan = Math.max(SPAN_MIN, span);
-    this.#detectors = Array.from({ length: paths }, () => new RestartDetector(lateSpan));
+    const stepSpan = Math.max(SPAN_MIN, span);
+    const lateSpan = Math.min(stepSpan, LATE_SPAN_MAX);
+    this.#detectors = Array.from({ length: paths }, () => new RestartDetector(lateSpan, stepSpan));
     this.#next = new Uint32Array(paths);
     this.#hasBegun = new Uint8Array(paths);
   }

@@ -87,6 +87,17 @@ it('recognises a peer that counts anew, also with its first packets lost', () =>
   expect(late).toContain(PushResult.restarted);
 });
 
+it('recognises a peer that counts anew and lost its first packets, however large the window is', () => {
+  const buffer = make(8000, 100, 2);
+  run(
+    buffer,
+    Array.from({ length: 3000 }, (_value, i) => i),
+  );
+  const results = Array.from({ length: 40 }, (_value, i) => buffer.push(200 + i, i, i % 2, 0));
+  expect(results.filter((result) => result === PushResult.restarted)).toHaveLength(1);
+  expect(results.lastIndexOf(PushResult.late)).toBeLessThan(20);
+});
+
 it('gives up at once what every path has passed', () => {
   const buffer = make(64, 1000, 2);
   buffer.push(0, 0, 0, 0);

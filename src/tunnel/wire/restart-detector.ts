@@ -30,13 +30,18 @@ export const RESTART_RUN = 8;
 
 export class RestartDetector {
   readonly #lateSpan: number;
+  readonly #stepSpan: number;
   #runLength = 0;
   #runFirst = 0;
   #runLast = 0;
 
-  /** `lateSpan`: packets, at least 1; take the reorder window, or what the slowest path can be behind if larger. */
-  constructor(lateSpan: number) {
+  /**
+   * `lateSpan`: packets, at least 1; take the reorder window, or what the slowest path can be behind if larger.
+   * `stepSpan`: how far apart two numbers are that are near to each other.
+   */
+  constructor(lateSpan: number, stepSpan = lateSpan) {
     this.#lateSpan = Math.max(1, lateSpan);
+    this.#stepSpan = Math.max(1, stepSpan);
   }
 
   /** Judges a number that arrived while `awaited` was the next one expected. */
@@ -47,7 +52,7 @@ export class RestartDetector {
       return SequenceVerdict.current;
     }
     const step = sequenceDistance(this.#runLast, sequence);
-    const continues = this.#runLength > 0 && step > 0 && step <= this.#lateSpan;
+    const continues = this.#runLength > 0 && step > 0 && step <= this.#stepSpan;
     this.#runLength = continues ? this.#runLength + 1 : 1;
     if (!continues) this.#runFirst = sequence;
     this.#runLast = sequence;
