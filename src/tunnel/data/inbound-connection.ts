@@ -36,9 +36,9 @@ export class InboundConnection {
   readonly #merger: SegmentMerger;
   readonly counters: Float64Array;
   readonly #innerBytesMax: number;
-  #ordering: Ordering;
+  readonly #ordering: Ordering;
   /** Of reorder buffers before this one. */
-  #missingBefore: number;
+  readonly #missingBefore: number;
   paths: readonly InboundPath[] = [];
   /** Whether it is in the loop's list of those with packets waiting, and of those to be read. */
   isListed = false;
@@ -55,14 +55,24 @@ export class InboundConnection {
     this.#merger = merger;
     this.counters = new Float64Array(description.inboundCounters);
     this.#innerBytesMax = description.innerBytesMax;
-    this.#missingBefore = this.counters[InboundCounter.missing]!;
-    this.#ordering = makeOrdering(description);
-    if (before !== undefined) this.#continue(before);
+    if (before !== undefined && isOrderedAlike(description, before.#ordering)) {
+      this.#ordering = before.#ordering;
+      this.#missingBefore = before.#missingBefore;
+    } else {
+      before?.flush();
+      this.#ordering = makeOrdering(description, before?.awaited);
+      this.#missingBefore = this.counters[InboundCounter.missing]!;
+    }
   }
 
   /** Whether numbers matter. */
   get isOrdered(): boolean {
     return this.#ordering.reorder !== undefined;
+  }
+
+  /** The number that packets wait for; `undefined` where nothing is put in order, or nothing came yet. */
+  get awaited(): number | undefined {
+    return this.#ordering.reorder?.next;
   }
 
   /** Packets that wait for order. */
@@ -80,20 +90,6 @@ export class InboundConnection {
   #haste(reorder: ReorderBuffer): number {
     const { window, maxDelayMs } = this.#ordering;
     return reorder.waiting > window ? Math.max(0, maxDelayMs - GRACE_MS) : 0;
-  }
-
-  #continue(before: InboundConnection): void {
-    const mine = this.#ordering;
-    const theirs = before.#ordering;
-    const isSame =
-      mine.window === theirs.window &&
-      mine.maxDelayMs === theirs.maxDelayMs &&
-      mine.paths === theirs.paths &&
-      mine.dropsCopies === theirs.dropsCopies;
-    if (isSame) {
-      this.#ordering = theirs;
-      this.#missingBefore = before.#missingBefore;
-    } else before.flush();
   }
 
   /** Takes a packet without number. */
@@ -163,11 +159,17 @@ export class InboundConnection {
   }
 }
 
-function makeOrdering(description: DataConnection): Ordering {
+const isOrderedAlike = (description: DataConnection, ordering: Ordering): boolean =>
+  ordering.window === description.reorderWindow &&
+  ordering.maxDelayMs === description.maxDelayMs &&
+  ordering.paths === description.paths.length &&
+  ordering.dropsCopies === description.dropsCopies;
+
+function makeOrdering(description: DataConnection, next: number | undefined): Ordering {
   const { reorderWindow: window, maxDelayMs, dropsCopies } = description;
   const paths = description.paths.length;
   const widest = Math.max(window, Math.min(window * GRACE_FACTOR, GRACE_WINDOW_MAX));
-  const reorder = window > 0 ? new ReorderBuffer({ window: widest, maxDelayMs, paths }) : undefined;
+  const reorder = window > 0 ? new ReorderBuffer({ window: widest, maxDelayMs, paths, next }) : undefined;
   const filter = window === 0 && dropsCopies ? new DuplicateFilter(paths) : undefined;
   return { window, maxDelayMs, paths, dropsCopies, reorder, filter };
 }

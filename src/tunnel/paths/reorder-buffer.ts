@@ -58,6 +58,8 @@ export interface ReorderOptions {
   readonly maxDelayMs: number;
   /** Number of paths; rule 8 is off with 0. */
   readonly paths: number;
+  /** Number awaited first, as another buffer's `next` said; absent: the first packet decides. */
+  readonly next?: number | undefined;
 }
 
 const powerOfTwoAbove = (value: number) => 2 ** Math.ceil(Math.log2(value + 1));
@@ -94,7 +96,7 @@ export class ReorderBuffer {
   /** Numbers given up so far; some may have come later, and were dropped as late. */
   missing = 0;
 
-  constructor({ window, maxDelayMs, paths }: ReorderOptions) {
+  constructor({ window, maxDelayMs, paths, next }: ReorderOptions) {
     const size = powerOfTwoAbove(window);
     this.#window = window;
     this.#maxDelayMs = maxDelayMs;
@@ -111,6 +113,8 @@ export class ReorderBuffer {
     this.#pathHeardMs = new Float64Array(paths).fill(-Infinity);
     this.#pathOut = new Uint8Array(paths);
     this.released = new Int32Array(size + 1);
+    this.#hasBegun = next !== undefined;
+    this.#next = next ?? 0;
   }
 
   /** Packets that wait. */
@@ -118,9 +122,9 @@ export class ReorderBuffer {
     return this.#waiting;
   }
 
-  /** The number waited for. */
-  get next(): number {
-    return this.#next;
+  /** The number awaited; `undefined` before the first packet. */
+  get next(): number | undefined {
+    return this.#hasBegun ? this.#next : undefined;
   }
 
   /** When `poll` has something to do; Infinity while nothing waits. */
