@@ -74,46 +74,46 @@ function speedRow(results, peer) {
   ];
 }
 
-const bareShaped = (results, rates) =>
+/** Shaped measurements, and how they are called. */
+const SHAPED = ['', 'routed '].flatMap((prefix) =>
+  ['100+100', '100+300'].map((rates) => ({
+    kind: `${prefix}shaped ${rates}`,
+    title: prefix === '' ? rates : `${rates}, routers`,
+    wireGbps: rates.split('+').reduce((sum, rate) => sum + Number(rate) / 1000, 0),
+  })),
+);
+
+const CUTS = ['', 'routed '].flatMap((prefix) => [
+  { kind: `${prefix}cut link`, title: prefix === '' ? 'link down' : 'near link down, routers' },
+  { kind: `${prefix}cut silent`, title: prefix === '' ? 'silent' : 'silent, routers' },
+]);
+
+/** What TCP gets on the bare paths, added up. */
+const bareSum = (results, { kind }) =>
   [1, 2]
-    .map((path) => results.of('bare veth, one path', `shaped ${rates} path ${path}`, 'gbps'))
+    .map((path) => results.of('bare veth, one path', `${kind} path ${path}`, 'gbps'))
     .reduce((sum, value) => sum + (value ?? Number.NaN), 0);
 
-function shapedRow(results, peer, rates) {
-  const gbps = results.of(peer, `shaped ${rates}`, 'gbps');
-  const [first, second] = rates.split('+').map(Number);
-  const share = (whole) =>
-    gbps === undefined || Number.isNaN(whole) ? '-' : `${number((100 * gbps) / whole, 1)} %`;
-  const kind = `shaped ${rates}`;
+function shapedRow(results, peer, shaped) {
+  const gbps = results.of(peer, shaped.kind, 'gbps');
+  const share = (whole) => (Number.isNaN(whole) ? '-' : `${number((100 * gbps) / whole, 1)} %`);
+  const rounds = results.all(peer, shaped.kind, 'gbps').map((value) => number(value * 1000));
   return [
     peer,
-    rates,
-    gbps === undefined
-      ? '-'
-      : results
-          .all(peer, kind, 'gbps')
-          .map((value) => number(value * 1000))
-          .join(', '),
-    share(bareShaped(results, rates)),
-    share((first + second) / 1000),
-    number(results.of(peer, kind, 'pingMs'), 1),
-    number(results.of(peer, kind, 'retransmits')),
+    shaped.title,
+    rounds.join(', '),
+    share(bareSum(results, shaped)),
+    share(shaped.wireGbps),
+    number(results.of(peer, shaped.kind, 'pingMs'), 1),
+    number(results.of(peer, shaped.kind, 'retransmits')),
   ];
 }
 
-function cutRow(results, peer, kind) {
-  const udp = (name, digits = 0) => results.cell(peer, `cut ${kind} udp`, name, digits);
-  const tcp = (name, digits = 0) => results.cell(peer, `cut ${kind} tcp`, name, digits);
-  return [
-    peer,
-    kind === 'link' ? 'link down' : 'silent',
-    udp('gapMs'),
-    udp('lost'),
-    udp('impairedMs'),
-    udp('backMs'),
-    tcp('gapMs'),
-    tcp('backMs'),
-  ];
+function cutRow(results, peer, { kind, title }) {
+  const udp = (name) => results.cell(peer, `${kind} udp`, name, 0);
+  const tcp = (name) => results.cell(peer, `${kind} tcp`, name, 0);
+  const udpCells = ['gapMs', 'lost', 'impairedMs', 'backMs'].map((name) => udp(name));
+  return [peer, title, ...udpCells, tcp('gapMs'), tcp('backMs')];
 }
 
 const said = (isReached) => (isReached ? 'reached' : '**not reached**');
@@ -143,28 +143,25 @@ function goals(results, ours) {
     1,
     (value) => value >= 10,
   );
-  for (const rates of ['100+100', '100+300']) {
-    const share = (name) => (100 * results.of(name, `shaped ${rates}`, 'gbps')) / bareShaped(results, rates);
-    const ordered = ours.filter((name) => !name.includes('no reorder'));
+  const ordered = ours.filter((name) => !name.includes('no reorder'));
+  for (const shaped of SHAPED) {
+    const share = (name) => (100 * results.of(name, shaped.kind, 'gbps')) / bareSum(results, shaped);
     add(
-      `${rates} Mbit/s, reorder window on: at least 95 % of the sum of what TCP gets on the bare paths`,
+      `${shaped.title} Mbit/s, reorder window on: at least 95 % of the sum of what TCP gets on the bare paths`,
       ordered.map((name) => ({ name, value: share(name) })),
       1,
       (value) => value >= 95,
     );
   }
-  for (const [kind, title] of [
-    ['link', 'link down'],
-    ['silent', 'silent'],
-  ]) {
-    const worst = (name, what) => {
-      const values = results.all(name, `cut ${kind} ${what}`, 'gapMs');
-      return values.length === 0 ? undefined : Math.max(...values);
-    };
+  for (const { kind, title } of CUTS) {
     for (const what of ['udp', 'tcp']) {
+      const worst = (name) => {
+        const values = results.all(name, `${kind} ${what}`, 'gapMs');
+        return values.length === 0 ? undefined : Math.max(...values);
+      };
       add(
         `path cut (${title}), ${what.toUpperCase()}: at most 300 ms without bytes, the longest of the rounds`,
-        each((name) => worst(name, what)),
+        each(worst),
         0,
         (value) => value <= 300,
       );
@@ -205,12 +202,6 @@ export function report({ machine, settings, peers, notes }, records) {
   const rivals = known.filter((name) => !name.startsWith('Weft'));
   const noises = records.map(({ noise }) => noise);
   const fast = known.filter((name) => results.has(name, 'tcp1'));
-  const shaped = known.filter((name) =>
-    ['100+100', '100+300'].some((rates) => results.has(name, `shaped ${rates}`)),
-  );
-  const isCut = known.filter((name) =>
-    ['link', 'silent'].some((kind) => results.has(name, `cut ${kind} tcp`)),
-  );
   const ratio = (name, rival, kind, value) => results.of(name, kind, value) / results.of(rival, kind, value);
   const lines = [
     '# Tunnel benchmark',
@@ -272,25 +263,23 @@ export function report({ machine, settings, peers, notes }, records) {
       '',
     );
   }
-  const shapedRows = ['100+100', '100+300'].flatMap((rates) =>
-    shaped
-      .filter((name) => results.has(name, `shaped ${rates}`))
-      .map((name) => shapedRow(results, name, rates)),
+  const shapedRows = SHAPED.flatMap((shaped) =>
+    known.filter((name) => results.has(name, shaped.kind)).map((name) => shapedRow(results, name, shaped)),
   );
   if (shapedRows.length > 0) {
-    const bare = ['100+100', '100+300'].map(
-      (rates) => `${number(bareShaped(results, rates) * 1000, 1)} (${rates})`,
+    const bare = SHAPED.filter((shaped) => !Number.isNaN(bareSum(results, shaped))).map(
+      (shaped) => `${number(bareSum(results, shaped) * 1000, 1)} (${shaped.title})`,
     );
     lines.push(
       '## Shaped paths, one TCP stream',
       '',
-      `One TCP stream on each bare path alone, added up: ${bare.join(', ')} Mbit/s. A tunnel’s headers take 3 % of that.`,
+      `One TCP stream on each bare path alone, added up: ${bare.join(', ')} Mbit/s. A tunnel’s headers take 3 % of that. With routers the narrow place is in the middle, so that no sender feels it.`,
       '',
       ...table(
         [
           '',
-          'Mbit/s',
-          'rounds, Mbit/s',
+          'paths, Mbit/s',
+          'Mbit/s of each round',
           'of the bare paths’ sum',
           'of the wire’s sum',
           'ping ms',
@@ -301,7 +290,10 @@ export function report({ machine, settings, peers, notes }, records) {
       '',
     );
   }
-  if (isCut.length > 0) {
+  const cutRows = CUTS.flatMap((each) =>
+    known.filter((name) => results.has(name, `${each.kind} tcp`)).map((name) => cutRow(results, name, each)),
+  );
+  if (cutRows.length > 0) {
     lines.push(
       '## One of two paths cut while a stream runs',
       '',
@@ -318,7 +310,7 @@ export function report({ machine, settings, peers, notes }, records) {
           'TCP: longest gap ms',
           'in use again after ms',
         ],
-        isCut.flatMap((name) => ['link', 'silent'].map((kind) => cutRow(results, name, kind))),
+        cutRows,
       ),
       '',
     );

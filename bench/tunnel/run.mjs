@@ -1,6 +1,6 @@
 /**
  * `node bench/tunnel/run.mjs [--rounds N] [--seconds N] [--only TEXT,…] [--parts speed,udp,shaped,cut] [--append]
- *                            [--no-write] [--soak MINUTES] [--profile FOLDER]`
+ *                            [--no-write] [--routed] [--soak MINUTES] [--profile FOLDER]`
  *
  * Measures Weft's tunnel and its peers in one run and writes bench/tunnel/RESULTS.md and results.jsonl: TCP streams,
  * UDP without loss, CPU time, pings, shaped paths, and a path that is cut. Everything happens in namespaces that this
@@ -8,6 +8,7 @@
  * iputils-ping, nftables, iproute2, mptcpize, wireguard-go, wireguard-tools, openvpn, openssl.
  *
  * Each round starts every peer anew, so that a disturbance of the machine does not hit one peer only. Medians.
+ * `--routed` puts routers into the paths (topology.mjs): its results stand beside those without; for shaped and cut.
  * `--append` adds to the results that are there. `--soak 10` is memory at full rate, Weft only, in addition (nothing
  * else is measured when `--parts` is empty). `--profile FOLDER` measures nothing: CPU profiles of Weft's threads.
  */
@@ -25,6 +26,7 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '5' },
     only: { type: 'string', default: '' },
     parts: { type: 'string', default: 'speed,udp,shaped,cut' },
+    routed: { type: 'boolean', default: false },
     append: { type: 'boolean', default: false },
     'no-write': { type: 'boolean', default: false },
     soak: { type: 'string' },
@@ -56,6 +58,7 @@ if (process.env[INSIDE] === undefined) {
 }
 spawnSync('mount', ['-t', 'tmpfs', 'none', '/run']);
 mkdirSync('/run/bench');
+if (options.routed) process.env.WEFT_BENCH_ROUTED = '1';
 
 const { finish, killAll } = await import('./programs.mjs');
 const { allowMptcp, buildTopology, CONGESTION, FAR_ADDRESSES, NEAR, shape } = await import('./topology.mjs');
@@ -69,7 +72,8 @@ const { report } = await import('./report.mjs');
 const records = [];
 const notes = [];
 
-async function attempt(peer, kind, round, work) {
+async function attempt(peer, what, round, work) {
+  const kind = options.routed ? `routed ${what}` : what;
   const busy = await noise();
   try {
     const values = await work();

@@ -1,7 +1,7 @@
 /** The configuration folders of both ends, in the original's format (docs/tunnel.md). */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { FAR_ADDRESSES, LINKS, NEAR_ADDRESSES, TUNNEL_FAR, TUNNEL_NEAR } from './topology.mjs';
+import { FAR_ADDRESSES, gatewayOf, LINKS, NEAR_ADDRESSES, TUNNEL_FAR, TUNNEL_NEAR } from './topology.mjs';
 
 const COMMAND_PORT = 60_456;
 const DATA_PORT = 4754;
@@ -36,8 +36,7 @@ function pathsOf(own, others, weights) {
     ip_ver: 4,
     public_ipaddr: own[i],
     private_ipaddr: own[i],
-    // Equal to the own address: the peer is on this link.
-    gw_ipaddr: own[i],
+    gw_ipaddr: gatewayOf(own[i]),
     remote_ipaddr: others[i],
     keepalive_time: KEEPALIVE_TIME,
     dead_time: DEAD_TIME,
