@@ -143,3 +143,15 @@ it('what the kernel refuses is not probed again', () => {
   expect(path.max).toBe(1400);
   expect(path.probes.filter((mtu) => mtu === 9000)).toHaveLength(1);
 });
+
+it('an echo of what was sent before the probe proves nothing', () => {
+  const search = new MtuSearch({ headerBytes: HEADER_BYTES, linkMtu: 1500 });
+  search.start(0);
+  expect(search.poll(0, false)).toBe(1472);
+  search.handleSent(10, 0);
+  for (let ms = 1000; ms < 10_000; ms += 1000) search.handleEcho(9, 0, ms);
+  expect(search.poll(10_000, false)).toBeUndefined();
+  expect(search.datagramBytesMax).toBe(1472);
+  search.handleEcho(11, 0, 10_000);
+  expect(search.poll(10_000, false)).toBe(1472);
+});

@@ -292,6 +292,36 @@ it('nothing that was recorded counts again', () => {
   expect(path.runUntil(() => path.ends.every(({ state }) => state.isUsable), 1000)).toBe(true);
 });
 
+it('what was recorded of the peer before our own restart does not count either', () => {
+  const path = new VirtualPath(SECRET, SECRET);
+  path.run(5000);
+  const recorded = path.seen.filter(({ from }) => from === 1).map(({ datagram }) => datagram);
+  path.drops[1] = () => true;
+  path.restart(0, { ...SECRET, sessionNumber: 8 });
+  for (const datagram of recorded) {
+    path.inject(0, datagram, path.ends[1].at);
+    path.run(30);
+  }
+  expect(path.ends[0].session.isWeft).toBe(false);
+});
+
+it('what is sent back to its sender is refused', () => {
+  const path = new VirtualPath();
+  path.run(3000);
+  const own = path.seen.findLast(({ from }) => from === 0)!.datagram;
+  expect(path.inject(0, own, path.ends[1].at)).toMatchObject({ defect: 'other connection', isHeard: false });
+});
+
+it('a port is not learned with the key that everybody knows, nor without', () => {
+  for (const options of [{}, { key: keyOf(DEFAULT_KEY_TEXT) }]) {
+    const path = new VirtualPath(options, options);
+    path.run(2000);
+    path.ends[1].at = { ...path.ends[1].at, port: 61_000 };
+    path.run(2000);
+    expect(path.ends[0].news.some(({ moved }) => moved !== undefined)).toBe(false);
+  }
+});
+
 it('a wrong key is no Weft, and disturbs nothing', () => {
   const path = new VirtualPath(SECRET, { key: keyOf('another key') });
   path.run(5000);
