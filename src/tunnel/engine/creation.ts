@@ -6,7 +6,7 @@
  * Invariant: a peer chooses addresses and numbers only (config/create-connection.ts); a connection that cannot be started
  * is answered with a refusal and leaves nothing.
  */
-import { errorText, formatSocketAddress } from '../../base/index.ts';
+import { errorText, formatSocketAddress, inPrefix } from '../../base/index.ts';
 import { createFailed, fileNotFound } from '../client/server-text.ts';
 import { formatConnectionConfig } from '../config/connection-text.ts';
 import { makePeerConnection, mergeAnswer, parsePeerText } from '../config/create-connection.ts';
@@ -152,6 +152,13 @@ async function make(
   const localAddress = tunnelAddress(config.interface, wanted.ipVersion);
   if (localAddress === undefined) return refuse(`the tunnel has no IPv${wanted.ipVersion} address`);
   if (localAddress === wanted.localAddress) return refuse('the peer has our own tunnel address');
+  const subnet = wanted.ipVersion === 6 ? config.interface.ipv6 : config.interface.ipv4;
+  if (subnet !== undefined && !inPrefix(wanted.localAddress, subnet)) {
+    // It becomes a route into the tunnel: anybody's address would do otherwise, a name server's or a neighbour's.
+    return refuse(
+      `the peer's tunnel address ${wanted.localAddress} is not of the tunnel's subnet ${subnet.address}/${subnet.length}`,
+    );
+  }
   const isThere = core.connections.some(
     ({ config: { localAddress: local, remoteAddress: remote } }) =>
       local === localAddress && remote === wanted.localAddress,

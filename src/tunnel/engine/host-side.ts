@@ -8,7 +8,7 @@ import { errorText, type Logger } from '../../base/index.ts';
 import { RouteNetlink } from '../../netlink/index.ts';
 import type { InterfaceConfig, PathConfig } from '../config/model.ts';
 import { Forwarding, forwardingLinks } from '../host/forwarding.ts';
-import { lookUpDefaultGateway } from '../host/gateway.ts';
+import { findsWayAlone, lookUpDefaultGateway } from '../host/gateway.ts';
 import { HostLedger, type HostJournal } from '../host/host-journal.ts';
 import { LinkWatch } from '../host/link-watch.ts';
 import type { LinkView } from '../host/link-view.ts';
@@ -123,7 +123,7 @@ export class HostSide {
     };
     const wanted = wantedRoutes(
       tunnel,
-      connections.map((connection) => this.#routed(connection)),
+      connections.map((connection) => this.#routed(connection, lookUp)),
     );
     this.#tell(() => this.#routes.apply(wanted).news);
     const networks = connections.flatMap((connection) => connection.config.networks);
@@ -141,7 +141,7 @@ export class HostSide {
     this.netlink.close();
   }
 
-  #routed(connection: LiveConnection): RoutedConnection {
+  #routed(connection: LiveConnection, lookUp: DefaultGatewayLookup): RoutedConnection {
     const { config, innerMtu } = connection;
     return {
       localAddress: config.localAddress,
@@ -150,10 +150,18 @@ export class HostSide {
       ...(innerMtu < this.device.mtuBytes && { mtuBytes: innerMtu }),
       paths: connection.links.map((link) => {
         const { host } = link;
+        const isNamedByPeer =
+          connection.origin === 'peer' || link.remoteAddress !== link.config.remoteAddress;
+        const isLeftAlone =
+          isNamedByPeer &&
+          host.isTied &&
+          host.linkIndex !== undefined &&
+          findsWayAlone(host.gateway, lookUp(host.linkIndex, link.config.ipVersion));
         return {
           interfaceName: host.linkName,
           ...(host.linkIndex !== undefined && { linkIndex: host.linkIndex }),
           remoteAddress: link.remoteAddress,
+          isLeftAlone,
           ...(host.gateway.gateway !== undefined && { gateway: host.gateway.gateway }),
           ...(link.resolver !== undefined && { resolver: link.resolver }),
         };

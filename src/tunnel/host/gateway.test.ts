@@ -10,7 +10,7 @@ import {
   IFF_RUNNING,
   IFF_UP,
 } from '../../netlink/index.ts';
-import { findGateway } from './gateway.ts';
+import { findGateway, findsWayAlone } from './gateway.ts';
 import { LinkView } from './link-view.ts';
 import { pathLocalAddress } from './local-address.ts';
 
@@ -112,6 +112,17 @@ describe('the gateway', () => {
     const found = findGateway(chosen, view.link(chosen.interfaceName), '10.1.1.2', defaultGateway);
     expect([found.gateway, found.source]).toEqual([gateway, source]);
     expect(found.shown).toBe(gateway ?? ('gatewayAddress' in change ? change.gatewayAddress : '10.1.1.2'));
+  });
+
+  it.each([
+    ['directly', undefined, undefined, true],
+    ['directly, though there is a default route', undefined, '10.1.1.1', true],
+    ['by the gateway of the default route', '10.1.1.1', '10.1.1.1', true],
+    ['not by another one', '10.1.1.9', '10.1.1.1', false],
+    ['not by one where there is no default route', '10.1.1.9', undefined, false],
+  ])('is found without a route %s: %s', (_what, gateway, defaultGateway, expected) => {
+    const found = { source: 'configured', shown: '', ...(gateway !== undefined && { gateway }) } as const;
+    expect(findsWayAlone(found, defaultGateway)).toBe(expected);
   });
 
   it('is not the host itself where that is the first of its subnet', () => {

@@ -52,6 +52,13 @@ export function lookUpDefaultGateway(
   return route.nextHops?.find((hop) => hop.linkIndex === linkIndex)?.gateway;
 }
 
+/**
+ * Whether a socket that is tied to the link (IP_UNICAST_IF) reaches every remote address without a route of its own:
+ * the kernel takes a link's own default route then, and without one takes everything for a neighbour.
+ */
+export const findsWayAlone = ({ gateway }: PathGateway, defaultGateway: string | undefined): boolean =>
+  gateway === undefined || gateway === defaultGateway;
+
 function firstHost(subnets: readonly Prefix[]): string | undefined {
   for (const { address, length } of subnets) {
     const network = parseIp(networkOf(address, length));

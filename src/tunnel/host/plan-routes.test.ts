@@ -67,6 +67,17 @@ describe('wanted routes', () => {
     ).toEqual([]);
   });
 
+  it('leave alone what a peer named and the path’s socket reaches without', () => {
+    const paths = [
+      path({ isLeftAlone: true, resolver: '198.51.100.53' }),
+      path({ remoteAddress: '203.0.113.7' }),
+    ];
+    expect(texts(connection({ paths })).filter((text) => !text.startsWith('peer'))).toEqual([
+      'resolver 198.51.100.53/32 eth0',
+      'path 203.0.113.7/32 eth0',
+    ]);
+  });
+
   it('name none twice: two connections to one peer host share the way to it', () => {
     const both = [
       connection({ paths: [path()] }),

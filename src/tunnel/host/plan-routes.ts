@@ -32,6 +32,11 @@ export interface RoutedPath {
   readonly remoteAddress: string;
   /** As `findGateway` says; absent: the remote is reached directly. */
   readonly gateway?: string;
+  /**
+   * The path's socket, tied to its link, reaches the remote without a route (`findsWayAlone`), and a peer named that
+   * remote: no route then, which would be everybody's on this host.
+   */
+  readonly isLeftAlone?: boolean;
   /** A server in the Internet that this path asks for its public address at present. */
   readonly resolver?: string;
 }
@@ -71,11 +76,11 @@ function halves({ address, length }: Prefix): Prefix[] {
 }
 
 function routesOfPath(path: RoutedPath): WantedRoute[] {
-  const { gateway, interfaceName, linkIndex, remoteAddress, resolver } = path;
+  const { gateway, interfaceName, isLeftAlone = false, linkIndex, remoteAddress, resolver } = path;
   if (linkIndex === undefined) return [];
   const through = { linkIndex, linkName: interfaceName, ...(gateway === undefined ? {} : { gateway }) };
   const routes: WantedRoute[] = [];
-  if (isGiven(remoteAddress)) {
+  if (isGiven(remoteAddress) && !isLeftAlone) {
     routes.push({ kind: 'path', destination: hostPrefix(remoteAddress), ...through });
   }
   if (resolver !== undefined) {
