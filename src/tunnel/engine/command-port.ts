@@ -2,7 +2,8 @@
  * The command port: one UDP socket of the process, over which peers' exchanges, own exchanges and the commands of the
  * `mpt` client go. The protocol is in ../control (pure); this is its driver.
  *
- * Invariants: a local command is taken from a loopback address that came to a loopback address only; answers leave from
+ * Invariants: a local command is taken from a loopback address that came to a loopback address only, and one that changes
+ * something from root or the server's user only; answers leave from
  * the address that the question came to; each exchange begun here ends its promise once; nothing that was received is
  * thrown or logged per datagram.
  */
@@ -26,6 +27,7 @@ import { ControlResult, type ControlMessage } from '../control/message.ts';
 import { nodeRandomToken, nodeSha256 } from '../control/node-crypto.ts';
 import { isFromAdministrator } from '../host/local-sender.ts';
 import { Responder, type Admission } from '../control/responder.ts';
+import { isTrustedSender } from './local-sender.ts';
 import type { CommandAnswer, TunnelEngineStatus } from './types.ts';
 
 /** A peer's request that is to be executed. */
@@ -238,6 +240,11 @@ export class CommandPort<Target> {
     const { command } = reading;
     if (command.kind !== 'status' && !isFromAdministrator(from.address, from.port)) {
       return answer({ ok: false, text: 'ERROR: Only root and the user of mptsrv may change the tunnel' });
+    }
+    // Looking costs nobody anything; changing is root's and the server's user's.
+    if (reading.command.kind !== 'status' && !isTrustedSender(from.port)) {
+      this.#logger.warn({ command: reading.command.kind }, 'a local command of another user was refused');
+      return answer({ ok: false, text: 'ERROR: only root and the user of the server may do this' });
     }
     if (this.#localUnderWay >= LOCAL_COMMANDS_MAX) return answer({ ok: false, text: 'ERROR: busy' });
     this.#localUnderWay++;

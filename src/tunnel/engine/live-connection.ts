@@ -4,8 +4,8 @@
  *
  * Invariant: a socket is closed only after the data plane has answered that it does not use it any more, or has ended.
  */
-import { errorText, unmapV4, formatIp, parseIp, type Logger } from '../../base/index.ts';
-import { monotonicMs, SystemError } from '../../native/index.ts';
+import { errorText, formatIp, formatSocketAddress, parseIp, unmapV4, type Logger } from '../../base/index.ts';
+import { monotonicMs, SystemError, type SocketAddress } from '../../native/index.ts';
 import { formatAllPathsDown, formatPathChanged } from '../client/server-text.ts';
 import { DEFAULT_BUFFER_DELAY_MS, type ConnectionConfig, type ConnectionFile } from '../config/model.ts';
 import { unspecified } from '../config/section-reader.ts';
@@ -90,6 +90,7 @@ export class LiveConnection {
   #port = 0;
   /** Which usable path the next word goes over: another one after each that brought no answer. */
   #tries = 0;
+  #commandAddress: SocketAddress | undefined;
   #isAllDownTold = false;
   #viewsAtMs = Infinity;
   #isRunning = false;
@@ -347,7 +348,8 @@ export class LiveConnection {
       reorderWindow: config.reorderWindow,
       maxDelayMs: config.maxBufferDelayMs || DEFAULT_BUFFER_DELAY_MS,
       scheduler: config.scheduler,
-      dropsCopies: config.scheduler === 'redundant',
+      // Whether the peer sends copies is its own choice; the original never does.
+      dropsCopies: config.scheduler === 'redundant' || this.links.some((link) => link.isWeft),
       innerBytesMax: this.innerMtu,
       paths: this.links.map((link) => link.description()),
       outboundCounters: this.#outbound,
@@ -546,19 +548,38 @@ export class LiveConnection {
     if (news.moved !== undefined || news.hasNewObservedAddress) onHostChange();
   }
 
+  /**
+   * The peer's command port is seen here: behind a translator it is not where the configuration says. For requests that
+   * were authentic only.
+   */
+  learnCommandAddress(address: SocketAddress): void {
+    if (this.#config.authType === 2) this.#commandAddress = address;
+  }
+
+  /** Where the peer is told of a path: over each path that is good, first where it was last heard. */
+  #targets(link: PathLink, word: PathWord): { readonly to: SocketAddress; readonly via?: PathLink }[] {
+    const port = this.#config.remoteCommandPort;
+    const usable = this.links.filter((other) => other.isUsable || (other === link && word === PathStatus.ok));
+    const targets = usable.map((via) => ({ to: { address: via.remoteAddress, port }, via }));
+    const learned = this.#commandAddress;
+    if (learned === undefined || targets.length === 0) return targets;
+    const isKnown = targets.some(({ to }) => to.address === learned.address && to.port === learned.port);
+    return isKnown ? targets : [{ to: learned }, ...targets];
+  }
+
   /** Tells the peer over the command port what became of a path, over the first path that is good. */
   async #tell(link: PathLink, word: PathWord): Promise<void> {
     if (!this.#isRunning || this.#telling.has(link.index)) return;
     const { emit, logger, print } = this.#surroundings;
-    const usable = this.links.filter((other) => other.isUsable || (other === link && word === PathStatus.ok));
-    const via = usable[this.#tries % Math.max(1, usable.length)];
-    if (via === undefined) {
+    const targets = this.#targets(link, word);
+    const target = targets[this.#tries % Math.max(1, targets.length)];
+    if (target === undefined) {
       if (!this.#isAllDownTold) print(formatAllPathsDown(this.name));
       this.#isAllDownTold = true;
       return;
     }
     const config = this.#config;
-    const to = { address: via.remoteAddress, port: config.remoteCommandPort };
+    const { to, via } = target;
     this.#telling.add(link.index);
     try {
       const outcome = await this.#surroundings.port().exchange({
@@ -576,7 +597,7 @@ export class LiveConnection {
         },
         key: keyOf(config.authKey),
         to,
-        ...(via.origin !== undefined && { origin: via.origin }),
+        ...(via?.origin !== undefined && { origin: via.origin }),
       });
       const isDelivered = outcome.answered && outcome.code === 0;
       if (isDelivered) link.wordDelivered(word);
@@ -587,7 +608,7 @@ export class LiveConnection {
         direction: 'out',
         command: 'path-status',
         file: this.file,
-        peer: `${to.address}:${to.port}`,
+        peer: formatSocketAddress(to.address, to.port),
         code: outcome.code,
         text,
       });

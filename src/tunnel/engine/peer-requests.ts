@@ -49,6 +49,7 @@ export function executeRequest(
   // It may have been replaced since the exchange began.
   const connection = core.findPair(pairKey(message.ipRemote, message.ipLocal));
   if (connection === undefined) return { result: ControlResult.unknown, body: NOTHING };
+  connection.learnCommandAddress(from);
   const hasMatched = connection.handlePathChange(message.body, message.status);
   core.emit({
     kind: 'exchange',
