@@ -150,7 +150,11 @@ function makeBench(
     give: (bytes) => {
       check(libc.send(device, bytes, bytes.length, 0), 'send to the loop');
     },
-    turn: () => loop.runTurn(),
+    turn: () => {
+      // So that it does not wait when there is nothing.
+      epoll.wakeFd.wake();
+      loop.runTurn();
+    },
     tell,
     arrived: () => peers.map(({ fd }) => receiveAll(fd)),
     answers: () => receiveAll(device),

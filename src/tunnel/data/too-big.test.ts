@@ -117,4 +117,6 @@ it('gives so many tokens a second, and no more at once than the burst', () => {
   expect([1, 2, 3, 4].map(() => bucket.take(1000))).toEqual([true, true, true, false]);
   expect(bucket.take(11_000)).toBe(true);
   expect(bucket.take(11_000)).toBe(false);
+  // However long it rested.
+  expect([1, 2, 3, 4].map(() => bucket.take(9e9))).toEqual([true, true, true, false]);
 });
