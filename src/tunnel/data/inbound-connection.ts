@@ -65,11 +65,6 @@ export class InboundConnection {
     }
   }
 
-  /** Whether numbers matter. */
-  get isOrdered(): boolean {
-    return this.#ordering.reorder !== undefined;
-  }
-
   /** The number that packets wait for; `undefined` where nothing is put in order, or nothing came yet. */
   get awaited(): number | undefined {
     return this.#ordering.reorder?.next;

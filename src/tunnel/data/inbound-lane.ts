@@ -8,10 +8,12 @@
  */
 import { classifyDatagram, DatagramKind } from '../wire/classify.ts';
 import { headerBytesAt, isSequenced, SEQUENCED_HEADER_BYTES, sequenceAt } from '../wire/data-header.ts';
+import { isBefore } from '../wire/sequence.ts';
 import { DatagramReader, MESSAGES } from './datagram-reader.ts';
 import type { InboundConnection } from './inbound-connection.ts';
 import type { InboundPath } from './inbound-path.ts';
-import { TCP, UDP } from './inner-packet.ts';
+import { IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, TCP, UDP } from './inner-packet.ts';
+import { TCP_BYTES } from './merge-run.ts';
 import type { PacketMemory } from './packet-memory.ts';
 import { NO_SLOT, SEGMENTS_MAX, type PacketSlots } from './packet-slots.ts';
 import { InboundCounter, InboundPathCounter } from './protocol.ts';
@@ -19,6 +21,8 @@ import type { SegmentMerger } from './segment-merger.ts';
 
 const SUMS_BYTES = SEGMENTS_MAX * 4;
 const UNKNOWN_SUM = -1;
+const IPV4_PLAIN = 0x45;
+const TCP_SEQUENCE = 4;
 const u16 = 0xffff;
 
 /** What a lane reserves of the memory beside its reader. */
@@ -69,7 +73,10 @@ export class InboundLane {
   #lengthBytes = 0;
   hasHead = false;
   isNumbered = false;
+  /** The head's number; where it has none and is a TCP segment, the place of its payload in the stream. */
   sequence = 0;
+  /** Tells flows of TCP apart, nearly always; 0: none, or the head has a number. */
+  #flow = 0;
   /** Messages read since `begin`. */
   messagesRead = 0;
 
@@ -136,11 +143,37 @@ export class InboundLane {
         this.#lengthBytes = length;
         this.isNumbered = isSequenced(bytes, at);
         if (this.isNumbered) this.sequence = sequenceAt(bytes, at);
+        else this.#readFlow(at, length);
         this.hasHead = true;
         return;
       }
       this.#passOther(kind, at, length);
     }
+  }
+
+  /**
+   * Whether the head goes before the other's: by number, and before those that have none; without numbers, segments of a
+   * TCP stream by their place in it, so that what two paths brought becomes one super-packet. Others are never in order.
+   */
+  isBefore(other: InboundLane): boolean {
+    if (this.isNumbered !== other.isNumbered) return other.isNumbered;
+    if (!this.isNumbered && (this.#flow === 0 || this.#flow !== other.#flow)) return true;
+    return isBefore(this.sequence, other.sequence);
+  }
+
+  #readFlow(at: number, length: number): void {
+    const { bytes, view } = this.#memory;
+    const ip = at + headerBytesAt(bytes, at);
+    const isV4 = bytes[ip] === IPV4_PLAIN;
+    const transport = ip + (isV4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES);
+    const protocol = isV4 ? bytes[ip + 9]! : bytes[ip]! >>> 4 === 6 ? bytes[ip + 6]! : 0;
+    this.#flow = 0;
+    if (protocol !== TCP || transport + TCP_BYTES > at + length) return;
+    let flow = 1;
+    for (let i = ip + (isV4 ? 12 : 8); i < transport + 4; i += 4)
+      flow = Math.imul(flow, 31) + view.getInt32(i);
+    this.#flow = flow | 0;
+    this.sequence = view.getUint32(transport + TCP_SEQUENCE);
   }
 
   #passOther(kind: DatagramKind, at: number, length: number): void {

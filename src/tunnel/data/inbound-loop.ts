@@ -23,7 +23,6 @@ import {
   WAKE_KEY,
   type EpollLoop,
 } from '../../native/index.ts';
-import { isBefore } from '../wire/sequence.ts';
 import { ErrorQueue, MESSAGES, READER_MEMORY_BYTES } from './datagram-reader.ts';
 import { InboundConnection } from './inbound-connection.ts';
 import { InboundLane, LANE_MEMORY_BYTES, type LaneHost } from './inbound-lane.ts';
@@ -63,10 +62,6 @@ export interface DataThreadPort {
   receive(): ToDataThread | undefined;
   send(message: FromDataThread): void;
 }
-
-/** Whether the lane's head goes before the other's. */
-const isLower = (lane: InboundLane, other: InboundLane): boolean =>
-  !lane.isNumbered || (other.isNumbered && isBefore(lane.sequence, other.sequence));
 
 export class InboundLoop implements LaneHost {
   readonly #loop: EpollLoop;
@@ -168,7 +163,7 @@ export class InboundLoop implements LaneHost {
       lane.begin(connection, path, this.#nowMs);
       messages += lane.messagesRead;
     }
-    if (connection.isOrdered && messages > 1) {
+    if (messages > 1) {
       // What was read last may be newer than what a path, then empty, has got since.
       for (const path of paths) {
         if (!path.isReady && path.isHeardSince(this.#nowMs - RECENT_MS)) {
@@ -190,7 +185,7 @@ export class InboundLoop implements LaneHost {
     while (lane.hasHead) lane.deliver();
   }
 
-  /** Always the packet with the lowest number; those without one at once. */
+  /** Always the head that goes before the others. */
   #deliverInOrder(count: number): void {
     const lanes = this.#lanes;
     for (;;) {
@@ -199,15 +194,15 @@ export class InboundLoop implements LaneHost {
       for (let i = 0; i < count; i++) {
         const lane = lanes[i]!;
         if (!lane.hasHead) continue;
-        if (lowest === undefined || isLower(lane, lowest)) {
+        if (lowest === undefined || lane.isBefore(lowest)) {
           second = lowest;
           lowest = lane;
-        } else if (second === undefined || isLower(lane, second)) second = lane;
+        } else if (second === undefined || lane.isBefore(second)) second = lane;
       }
       if (lowest === undefined) return;
       if (second === undefined) return this.#deliverAll(lowest);
       do lowest.deliver();
-      while (lowest.hasHead && isLower(lowest, second));
+      while (lowest.hasHead && lowest.isBefore(second));
     }
   }
 
