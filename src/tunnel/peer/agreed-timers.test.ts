@@ -52,8 +52,8 @@ it('more keepalives may be missing where some are lost, and jitter is waited for
   expect(deadMs(0.01, 0)).toBe(175);
   expect(deadMs(0.1, 0)).toBe(325);
   expect(deadMs(0.5, 0)).toBe(425);
-  expect(deadMs(0, 10_000)).toBe(215);
-  expect(deadMs(1, 1e9)).toBe(625);
+  expect(deadMs(0, 10_000)).toBe(195);
+  expect(deadMs(1, 1e9)).toBe(525);
 });
 
 it('slows down four keepalives after saying so', () => {

@@ -7,7 +7,10 @@
  *
  *   busy   data goes or comes over the path: 50 ms, dead after 175 ms
  *   idle   250 ms, dead after 775 ms
- *   dead = intervals · misses + 25 ms + 4 · jitter; misses: 3, more on a path that loses keepalives
+ *   dead = intervals · misses + 25 ms + 2 · jitter; misses: 3, more on a path that loses keepalives
+ *
+ * The jitter is that of a queue that fills and empties; beyond 100 ms it does not count, or nobody would leave a path
+ * that is cut while it is full.
  *
  * Both ends see the same data, so both are busy. Whoever slows down says so in four keepalives that still come at the
  * short interval: one that is lost must not look like a dead path.
@@ -26,8 +29,8 @@ const MISSES_MAX = 8;
 /** So rarely a path that loses packets by chance may look dead, per keepalive: about once in 14 hours at 20 a second. */
 const CHANCE = 1e-6;
 const MARGIN_MS = 25;
-const JITTERS = 4;
-const JITTER_MAX_MS = 200;
+const JITTERS = 2;
+const JITTER_MAX_MS = 100;
 const ANNOUNCED_AHEAD = 4;
 /** Busy: so many packets between two looks that are so far apart, and then for so long. */
 const BUSY_PACKETS = 4;
