@@ -132,6 +132,20 @@ async function startOpenvpn({ folder }, ciphers) {
   );
 }
 
+/** What Weft's own status counts of the connection, and of each path. */
+function countersOf(node) {
+  const status = ['tunnel', 'status', '--json'];
+  const found = spawnSync(
+    'ip',
+    ['netns', 'exec', node, process.execPath, join(dist, 'bin', 'weft.js'), ...status],
+    {
+      encoding: 'utf8',
+    },
+  );
+  const [connection] = JSON.parse(found.stdout).tunnels[0].connections;
+  return connection;
+}
+
 /** `settings`: keys of [connection]. `node`: options of Node. */
 async function startWeft({ folder, weights, profile }, settings) {
   const folders = [join(folder, 'near'), join(folder, 'far')];
@@ -141,7 +155,8 @@ async function startWeft({ folder, weights, profile }, settings) {
     const options = profile === undefined ? [] : [...PROFILED, '--cpu-prof-dir', profile[i]];
     return [process.execPath, ...options, join(dist, 'bin', 'mptsrv.js'), '-d', '--conf', folders[i]];
   };
-  return startTunnel(command(0), command(1), {});
+  const running = await startTunnel(command(0), command(1), {});
+  return { ...running, counters: () => [NEAR, FAR].map((node) => countersOf(node)) };
 }
 
 const direct = (wrap) => async () => ({ target: FAR_ADDRESSES[0], wrap, stop: async () => {} });

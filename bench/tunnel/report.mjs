@@ -2,7 +2,7 @@
  * The results as bench/tunnel/RESULTS.md. Pure.
  */
 
-/** What facts of the original's measurements on another machine of this size say, Mbit/s, one stream, unshaped. */
+/** One TCP stream through the original over unshaped paths, measured earlier on another machine, Mbit/s. */
 const ORIGINAL_MBPS = 249;
 
 const median = (values) => {
@@ -138,7 +138,7 @@ function goals(results, ours) {
     (value) => value >= 5,
   );
   add(
-    `at least 10 times the original (${ORIGINAL_MBPS} Mbit/s on a like machine)`,
+    `at least 10 times the original’s ${ORIGINAL_MBPS} Mbit/s (measured earlier on another machine of 2 cores, whose bare veth gave 15.8 Gbit/s)`,
     each((name) => (stream(name) * 1000) / ORIGINAL_MBPS),
     1,
     (value) => value >= 10,

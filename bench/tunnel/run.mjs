@@ -68,16 +68,37 @@ const { cutTcp, cutUdp } = await import('./cut.mjs');
 const { printProfiles, profileFolders, soak } = await import('./soak.mjs');
 const { report } = await import('./report.mjs');
 
+/** Counters of the peer that is measured, told with WEFT_BENCH_VERBOSE. */
+let watched;
+
+const grown = (now, before) =>
+  Object.entries(now)
+    .filter(([name, value]) => typeof value === 'number' && value !== before[name])
+    .map(([name, value]) => `${name} ${(value - before[name]).toFixed(0)}`)
+    .join(' ');
+
+/** What grew between two readings of both ends' counters. */
+const differences = (before, after) =>
+  after.map((end, i) => {
+    const paths = end.paths.map((path, index) => `[${grown(path, before[i].paths[index])}]`);
+    return `${i === 0 ? 'near' : 'far'}: ${grown(end, before[i])} ${paths.join(' ')}`;
+  });
+
 /** One a measurement: { peer, kind, round, values, noise }. */
 const records = [];
 const notes = [];
 
 async function attempt(peer, what, round, work) {
+  const counters = process.env.WEFT_BENCH_VERBOSE === undefined ? undefined : watched;
   const kind = options.routed ? `routed ${what}` : what;
   const busy = await noise();
   try {
+    const countersBefore = counters?.();
     const values = await work();
     records.push({ peer, kind, round, noise: busy, values });
+    if (counters !== undefined) {
+      for (const line of differences(countersBefore, counters())) console.error(`  ${line}`);
+    }
     const text = Object.entries(values)
       .filter(([, value]) => typeof value === 'number')
       .map(([name, value]) => `${name} ${value.toFixed(2)}`);
@@ -94,8 +115,10 @@ async function withPeer(peer, context, work) {
   try {
     const running = await peer.start({ folder, ...context });
     try {
+      watched = running.counters;
       await work(running);
     } finally {
+      watched = undefined;
       await running.stop();
     }
   } catch (error) {
