@@ -90,7 +90,10 @@ describe.each(CASES)('%s', (_name, authentication) => {
       ok: true,
       text: 'create ipv6.conf',
     });
-    expect((await ping(lab.node('a'), 'fec0::3')).received).toBe(3);
+    const { received, text } = await ping(lab.node('a'), 'fec0::3');
+    const sent = original.connections[0]!.paths.map(({ sentPackets }) => sentPackets);
+    const { connections, totals } = await b.status();
+    expect(received, JSON.stringify({ text, sent, connections, totals, lines: original.lines })).toBe(3);
     expect((await b.connection('peer_fec0__2.conf')).authType).toBe(options.authType);
     await original.stop();
     await b.stop();
