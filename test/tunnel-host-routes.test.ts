@@ -19,7 +19,7 @@ import {
 } from '../src/tunnel/host/plan-routes.ts';
 import { TunnelDevice } from '../src/tunnel/host/tunnel-device.ts';
 import { TunnelRoutes } from '../src/tunnel/host/tunnel-routes.ts';
-import { UpHost } from './support/up-host.ts';
+import { until, UpHost } from './support/up-host.ts';
 
 let host: UpHost;
 let device: TunnelDevice;
@@ -258,6 +258,32 @@ describe('routes of others', () => {
     ]);
     other.removeAll();
     expect(weftRoutes()).toEqual([]);
+  });
+});
+
+describe('beside weft up', () => {
+  it('each keeps what is its own, whoever ends first', async () => {
+    await host.settle();
+    const before = host.snapshot();
+    const supervisor = await host.start();
+    const rules = host.rules();
+    expect(rules.length).toBeGreaterThan(0);
+    const wish = wanted({ paths: [path(1), path(2)], networks: [network('192.168.2.0/24')] });
+    expect(routes.apply(wish).problems).toEqual([]);
+    const made = weftRoutes();
+    expect(made).toHaveLength(4);
+    // Its own tables answer for what the main table knows, now also the tunnel's networks.
+    await until(() => host.table(17_800).some((line) => line.startsWith('throw 192.168.2.0/24')), 'a look');
+    expect(wayOf('192.168.2.7', ' from 10.2.0.2')?.[3]).toBe('tun0');
+    await host.stop(supervisor);
+    expect(weftRoutes()).toEqual(made);
+
+    const again = await host.start();
+    await until(() => host.rules().length === rules.length, 'the rules');
+    routes.removeAll();
+    expect(host.rules()).toEqual(rules);
+    await host.stop(again);
+    expect(host.changesSince(before)).toEqual([]);
   });
 });
 
