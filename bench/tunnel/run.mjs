@@ -213,6 +213,14 @@ async function main() {
     });
   }
   const iperf = (await finish(NEAR, ['iperf3', '--version'])).split('\n')[0];
+  const file = join(here, 'results.jsonl');
+  const [before, ...earlier] =
+    options.append && existsSync(file)
+      ? readFileSync(file, 'utf8')
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line))
+      : [];
   const machine = {
     date: new Date().toISOString().slice(0, 10),
     cpus: cpus().length,
@@ -223,20 +231,12 @@ async function main() {
     iperf,
     congestion: CONGESTION,
     loadBefore,
-    minutes: (Date.now() - startedMs) / 60_000,
+    minutes: (Date.now() - startedMs) / 60_000 + (before?.machine.minutes ?? 0),
   };
   const peers = PEERS.map(({ name, note, version }) => ({ name, note, version: version() }));
-  const file = join(here, 'results.jsonl');
-  const [before, ...earlier] =
-    options.append && existsSync(file)
-      ? readFileSync(file, 'utf8')
-          .trim()
-          .split('\n')
-          .map((line) => JSON.parse(line))
-      : [];
   const head = {
     machine,
-    settings: { rounds, seconds, cut: CUT_TIMES },
+    settings: before?.settings ?? { rounds, seconds, cut: CUT_TIMES },
     peers,
     notes: [...(before?.notes ?? []), ...notes],
   };
