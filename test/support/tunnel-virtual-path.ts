@@ -30,6 +30,7 @@ interface Flying {
 }
 
 const PACKET_BYTES = 1000;
+const SCRATCH = new Uint8Array(65_536);
 
 export class VirtualEnd {
   readonly side: Side;
@@ -139,8 +140,7 @@ export class VirtualPath {
   }
 
   #send(end: VirtualEnd, emit: (out: Uint8Array) => number, to: PeerAddress = end.remote): void {
-    const out = new Uint8Array(65_536);
-    const datagram = out.slice(0, emit(out));
+    const datagram = SCRATCH.slice(0, emit(SCRATCH));
     this.seen.push({ from: end.side, datagram });
     if (this.drops[end.side](datagram.length) || !isSame(to, this.#other(end).at)) return;
     this.#fly(end, { datagram });

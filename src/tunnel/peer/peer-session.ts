@@ -2,10 +2,11 @@
  * What two ends of a path say to each other in keepalives (pure; time, random numbers and the hash are given). One a
  * path; the engine gives it each keepalive that arrives and sends what it writes.
  *
- *   handshake.ts       which of the peer's sessions counts         peer-extension.ts  the bytes
- *   path-meter.ts      round trip, jitter, loss, rate, capacity    mark.ts            how Weft knows Weft
- *   agreed-timers.ts   intervals and dead time                     mtu-search.ts      the largest datagram
- *   words.ts           up and down                                 rebinding.ts       where the peer is
+ *   handshake.ts      which of the peer's sessions counts          peer-extension.ts    the bytes
+ *   path-meter.ts     round trip, jitter, loss, rate, capacity     mark.ts              how Weft knows Weft
+ *   agreed-timers.ts  intervals and dead time                      mtu-search.ts        the largest datagram
+ *   words.ts          up and down                                  rebinding.ts         where the peer is
+ *                                                                  keepalive-writer.ts  what goes out
  *
  * With an original peer it is silent: the original's keepalive with Weft's mark, the original's timers, no measures.
  *
@@ -19,22 +20,14 @@
  */
 import { DEFAULT_KEY_TEXT, equalBytes, keyOf } from '../control/authentication.ts';
 import type { PathTimers, PathWord } from '../paths/path-state.ts';
-import { emitKeepalive, KEEPALIVE_BYTES, parseKeepalive } from '../wire/keepalive.ts';
+import { parseKeepalive } from '../wire/keepalive.ts';
 import { AgreedTimers } from './agreed-timers.ts';
-import { Handshake, type Addressee } from './handshake.ts';
-import { emitMark, EXTENSION_VERSION, markedVersion } from './mark.ts';
+import { Handshake } from './handshake.ts';
+import { KeepaliveWriter, type ArrivedFacts } from './keepalive-writer.ts';
+import { EXTENSION_VERSION, markedVersion } from './mark.ts';
 import { MtuSearch } from './mtu-search.ts';
 import { PathMeter } from './path-meter.ts';
-import {
-  emitExtension,
-  extendedBytes,
-  isExtensionSealed,
-  parseExtension,
-  sealExtension,
-  tagKeyOf,
-  type Echo,
-  type Extension,
-} from './peer-extension.ts';
+import { isExtensionSealed, parseExtension, tagKeyOf, type Echo, type Extension } from './peer-extension.ts';
 import { Rebinding } from './rebinding.ts';
 import type {
   HmacSha256,
@@ -60,8 +53,6 @@ const FORGET_WITH_KEY_MS = 60_000;
 /** A peer that was silent for so long may not know our address: where there is a secret key it is told unasked. */
 const UNHEARD_MS = 5000;
 const SUSPICIOUS_LOSS = 0.3;
-const U32 = 2 ** 32;
-const U48 = 2 ** 48;
 
 const NO_NEWS: PeerNews = {
   isHeard: false,
@@ -71,7 +62,6 @@ const NO_NEWS: PeerNews = {
   hasNewMtu: false,
   hasNewObservedAddress: false,
 };
-const NO_BYTES = new Uint8Array(0);
 
 type Draft = { -readonly [K in keyof PeerNews]: PeerNews[K] };
 
@@ -87,22 +77,18 @@ export class PeerSession {
   readonly #mtu: MtuSearch;
   readonly #place: Rebinding;
   readonly #words = new Words();
+  readonly #writer: KeepaliveWriter;
   readonly #counters: { -readonly [K in keyof PeerCounters]: PeerCounters[K] };
   /** The peer understands our extension, as far as its last keepalive is to be believed. */
   #isMarked = false;
   /** When the last keepalive counted as a sign of life; when the last one counted wholly. */
   #heardMs: number;
   #acceptedMs = -Infinity;
-  #number = 0;
-  /** Keepalives with extension that are no probes: sent, and counted as received. */
-  #plainSent = 0;
+  /** Keepalives with extension that arrived and are no probes. */
   #plainReceived = 0;
-  /** What had arrived before the keepalive that the next one echoes. */
-  #receivedPackets = 0;
-  #receivedBytes = 0;
+  #arrived: ArrivedFacts = { packets: 0, bytes: 0, probe: 0 };
   #sentData = 0;
   #receivedData = 0;
-  #probeArrived = 0;
   #answerAtMs = Infinity;
   #answeredMs = -Infinity;
 
@@ -118,6 +104,14 @@ export class PeerSession {
     const headerBytes = options.pathIpVersion === 4 ? 28 : 48;
     this.#mtu = new MtuSearch({ headerBytes, linkMtu: options.linkMtu });
     this.#place = new Rebinding(options.remote, this.#learns);
+    const parts = {
+      handshake: this.#handshake,
+      meter: this.#meter,
+      timers: this.#timers,
+      words: this.#words,
+      place: this.#place,
+    };
+    this.#writer = new KeepaliveWriter(options, parts, this.#tagKey);
     this.#counters = {
       sent: 0,
       received: 0,
@@ -226,20 +220,17 @@ export class PeerSession {
    */
   emitKeepalive(out: Uint8Array, facts: SendingFacts, nowUs: number, to?: PeerAddress): number {
     const nowMs = nowUs / 1000;
-    this.#counters.sent++;
-    this.#emitPlain(out);
     const isAnswer = to !== undefined || nowMs >= this.#answerAtMs;
     if (isAnswer) {
       this.#answerAtMs = Infinity;
       this.#answeredMs = nowMs;
     }
+    this.#counters.sent++;
     this.#words.handleSent();
     const isUnheard = this.#learns && nowMs - this.#heardMs > UNHEARD_MS;
-    if (!this.#isMarked && !isUnheard) return KEEPALIVE_BYTES;
-    const length = this.#emitExtension(out, facts, nowUs, isAnswer, false);
-    this.#plainSent++;
-    this.#seal(out.subarray(0, length));
-    return length;
+    if (!this.#isMarked && !isUnheard) return this.#writer.emitMarked(out);
+    this.#noteSent(facts, nowMs);
+    return this.#writer.emitExtended(out, facts, this.#arrived, nowUs, isAnswer);
   }
 
   /**
@@ -247,15 +238,13 @@ export class PeerSession {
    * not be fragmented.
    */
   emitProbe(out: Uint8Array, facts: SendingFacts, nowUs: number): number {
-    const size = this.#mtu.poll(nowUs / 1000, this.#timers.isBusy) ?? 0;
+    const nowMs = nowUs / 1000;
+    const size = this.#mtu.poll(nowMs, this.#timers.isBusy) ?? 0;
     if (size > out.length) return 0;
     this.#counters.probesSent++;
-    this.#emitPlain(out);
-    const fieldsEnd = this.#emitExtension(out, facts, nowUs, false, true);
-    const length = Math.max(size, fieldsEnd);
-    out.fill(0, fieldsEnd, length);
-    this.#mtu.handleSent(this.#number, nowUs / 1000);
-    this.#seal(out.subarray(0, length));
+    this.#noteSent(facts, nowMs);
+    const length = this.#writer.emitProbe(out, facts, this.#arrived, nowUs, size);
+    this.#mtu.handleSent(this.#writer.number, nowMs);
     return length;
   }
 
@@ -348,7 +337,7 @@ export class PeerSession {
       this.#counters.restarts++;
     } else news.peer = 'weft';
     this.#meter.handleRestart();
-    this.#probeArrived = 0;
+    this.#arrived = { packets: 0, bytes: 0, probe: 0 };
     this.#words.handleRestart();
     // The peer takes our session by the next keepalive.
     this.#answer(nowMs);
@@ -360,16 +349,11 @@ export class PeerSession {
     this.#counters.received++;
     this.#acceptedMs = nowMs;
     news.isHeard = true;
-    this.#receivedPackets = arrival.receivedPackets + this.#plainReceived;
-    this.#receivedBytes = arrival.receivedBytes;
-    if (extension.isProbe) this.#probeArrived = number;
-    else this.#plainReceived++;
-    this.#meter.handleArrival(
-      extension.sentUs,
-      arrival.arrivedUs,
-      extension.sentPackets,
-      this.#receivedPackets,
-    );
+    const packets = arrival.receivedPackets + this.#plainReceived;
+    const probe = extension.isProbe ? number : this.#arrived.probe;
+    this.#arrived = { packets, bytes: arrival.receivedBytes, probe };
+    if (!extension.isProbe) this.#plainReceived++;
+    this.#meter.handleArrival(extension.sentUs, arrival.arrivedUs, extension.sentPackets, packets);
     if (echo !== undefined) this.#handleEcho(echo, extension, arrival.arrivedUs, nowMs, news);
     this.#timers.handlePeer(
       extension.intervalMs,
@@ -416,61 +400,12 @@ export class PeerSession {
     news.peer = 'original';
   }
 
+  #noteSent(facts: SendingFacts, nowMs: number): void {
+    this.#sentData = facts.sentPackets;
+    this.#timers.handleActivity(this.#sentData + this.#receivedData, nowMs);
+  }
+
   #answer(nowMs: number): void {
     this.#answerAtMs = Math.min(this.#answerAtMs, Math.max(nowMs, this.#answeredMs + ANSWER_MS));
-  }
-
-  #emitPlain(out: Uint8Array): void {
-    const { ipVersion, ipLocal, ipRemote } = this.#options;
-    emitKeepalive(out, 0, { ipVersion, ipLocal, ipRemote, extension: NO_BYTES });
-    emitMark(out, 0);
-  }
-
-  #emitExtension(
-    out: Uint8Array,
-    facts: SendingFacts,
-    nowUs: number,
-    isAnswer: boolean,
-    isProbe: boolean,
-  ): number {
-    const number = ++this.#number;
-    this.#sentData = facts.sentPackets;
-    this.#timers.handleActivity(this.#sentData + this.#receivedData, nowUs / 1000);
-    const sentPackets = facts.sentPackets + this.#plainSent;
-    this.#meter.handleSent(number, nowUs, sentPackets, facts.sentBytes);
-    const to = this.#handshake.address(number, isAnswer);
-    const echo = to === undefined ? undefined : this.#echo(to, nowUs);
-    const extension: Extension = {
-      isProbe,
-      wantsShortIntervals: this.#timers.wantsShort,
-      senderSession: this.#options.sessionNumber,
-      receiverSession: to?.session ?? 0,
-      number,
-      sentUs: nowUs % U32,
-      sentPackets: sentPackets % U32,
-      sentBytes: facts.sentBytes % U48,
-      ...(echo !== undefined && { echo }),
-      probeArrived: this.#probeArrived,
-      intervalMs: isProbe ? this.#timers.announced : this.#timers.announce(),
-      ...this.#words.fields,
-      observed: this.#place.seenAt,
-    };
-    return emitExtension(out, extension, this.#tagKey !== undefined);
-  }
-
-  #echo({ number, arrivedUs, isTaken }: Addressee, nowUs: number): Echo | undefined {
-    const heldUs = nowUs - arrivedUs;
-    if (heldUs < 0 || heldUs >= U32) return undefined;
-    if (!isTaken) return { number, heldUs };
-    const counts = {
-      receivedPackets: this.#receivedPackets % U32,
-      receivedBytes: this.#receivedBytes % U48,
-    };
-    return { number, heldUs, counts };
-  }
-
-  #seal(datagram: Uint8Array): void {
-    if (this.#tagKey === undefined || datagram.length < extendedBytes(true)) return;
-    sealExtension(datagram, this.#tagKey, this.#hmac);
   }
 }
