@@ -143,7 +143,7 @@ it('slowing down never looks like a dead path, even if one keepalive in ten is l
       path.run(2000);
       let count = 0;
       path.drops[0] = () => ++count % 10 === lostOne;
-      for (let round = 0; round < 4; round++) {
+      for (let round = 0; round < 2; round++) {
         path.load[1] = 1;
         path.run(1500);
         path.load[1] = 0;
