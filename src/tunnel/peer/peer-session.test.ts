@@ -245,7 +245,7 @@ it('a peer that moves is followed where there is a secret key, and only there', 
 it('a peer that is elsewhere from the start is answered there and then followed', () => {
   const path = new VirtualPath(SECRET, SECRET);
   path.ends[1].at = { address: mapped(200), port: 61_000 };
-  path.run(5000);
+  path.run(2000);
   expect(path.seen.every(({ datagram }) => datagram.length === 44)).toBe(true);
   expect(path.ends[0].session.counters.strangers).toBeGreaterThan(0);
   path.run(2000);

@@ -51,7 +51,7 @@ const ANSWER_MS = 20;
 const FORGET_MS = 10_000;
 const FORGET_WITH_KEY_MS = 60_000;
 /** A peer that was silent for so long may not know our address: where there is a secret key it is told unasked. */
-const UNHEARD_MS = 5000;
+const UNHEARD_MS = 2000;
 const SUSPICIOUS_LOSS = 0.3;
 
 const NO_NEWS: PeerNews = {
