@@ -176,8 +176,9 @@ describe('Segmenter', () => {
     ['a transport header inside the IP header', GsoType.tcp4, 100, 19, 200],
     ['a transport header beyond the end', GsoType.tcp4, 100, 190, 200],
     ['headers only', GsoType.tcp4, 100, 20, 40],
+    ['more headers than there is room for', GsoType.udp, 100, 313, 500],
   ])('refuses %s', (_name, type, gso, start, length) => {
-    memory.bytes.fill(0, AT, AT + 300);
+    memory.bytes.fill(0, AT, AT + 600);
     memory.bytes[AT] = 0x45;
     memory.bytes[AT + 32] = 0x50;
     expect(segmenter.measure(AT, length, type, gso, start)).toBe(false);
