@@ -8,6 +8,7 @@ import { fileNotFound } from '../client/server-text.ts';
 import { formatStatusReport } from '../client/status-report.ts';
 import { formatConnectionConfig } from '../config/connection-text.ts';
 import { addLinkAddress, deleteLinkAddress, setLinkUp } from '../host/link-commands.ts';
+import { currentConfig, savedConfig } from './connection-report.ts';
 import { createAtPeer } from './creation.ts';
 import type { TunnelCore } from './core.ts';
 import { reloadAll, reloadOne } from './reload.ts';
@@ -82,7 +83,7 @@ export function statusReport(core: TunnelCore): string {
     },
     core.connections.map((connection) => ({
       file: connection.file,
-      connection: connection.currentConfig(),
+      connection: currentConfig(connection, core.port.port),
       packetsSent: connection.sentPackets,
     })),
   );
@@ -110,7 +111,7 @@ function save(core: TunnelCore, file: string | undefined, done: CommandAnswer): 
   }
   for (const connection of core.connections) {
     if (file !== undefined && connection.file !== file) continue;
-    const config = connection.savedConfig();
+    const config = savedConfig(connection);
     core.files.save(connection.file, formatConnectionConfig(config, 'file'));
     connection.source = config;
     connection.origin = 'file';

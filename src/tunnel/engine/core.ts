@@ -19,19 +19,19 @@ import { DataPlane } from '../data/data-plane.ts';
 import { CONNECTIONS_MAX } from '../data/protocol.ts';
 import { buildSendingVector } from '../paths/sending-vector.ts';
 import { CommandPort } from './command-port.ts';
+import { EventHub } from './event-hub.ts';
 import { HostSide } from './host-side.ts';
-import { LiveConnection, type ConnectionSurroundings, type EventBody } from './live-connection.ts';
+import { LiveConnection } from './live-connection.ts';
 import { executeRequest, resolveMessage, type Target } from './peer-requests.ts';
 import { PublicAddresses } from './public-addresses.ts';
-import { mappedAddress } from './path-link.ts';
+import { mappedAddress, type ConnectionSurroundings, type EventBody } from './surroundings.ts';
 import type { ClientCommand } from '../client/command.ts';
-import type { CommandAnswer, TunnelEngineOptions, TunnelEvent, TunnelFiles } from './types.ts';
+import type { CommandAnswer, TunnelEngineOptions, TunnelFiles } from './types.ts';
 
 /** The longest that nothing is looked at: rates, public addresses. */
 const HOUSEKEEPING_MS = 1000;
 /** A timer that is so late shows that the process was stopped for a while. */
 const STALL_MS = 100;
-const TROUBLES_MAX = 32;
 const SWITCHED_OFF_MAX = 64;
 const KEEP_PORT = true;
 
@@ -61,10 +61,7 @@ export class TunnelCore {
   readonly #byPair = new Map<string, LiveConnection>();
   readonly #byId = new Map<number, LiveConnection>();
   readonly #publicAddresses: PublicAddresses;
-  /** BOUNDED by who watches: one for each. */
-  readonly #listeners = new Set<(event: TunnelEvent) => void>();
-  /** The latest last. BOUNDED: `TROUBLES_MAX`. */
-  readonly troubles: string[] = [];
+  readonly events: EventHub;
   /** Addresses of links that a command switched off. BOUNDED: `SWITCHED_OFF_MAX`. */
   readonly #switchedOff = new Map<string, readonly InterfaceAddress[]>();
   #nextOrder = 0;
@@ -80,6 +77,7 @@ export class TunnelCore {
   constructor(options: CoreOptions) {
     this.#options = options;
     this.logger = options.logger;
+    this.events = new EventHub(options.logger);
     this.files = options.files;
     this.config = options.config;
     this.#publicAddresses = new PublicAddresses({
@@ -279,32 +277,11 @@ export class TunnelCore {
   }
 
   emit(event: EventBody): void {
-    const whole = { atMs: Date.now(), ...event } as TunnelEvent;
-    if (event.kind === 'trouble' || event.kind === 'failure') this.#remember(event.text);
-    for (const listener of this.#listeners) {
-      try {
-        listener(whole);
-      } catch (error) {
-        this.logger.error({ error: errorText(error) }, 'a listener of the tunnel threw');
-      }
-    }
-  }
-
-  watch(listener: (event: TunnelEvent) => void): () => void {
-    // One function may be given twice.
-    const own = (event: TunnelEvent) => listener(event);
-    this.#listeners.add(own);
-    return () => this.#listeners.delete(own);
+    this.events.emit(event);
   }
 
   trouble(text: string): void {
     this.emit({ kind: 'trouble', text });
-  }
-
-  #remember(text: string): void {
-    this.logger.warn({}, text);
-    this.troubles.push(text);
-    if (this.troubles.length > TROUBLES_MAX) this.troubles.shift();
   }
 
   print(text: string): void {
@@ -390,7 +367,7 @@ export class TunnelCore {
     if (this.#isStopped) return;
     this.#isStopped = true;
     await this.#takeDown();
-    this.#listeners.clear();
+    this.events.clear();
   }
 
   /** Who asked for a restart over the command port waits there for the answer. */

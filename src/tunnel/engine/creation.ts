@@ -20,7 +20,9 @@ import { ControlCommand, ControlResult } from '../control/message.ts';
 import type { PeerAnswer, PeerRequest } from './command-port.ts';
 import type { TunnelCore } from './core.ts';
 import type { LiveConnection } from './live-connection.ts';
-import { mappedAddress, type PathLink } from './path-link.ts';
+import type { PathLink } from './path-link.ts';
+import { mappedAddress } from './surroundings.ts';
+import { currentConfig } from './connection-report.ts';
 import type { Target } from './peer-requests.ts';
 import type { CommandAnswer } from './types.ts';
 
@@ -47,7 +49,7 @@ export async function createAtPeer(core: TunnelCore, file: string): Promise<Comm
       ipVersion: config.ipVersion,
       ipLocal: mappedAddress(config.localAddress),
       ipRemote: mappedAddress(config.remoteAddress),
-      body: emitCreateBody(formatConnectionConfig(connection.currentConfig(), 'message')),
+      body: emitCreateBody(formatConnectionConfig(currentConfig(connection, core.port.port), 'message')),
       withholdToken: config.authType === 0,
     },
     key: keyOf(core.config.template.authKey),
@@ -189,7 +191,7 @@ async function make(
       const connection = await core.add(made, 'peer');
       core.createdByPeers++;
       tell(ControlResult.ok, 'done', made.file);
-      const text = formatConnectionConfig(connection.currentConfig(), 'message');
+      const text = formatConnectionConfig(currentConfig(connection, core.port.port), 'message');
       return { result: ControlResult.ok, body: emitCreateBody(text) };
     } catch (error) {
       const isTaken = (error as { code?: unknown }).code === 'EADDRINUSE';

@@ -56,7 +56,7 @@ export class TunnelEngine {
         hasVirtioHeader: device.hasVirtioHeader,
         hasTcpOffload: device.hasTcpOffload,
         hasUdpOffload: device.hasUdpOffload,
-        troubles: [...core.troubles],
+        troubles: [...core.events.troubles],
       },
       connections: core.connections.map((connection) => connection.toStatus(nowMs)),
       totals: {
@@ -82,7 +82,7 @@ export class TunnelEngine {
 
   /** Calls `listener` for each event until the returned function is called. */
   watch(listener: (event: TunnelEvent) => void): () => void {
-    return this.#core.watch(listener);
+    return this.#core.events.watch(listener);
   }
 
   /** Ends everything and removes exactly what was made. May be called again. */

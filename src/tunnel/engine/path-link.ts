@@ -4,7 +4,7 @@
  *
  * Invariant: everything that is sent to the peer beside data is sent here, and only while the socket is open.
  */
-import { formatIp, parseIp, unmapV4, type Logger } from '../../base/index.ts';
+import { formatIp, unmapV4, type Logger } from '../../base/index.ts';
 import { EMSGSIZE, emitSockaddr, monotonicUs, type DatagramOrigin } from '../../native/index.ts';
 import type { PathConfig } from '../config/model.ts';
 import { unspecified } from '../config/section-reader.ts';
@@ -18,7 +18,8 @@ import { KEEPALIVE_ROOM_BYTES, PeerSession } from '../peer/peer-session.ts';
 import type { PeerNews, PeerSessionOptions } from '../peer/types.ts';
 import type { PathHost } from './path-host.ts';
 import { kernelPathMtu, type PathSocket } from './path-socket.ts';
-import type { TunnelPathStatus } from './types.ts';
+import { RateMeter } from './rate-meter.ts';
+import { mappedAddress } from './surroundings.ts';
 
 /** What a path tells its connection. */
 export interface PathEvents {
@@ -50,23 +51,10 @@ export const outerBytes = (ipVersion: 4 | 6): number => (ipVersion === 6 ? 48 : 
 
 /** Shared by all paths: what is sent is written here and sent at once. */
 const SCRATCH = new Uint8Array(65_536);
-/** How often a path is asked for its rate. */
-const RATE_INTERVAL_MS = 1000;
 /** What a kernel without Weft at the other end said of the path's MTU is forgotten after that (RFC 1191 section 6.3). */
 const KERNEL_MTU_MEMORY_MS = 600_000;
 /** `monotonicMs` of counters that never counted. */
 const NEVER = 0;
-
-const mapped = (address: string): Uint8Array => {
-  const ip = parseIp(address) ?? new Uint8Array(16);
-  if (ip.length === 16) return ip;
-  const out = new Uint8Array(16);
-  out.set([0xff, 0xff], 10);
-  out.set(ip, 12);
-  return out;
-};
-
-export { mapped as mappedAddress };
 
 export class PathLink {
   readonly index: number;
@@ -98,7 +86,7 @@ export class PathLink {
   #heardMs: number | undefined;
   #dataMs = NEVER;
   #keepalivesSent = 0;
-  #rate = { atMs: 0, sentBytes: 0, receivedBytes: 0, sentBps: 0, receivedBps: 0 };
+  readonly rate: RateMeter;
 
   constructor(options: PathLinkOptions, nowMs: number) {
     const { config, index } = options;
@@ -122,7 +110,7 @@ export class PathLink {
         linkMtu: this.#linkMtu,
         timers,
         ...(config.remoteAddress !== unspecified(config.ipVersion) && {
-          remote: { address: mapped(config.remoteAddress), port: options.remotePort },
+          remote: { address: mappedAddress(config.remoteAddress), port: options.remotePort },
         }),
       },
       nowMs,
@@ -134,7 +122,7 @@ export class PathLink {
     this.#remoteSockaddr = this.#sockaddr();
     this.#status = this.state.status;
     this.#isUsable = this.state.isUsable;
-    this.#rate.atMs = nowMs;
+    this.rate = new RateMeter(this.#sent().sentBytes, this.#receivedBytes(), nowMs);
     this.#dataMs = this.#inbound[pathField(index, InboundPathCounter.lastDataMs)] ?? NEVER;
   }
 
@@ -203,6 +191,20 @@ export class PathLink {
     return this.#status;
   }
 
+  /** What the state works with now. */
+  get timers(): PathTimers {
+    return this.#timers;
+  }
+
+  /** When the last keepalive that counts came; -Infinity: none yet. */
+  get heardMs(): number {
+    return this.#heardMs ?? -Infinity;
+  }
+
+  get keepalivesSent(): number {
+    return this.#keepalivesSent;
+  }
+
   get isLinkUp(): boolean {
     return this.#isLinkUp;
   }
@@ -248,7 +250,7 @@ export class PathLink {
     return {
       fd: this.#socket.fd,
       remoteSockaddr: this.#remoteSockaddr,
-      remoteAddress: mapped(this.#remoteAddress),
+      remoteAddress: mappedAddress(this.#remoteAddress),
       datagramBytesMax: this.datagramBytesMax,
       segmentation: this.#socket.hasSegmentation,
       pinned: this.config.pinned,
@@ -266,7 +268,7 @@ export class PathLink {
     // What went out may have said that the next comes sooner.
     this.#applyTimers(nowMs);
     this.#noteStatus();
-    if (nowMs - this.#rate.atMs >= RATE_INTERVAL_MS) this.#measureRate(nowMs);
+    this.rate.look(this.#sent().sentBytes, this.#receivedBytes(), nowMs);
   }
 
   /**
@@ -381,51 +383,6 @@ export class PathLink {
     return readPathCounters(this.#outbound, this.#inbound, this.index);
   }
 
-  toStatus(nowMs: number): TunnelPathStatus {
-    const { sent, received } = this.counters();
-    const { rttUs, jitterUs, lossRatio, capacityBps } = this.session;
-    const isMeasured = this.#isWeft;
-    const heardMs = Math.max(
-      this.#heardMs ?? -Infinity,
-      received.lastDataMs === 0 ? -Infinity : received.lastDataMs,
-    );
-    return {
-      interfaceName: this.config.interfaceName,
-      ipVersion: this.config.ipVersion,
-      publicAddress: this.publicAddress,
-      privateAddress: this.privateAddress,
-      remoteAddress: this.#remoteAddress,
-      localPort: this.#socket?.port ?? 0,
-      remotePort: this.#remotePort,
-      ...(this.#host.gateway.gateway !== undefined && { gatewayAddress: this.#host.gateway.gateway }),
-      status: this.#status,
-      isUsable: this.#isUsable,
-      isLinkUp: this.#isLinkUp,
-      isWeft: this.#isWeft,
-      weightIn: this.config.weightIn,
-      weightOut: this.config.weightOut,
-      keepaliveMs: this.#timers.keepaliveMs,
-      deadMs: this.#timers.deadMs,
-      ...(heardMs > -Infinity && { heardAgoMs: Math.max(0, Math.round(nowMs - heardMs)) }),
-      ...(isMeasured && rttUs !== undefined && { rttUs: Math.round(rttUs) }),
-      ...(isMeasured && jitterUs !== undefined && { jitterUs: Math.round(jitterUs) }),
-      ...(isMeasured && lossRatio !== undefined && { lossRatio }),
-      ...(isMeasured && capacityBps !== undefined && { capacityBps: Math.round(capacityBps) }),
-      mtu: this.mtu,
-      sentBps: Math.round(this.#rate.sentBps),
-      receivedBps: Math.round(this.#rate.receivedBps),
-      sentPackets: sent.packets,
-      sentBytes: sent.bytes,
-      sendDropped: sent.dropped,
-      receivedPackets: received.packets,
-      receivedBytes: received.bytes,
-      strangers: received.strangers,
-      malformed: received.malformed,
-      keepalivesSent: this.#keepalivesSent,
-      keepalivesReceived: this.session.counters.received,
-    };
-  }
-
   /** The socket is the caller's to close, once the data plane has let it go. */
   takeSocket(): PathSocket | undefined {
     const socket = this.#socket;
@@ -476,6 +433,10 @@ export class PathLink {
     };
   }
 
+  #receivedBytes(): number {
+    return this.#inbound[pathField(this.index, InboundPathCounter.bytes)] ?? 0;
+  }
+
   /** Data shows, too, that the path works towards us. */
   #noteData(): void {
     const dataMs = this.#inbound[pathField(this.index, InboundPathCounter.lastDataMs)] ?? NEVER;
@@ -506,19 +467,6 @@ export class PathLink {
     this.#kernelMtu = Infinity;
     this.#kernelMtuUntilMs = Infinity;
     this.#options.events.onDescription(this);
-  }
-
-  #measureRate(nowMs: number): void {
-    const sentBytes = this.#outbound[pathField(this.index, OutboundPathCounter.bytes)] ?? 0;
-    const receivedBytes = this.#inbound[pathField(this.index, InboundPathCounter.bytes)] ?? 0;
-    const perMs = 8000 / (nowMs - this.#rate.atMs);
-    this.#rate = {
-      atMs: nowMs,
-      sentBytes,
-      receivedBytes,
-      sentBps: (sentBytes - this.#rate.sentBytes) * perMs,
-      receivedBps: (receivedBytes - this.#rate.receivedBytes) * perMs,
-    };
   }
 
   #sockaddr(): Uint8Array {

@@ -7,8 +7,9 @@
 import { formatIp, unmapV4, type Logger } from '../../base/index.ts';
 import { monotonicMs } from '../../native/index.ts';
 import { askPublicAddress, RESOLVER } from '../host/public-address.ts';
-import type { EventBody, LiveConnection } from './live-connection.ts';
+import type { LiveConnection } from './live-connection.ts';
 import type { PathLink } from './path-link.ts';
+import type { EventBody } from './surroundings.ts';
 
 /** So long a peer has to show that it is Weft before somebody else is asked. */
 const PATIENCE_MS = 1500;

@@ -1,0 +1,49 @@
+/** What a path looks like from outside: its status (a reading). */
+import type { PathLink } from './path-link.ts';
+import type { TunnelPathStatus } from './types.ts';
+
+export function reportPath(link: PathLink, nowMs: number): TunnelPathStatus {
+  const { config, host, session, timers } = link;
+  const { sent, received } = link.counters();
+  const { rttUs, jitterUs, lossRatio, capacityBps } = session;
+  const { rate } = link;
+  rate.look(sent.bytes, received.bytes, nowMs);
+  const heardMs = Math.max(link.heardMs, received.lastDataMs === 0 ? -Infinity : received.lastDataMs);
+  return {
+    interfaceName: config.interfaceName,
+    ipVersion: config.ipVersion,
+    publicAddress: link.publicAddress,
+    privateAddress: link.privateAddress,
+    remoteAddress: link.remoteAddress,
+    localPort: link.socket?.port ?? 0,
+    remotePort: link.remotePort,
+    ...(host.gateway.gateway !== undefined && { gatewayAddress: host.gateway.gateway }),
+    status: link.status,
+    isUsable: link.isUsable,
+    isLinkUp: link.isLinkUp,
+    isWeft: link.isWeft,
+    weightIn: config.weightIn,
+    weightOut: config.weightOut,
+    keepaliveMs: timers.keepaliveMs,
+    deadMs: timers.deadMs,
+    ...(heardMs > -Infinity && { heardAgoMs: Math.max(0, Math.round(nowMs - heardMs)) }),
+    ...(link.isWeft && {
+      ...(rttUs !== undefined && { rttUs: Math.round(rttUs) }),
+      ...(jitterUs !== undefined && { jitterUs: Math.round(jitterUs) }),
+      ...(lossRatio !== undefined && { lossRatio }),
+      ...(capacityBps !== undefined && { capacityBps: Math.round(capacityBps) }),
+    }),
+    mtu: link.mtu,
+    sentBps: Math.round(rate.sentBps),
+    receivedBps: Math.round(rate.receivedBps),
+    sentPackets: sent.packets,
+    sentBytes: sent.bytes,
+    sendDropped: sent.dropped,
+    receivedPackets: received.packets,
+    receivedBytes: received.bytes,
+    strangers: received.strangers,
+    malformed: received.malformed,
+    keepalivesSent: link.keepalivesSent,
+    keepalivesReceived: session.counters.received,
+  };
+}
