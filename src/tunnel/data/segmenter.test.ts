@@ -146,7 +146,7 @@ describe('Segmenter', () => {
           expect(transportSum(made[i]!, shape)).toBe(0xffff);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 50 },
     );
   });
 
