@@ -15,7 +15,9 @@ import { closeFd, EpollWorker } from '../native/index.ts';
 import {
   IFA_F_NODAD,
   IFA_F_TENTATIVE,
+  RT_TABLE_LOCAL,
   RT_TABLE_MAIN,
+  RTN_LOCAL,
   type InterfaceAddress,
   type RouteNetlink,
 } from '../netlink/index.ts';
@@ -95,13 +97,23 @@ function isTentative(address: InterfaceAddress): boolean {
   return address.family === AF_INET6 && (address.flags & IFA_F_TENTATIVE) !== 0;
 }
 
-/** Carriers are there, and no IPv6 address waits for duplicate detection. */
+/** An IPv6 address is nobody's until its route is there, which the kernel makes a little later. */
+function haveLocalRoutes(netlink: RouteNetlink, addresses: readonly InterfaceAddress[]): boolean {
+  const wanted = addresses.filter(({ family }) => family === AF_INET6);
+  if (wanted.length === 0) return true;
+  const routes = netlink.routes().filter(({ table, type }) => table === RT_TABLE_LOCAL && type === RTN_LOCAL);
+  const owned = new Set(routes.map(({ destination }) => destination?.address));
+  return wanted.every(({ address }) => owned.has(address));
+}
+
+/** Carriers are there, and no IPv6 address waits for duplicate detection or its route. */
 function isReady({ netlink, name }: LabNode): boolean {
   const linksReady = netlink
     .links()
     .every((link) => link.kind !== 'veth' || link.operationalState === IF_OPER_UP);
   if (!linksReady || name === AIR) return linksReady;
-  return !netlink.addresses().some(isTentative);
+  const addresses = netlink.addresses();
+  return !addresses.some(isTentative) && haveLocalRoutes(netlink, addresses);
 }
 
 export class BuiltTopology {
