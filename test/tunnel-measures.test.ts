@@ -215,6 +215,33 @@ describe('two paths', () => {
   });
 });
 
+describe('a server that does not know where its peer is', () => {
+  let lab: TunnelLab;
+
+  afterEach(async () => {
+    await lab.close();
+  });
+
+  it('finds it by the key', async () => {
+    lab = await TunnelLab.build();
+    const folder = lab.folder('b', KEYED);
+    const name = 'connections/ipv4.conf';
+    folder.write(name, folder.read(name).replace(/^remote_ipaddr = .*$/gm, 'remote_ipaddr = 0.0.0.0'));
+    const [b, a] = [await lab.start('b', folder), await lab.start('a', lab.folder('a', KEYED))];
+    await Promise.all([a, b].map(knowsPeer));
+    expect((await pathsOf(b)).map(({ remoteAddress }) => remoteAddress)).toEqual(['10.1.1.2', '10.2.2.2']);
+    await Promise.all([a.pathsAre(0, 0), b.pathsAre(0, 0)]);
+    for (const [from, to] of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ] as const) {
+      const { sent, received, text } = await ping(lab.node(from), tunnelAddress(to, 4));
+      expect(received, text).toBe(sent);
+    }
+    expect(await b.stop()).toBe(0);
+  });
+});
+
 describe('a path through a router', () => {
   const ADDRESSES: Readonly<Record<Side, readonly [own: string, gateway: string, remote: string]>> = {
     a: ['10.1.1.2', '10.1.1.1', '10.3.3.3'],
