@@ -160,6 +160,14 @@ it('lets every number pass once', async () => {
   expect(late + duplicate).toBe(3);
 });
 
+it('counts what comes again as copies where both ends duplicate', async () => {
+  await start({ scheduler: 'redundant', dropsCopies: true });
+  for (const number of [0, 2, 1]) for (const path of [0, 1]) sendNumber(path, number);
+  expect(await receive(3)).toEqual([0, 1, 2]);
+  await expect.poll(() => received().copies, TIMEOUT).toBe(3);
+  expect(received()).toMatchObject({ late: 0, duplicate: 0, missing: 0 });
+});
+
 it('drops copies where nothing is put in order', async () => {
   await start({ reorderWindow: 0, dropsCopies: true, scheduler: 'redundant' });
   for (const number of [7, 5, 6]) for (const path of [0, 1]) sendNumber(path, number);

@@ -36,6 +36,8 @@ export class InboundConnection {
   readonly #merger: SegmentMerger;
   readonly counters: Float64Array;
   readonly #innerBytesMax: number;
+  /** Both ends duplicate, so that what comes late or twice are copies. */
+  readonly #hasCopies: boolean;
   readonly #ordering: Ordering;
   /** Of reorder buffers before this one. */
   readonly #missingBefore: number;
@@ -55,6 +57,7 @@ export class InboundConnection {
     this.#merger = merger;
     this.counters = new Float64Array(description.inboundCounters);
     this.#innerBytesMax = description.innerBytesMax;
+    this.#hasCopies = description.scheduler === 'redundant';
     if (before !== undefined && isOrderedAlike(description, before.#ordering)) {
       this.#ordering = before.#ordering;
       this.#missingBefore = before.#missingBefore;
@@ -148,6 +151,7 @@ export class InboundConnection {
   #judge(result: PushResult, slot: number): void {
     const { counters } = this;
     if (result === PushResult.restarted) counters[InboundCounter.restarts]!++;
+    else if (result >= FIRST_DROPPED && this.#hasCopies) counters[InboundCounter.copies]!++;
     else if (result === PushResult.late) counters[InboundCounter.late]!++;
     else if (result === PushResult.duplicate) counters[InboundCounter.duplicate]!++;
     if (result >= FIRST_DROPPED) this.#slots.release(slot);
