@@ -42,6 +42,10 @@ export interface OriginalOptions {
   readonly firstSequence?: number;
   /** What is sent in place of each data packet. */
   readonly mangle?: (datagram: Buffer, path: number) => readonly Buffer[];
+  /** The program binds its command port to any address; several of them in one node each need their own. */
+  readonly commandAddress?: string;
+  /** Sees what is written to the tunnel. */
+  readonly onDeliver?: (inner: Buffer) => void;
 }
 
 const SIOCGIFFLAGS = 0x8913;
@@ -94,7 +98,7 @@ export class MptPeer implements ExchangeHost, ConnectionHost {
     this.#tunFd = node.inside(() => openTunTap(this.interfaceName, IFF_TUN | IFF_NO_PI));
     this.#probeFd = node.inside(() => openSocket(AF_INET, SOCK_DGRAM, 0));
     this.#configureLink();
-    this.#command = bindUdp(node, '::', this.commandPort);
+    this.#command = bindUdp(node, options.commandAddress ?? '::', this.commandPort);
     this.#command.on('message', (datagram, from) => {
       this.#handleCommand(datagram, unmapV4(from.address), from.port);
     });
@@ -201,6 +205,7 @@ export class MptPeer implements ExchangeHost, ConnectionHost {
 
   deliver(inner: Buffer): void {
     this.delivered++;
+    this.options.onDeliver?.(inner);
     libc.write(this.#tunFd, inner, inner.length);
   }
 
@@ -232,7 +237,8 @@ export class MptPeer implements ExchangeHost, ConnectionHost {
 
   send(datagram: Buffer, address: string, port: number): void {
     if (this.#stopped) return;
-    const to = address.includes(':') ? address : `::ffff:${address}`;
+    const isMapped = this.options.commandAddress === undefined && !address.includes(':');
+    const to = isMapped ? `::ffff:${address}` : address;
     this.#command.send(datagram, port, to, (error) => {
       if (error !== null) this.log(error.message);
     });
