@@ -81,6 +81,7 @@ export class OutboundLoop {
   readonly #loop: EpollLoop;
   readonly #port: OutboundPort;
   readonly #tunFd: number;
+  readonly #read = libc.readAt;
   readonly #virtioBytes: number;
   readonly #totals: Float64Array;
   readonly #memory = new PacketMemory(MEMORY_BYTES);
@@ -203,7 +204,7 @@ export class OutboundLoop {
     while (reads < TURN_READS && this.#packetAt <= last) {
       const at = this.#packetAt;
       const from = this.#memory.addressAt(at - virtioBytes);
-      const length = libc.readAt(this.#tunFd, from, PACKET_BYTES_MAX) - virtioBytes;
+      const length = this.#read(this.#tunFd, from, PACKET_BYTES_MAX) - virtioBytes;
       if (length <= 0) {
         if (length + virtioBytes < 0 && !this.#mayReadOn(lastErrno())) this.#loop.remove(this.#tunFd);
         break;
