@@ -161,6 +161,7 @@ describe('two paths', () => {
     const b = await lab.start('b', folder);
     await Promise.all([knowsPeer(b), a.pathsAre(0, 0)]);
     await b.pathsAre(0, 0);
+    expect((await pathsOf(a)).map(({ peerRestarts }) => peerRestarts)).toEqual([1, 1]);
     expect((await ping(lab.node('a'), tunnelAddress('b', 4))).received).toBe(3);
   });
 
@@ -188,6 +189,7 @@ describe('two paths', () => {
       await b.pathsAre(128, 0);
       const [path] = await pathsOf(b);
       expect(path!.strangers).toBeGreaterThan(0);
+      expect(path!.keepalivesRefused).toBeGreaterThan(0);
       expect(path!.remoteAddress).toBe('10.1.1.2');
       return;
     }

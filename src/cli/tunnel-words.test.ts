@@ -83,6 +83,8 @@ const PATH: TunnelPathStatus = {
   malformed: 0,
   keepalivesSent: 1,
   keepalivesReceived: 1,
+  keepalivesRefused: 0,
+  peerRestarts: 0,
 };
 
 const REPORT: TunnelReport = {

@@ -5,7 +5,7 @@ import type { TunnelPathStatus } from './types.ts';
 export function reportPath(link: PathLink, nowMs: number): TunnelPathStatus {
   const { config, host, session, timers } = link;
   const { sent, received } = link.counters();
-  const { rttUs, jitterUs, lossRatio, capacityBps } = session;
+  const { rttUs, jitterUs, lossRatio, incomingLossRatio, capacityBps, counters } = session;
   const { rate } = link;
   rate.look(sent.bytes, received.bytes, nowMs);
   const heardMs = Math.max(link.heardMs, received.lastDataMs === 0 ? -Infinity : received.lastDataMs);
@@ -31,6 +31,7 @@ export function reportPath(link: PathLink, nowMs: number): TunnelPathStatus {
       ...(rttUs !== undefined && { rttUs: Math.round(rttUs) }),
       ...(jitterUs !== undefined && { jitterUs: Math.round(jitterUs) }),
       ...(lossRatio !== undefined && { lossRatio }),
+      ...(incomingLossRatio !== undefined && { incomingLossRatio }),
       ...(capacityBps !== undefined && { capacityBps: Math.round(capacityBps) }),
     }),
     mtu: link.mtu,
@@ -44,6 +45,8 @@ export function reportPath(link: PathLink, nowMs: number): TunnelPathStatus {
     strangers: received.strangers,
     malformed: received.malformed,
     keepalivesSent: link.keepalivesSent,
-    keepalivesReceived: session.counters.received,
+    keepalivesReceived: counters.received,
+    keepalivesRefused: counters.strangers + counters.malformed + counters.notAuthentic + counters.late,
+    peerRestarts: counters.restarts,
   };
 }

@@ -66,6 +66,8 @@ export interface TunnelPathStatus {
   readonly jitterUs?: number;
   /** Of what we sent, 0 to 1. */
   readonly lossRatio?: number;
+  /** Of what the peer sent. */
+  readonly incomingLossRatio?: number;
   readonly capacityBps?: number;
   /** Largest IP packet that goes through the path, outer headers included. */
   readonly mtu: number;
@@ -81,6 +83,10 @@ export interface TunnelPathStatus {
   readonly malformed: number;
   readonly keepalivesSent: number;
   readonly keepalivesReceived: number;
+  /** Malformed, not authentic, repeated or overtaken, of another connection or from somebody else. */
+  readonly keepalivesRefused: number;
+  /** How often the peer's process was another one. */
+  readonly peerRestarts: number;
 }
 
 export interface TunnelConnectionStatus {
