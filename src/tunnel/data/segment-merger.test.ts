@@ -245,6 +245,15 @@ it('merges nothing whose checksum is wrong, and leaves it to the kernel', () => 
   }
 });
 
+it('does not take two wrong checksums for one right sum', () => {
+  const packets = stream(3, {}, 1388);
+  const view = new DataView(packets[1]!.buffer);
+  view.setUint16(10, view.getUint16(10) - 1);
+  view.setUint16(36, view.getUint16(36) + 1);
+  merge(packets);
+  expect(recorder.writes).toEqual(packets.map((packet) => [packet]));
+});
+
 it('lowers the MSS of a SYN, also behind IPv4 options', () => {
   for (const ipOptionBytes of [0, 4]) {
     recorder.writes.length = 0;
