@@ -73,6 +73,21 @@ it('comes back with its link, whatever the peer said meanwhile', () => {
   expect(path.status).toBe(PathStatus.ok);
 });
 
+it('with a Weft peer is used after its link came up when the peer is heard, and only then', () => {
+  const path = make();
+  path.handlePeer(true);
+  path.handleLink(false, 100);
+  path.wordDelivered(PathStatus.down);
+  path.handleLink(true, 9000);
+  expect(path.pollKeepalive(9000)).toBe(true);
+  path.handleTime(12_000);
+  expect(path.isUsable).toBe(false);
+  expect(path.pollWord(12_000)).toBeUndefined();
+  path.handleHeard(12_001);
+  expect(path.isUsable).toBe(true);
+  expect(path.pollWord(12_001)).toBe(PathStatus.ok);
+});
+
 it('is used a while after its link came up though nothing is heard, until the dead time is over', () => {
   const path = make();
   path.handleLink(false, 100);

@@ -18,8 +18,9 @@
  *     it does not hear it. Here a path that the peer called down comes up by the peer's word. Who was called down and
  *     hears the other says so, and the deaf one goes on sending.
  *
- * Whoever begins to hear again, or whose link comes up, takes the path for good and says so; if the peer hears nothing
- * still, it calls the path down again within its dead time.
+ * Whoever begins to hear again takes the path for good and says so; if the peer hears nothing still, it calls the path
+ * down again within its dead time. After its link came up, a path is used when the peer is heard; an original need not
+ * be, it is told that the path is up, and packets go after a moment.
  *
  * An original peer never says "up" by itself. Whether it hears us again shows by its data: it sends data only on paths
  * that it takes for good. Where there is none, it is asked after a while: it is told that the path is up, which
@@ -156,7 +157,9 @@ export class PathState {
     this.#isLinkUp = isUp;
     if (!isUp) return;
     this.#startAnew(nowMs);
-    this.#settleUntilMs = nowMs + SETTLE_MS;
+    // Weft is heard soon if the path works, and believes that we hear it when we say so.
+    if (this.#isPeerWeft && this.#timers.deadMs > 0) this.#isHearing = false;
+    else this.#settleUntilMs = nowMs + SETTLE_MS;
   }
 
   /** `mpt path up|down`. Up makes the path usable at once, whatever was before, and tells the peer. */
