@@ -344,6 +344,6 @@ it('hands on every packet of every flow in its order, whatever comes', () => {
         expect(byFlow(written)).toEqual(byFlow(given));
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });
