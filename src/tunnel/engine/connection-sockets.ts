@@ -124,6 +124,16 @@ export class ConnectionSockets {
     for (const socket of this.#retired.splice(0)) socket.close();
   }
 
+  /** What the sockets of paths that share one address and port are opened with; each address once. */
+  get shared(): PathSocketOptions[] {
+    const found = new Map<string, PathSocketOptions>();
+    for (const link of this.#links) {
+      const { peer, ...options } = this.#optionsOf(link);
+      if (peer !== undefined) found.set(`${options.localAddress} ${options.port}`, options);
+    }
+    return [...found.values()];
+  }
+
   #optionsOf(link: PathLink): PathSocketOptions {
     const { config, host } = link;
     const hasNone = hasNoAddress(link);

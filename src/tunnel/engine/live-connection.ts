@@ -22,6 +22,7 @@ import { ConnectionSockets } from './connection-sockets.ts';
 import { PathLink } from './path-link.ts';
 import type { PathHost } from './path-host.ts';
 import { PathTeller } from './path-teller.ts';
+import { StraySockets } from './stray-sockets.ts';
 import { mappedAddress, type ConnectionSurroundings } from './surroundings.ts';
 import type { TunnelConnectionStatus } from './types.ts';
 
@@ -59,6 +60,7 @@ export class LiveConnection {
   readonly #outboundCounts: Float64Array;
   readonly #inboundCounts: Float64Array;
   readonly #sockets: ConnectionSockets;
+  readonly #strays: StraySockets;
   readonly #teller: PathTeller;
   #viewsAtMs = Infinity;
   #isRunning = false;
@@ -115,6 +117,12 @@ export class LiveConnection {
         ),
     );
     this.#sockets = new ConnectionSockets(this.links, config.localPort, surroundings.logger);
+    this.#strays = new StraySockets({
+      links: this.links,
+      logger: surroundings.logger,
+      learns: config.authType === 2,
+      onKeepalive: (link, facts) => this.#handleStray(link, facts),
+    });
     this.#teller = new PathTeller(this.file, config, this.links, surroundings);
   }
 
@@ -165,6 +173,7 @@ export class LiveConnection {
   /** After `pause`, when nothing came of it. */
   resume(): void {
     this.#isRunning = true;
+    this.#strays.follow(this.#sockets.shared);
   }
 
   /** Takes it out again and closes its sockets. */
@@ -183,6 +192,7 @@ export class LiveConnection {
 
   /** For who knows that the data plane does not use them. */
   closeSockets(): void {
+    this.#strays.close();
     this.#sockets.closeAll();
   }
 
@@ -194,6 +204,8 @@ export class LiveConnection {
   openSockets(former?: LiveConnection): void {
     if (former === undefined) this.#sockets.open();
     else this.#sockets.open(former.#sockets);
+    if (former !== undefined) former.#strays.close();
+    this.#strays.follow(this.#sockets.shared);
   }
 
   /** What the host has for the paths has been read anew: sockets follow their addresses. */
@@ -206,6 +218,7 @@ export class LiveConnection {
       link.setHost(host, nowMs);
       if (this.#sockets.isOutdated(link)) hasMoved = this.#rebind(link) || hasMoved;
     }
+    if (hasMoved) this.#strays.follow(this.#sockets.shared);
     if (hasMoved && this.#isRunning) void this.push().catch(() => {});
     this.#surroundings.onDeadline();
   }
@@ -292,6 +305,17 @@ export class LiveConnection {
   handleKeepalive(arrival: KeepaliveArrival): void {
     this.links[arrival.path]?.handleKeepalive(arrival, monotonicMs());
     this.#surroundings.onDeadline();
+  }
+
+  /** It came to none of the paths' sockets, and is of this one's peer if it is authentic. */
+  #handleStray(
+    link: PathLink,
+    facts: Omit<KeepaliveArrival, 'kind' | 'id' | 'path' | 'receivedPackets' | 'receivedBytes'>,
+  ): void {
+    if (!this.#isRunning) return;
+    const { received } = link.counters();
+    const counts = { receivedPackets: received.packets, receivedBytes: received.bytes };
+    this.handleKeepalive({ ...facts, ...counts, kind: 'keepalive', id: this.id, path: link.index });
   }
 
   handleTooLong(path: number, bytes: number): void {

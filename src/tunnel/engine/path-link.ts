@@ -196,6 +196,11 @@ export class PathLink {
     return this.#timers;
   }
 
+  /** Our side's, by which the peer says whom it speaks to. */
+  get sessionNumber(): number {
+    return this.#options.session.sessionNumber;
+  }
+
   /** When the last keepalive that counts came; -Infinity: none yet. */
   get heardMs(): number {
     return this.#heardMs ?? -Infinity;

@@ -69,6 +69,8 @@ export interface PathSocketOptions {
   readonly linkIndex?: number;
   /** Other sockets are bound to the same address and port: this one takes what comes from here only. */
   readonly peer?: { readonly address: string; readonly port: number };
+  /** The one among such sockets that gets what is none of theirs. */
+  readonly isSharing?: boolean;
 }
 
 /** Equal for sockets that can stand for each other; those that have nothing to share are never equal. */
@@ -117,7 +119,7 @@ export class PathSocket {
       if (isV6) setIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
       const level = isV6 ? IPPROTO_IPV6 : IPPROTO_IP;
       trySetIntOption(fd, level, isV6 ? IPV6_FREEBIND : IP_FREEBIND, 1);
-      if (peer !== undefined) {
+      if (peer !== undefined || options.isSharing === true) {
         setIntOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
         setIntOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
       }
