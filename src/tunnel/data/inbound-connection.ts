@@ -13,12 +13,13 @@ import { InboundCounter, type DataConnection } from './protocol.ts';
 import type { SegmentMerger } from './segment-merger.ts';
 
 /**
- * A window is a number of packets, and at several Gbit/s a thousand of them pass in 2 ms, which is less than a host may
- * leave a queue alone. So more may wait than the window says, for `GRACE_MS`.
+ * A window is a number of packets, and at several Gbit/s the customary 900 pass in 2 ms, which is less than a host may
+ * leave a queue alone; the queue of one path may be tens of milliseconds longer than that of another. So more may wait than
+ * the window says, for `GRACE_MS`: below what it takes to notice that a path is dead.
  */
 const GRACE_FACTOR = 8;
 const GRACE_WINDOW_MAX = 16_384;
-const GRACE_MS = 20;
+const GRACE_MS = 100;
 
 /** What a connection keeps when another description takes its place. */
 interface Ordering {
