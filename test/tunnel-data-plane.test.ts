@@ -548,6 +548,20 @@ describe('when something is in the way', () => {
     expect(a.events).toEqual([]);
   });
 
+  it('the device is down for a while: it goes on when it is up', async () => {
+    const { a } = await start();
+    ping(FAR[4], '-c', '2');
+    hosts.ipA('link', 'set', 'tun0', 'down');
+    // The other end still sends to it.
+    expect(() =>
+      execFileSync('ip', ['netns', 'exec', 'dp-b', 'ping', '-c', '3', '-i', '0.01', '-W', '0.1', NEAR[4]]),
+    ).toThrow();
+    hosts.ipA('link', 'set', 'tun0', 'up');
+    ping(FAR[4], '-c', '2');
+    expect(a.events).toEqual([]);
+    expect((await a.counters()).totals.received.writeErrors).toBe(3);
+  });
+
   it('the device is deleted: told, and the end stops in order', async () => {
     const { a } = await start();
     hosts.ipA('link', 'delete', 'tun0');

@@ -45,7 +45,7 @@ export class OutboundConnection {
     this.innerBytesMax = connection.innerBytesMax;
     this.counters = new Float64Array(connection.outboundCounters);
     this.paths = connection.paths.map(
-      (path, index) => new OutboundPath(connection.id, index, path, this.counters),
+      (path, index) => new OutboundPath(connection.id, index, path, this.counters, before?.paths[index]),
     );
     this.pins = new FlowPins(connection.paths.map(({ pinned }) => pinned));
     this.#schedulerName = connection.scheduler;

@@ -50,13 +50,22 @@ export class OutboundPath {
   batch: PathBatch | undefined;
   tooLongToldMs = -Infinity;
 
-  constructor(connection: number, index: number, path: DataPathDescription, counters: Float64Array) {
+  /** Takes over what `before` found out, if it is of the same socket. */
+  constructor(
+    connection: number,
+    index: number,
+    path: DataPathDescription,
+    counters: Float64Array,
+    before: OutboundPath | undefined,
+  ) {
     this.connection = connection;
     this.index = index;
     this.fd = path.fd;
     this.sockaddr = Uint8Array.from(path.remoteSockaddr);
     this.datagramBytesMax = path.datagramBytesMax;
-    this.segments = path.segmentation;
+    const isSame = before !== undefined && before.fd === path.fd;
+    this.segments = path.segmentation && (!isSame || before.segments);
+    if (isSame) this.tooLongToldMs = before.tooLongToldMs;
     this.counters = counters;
     this.counterAt = pathField(index, 0);
   }
