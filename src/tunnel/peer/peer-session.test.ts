@@ -373,3 +373,39 @@ it('every keepalive on the wire is well-formed', () => {
     if (datagram.length > 44) expect(typeof parseExtension(datagram)).toBe('object');
   }
 });
+
+it('whatever happened, two ends of a healed path know each other and use it', () => {
+  const step = fc.record({
+    lost: fc.tuple(fc.boolean(), fc.boolean()),
+    load: fc.tuple(fc.nat(1), fc.nat(1)),
+    hand: fc.constantFrom(undefined, true, false),
+    restarts: fc.constantFrom(undefined, 0, 1),
+    durationMs: fc.integer({ min: 10, max: 2500 }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 6, size: 'max' }), fc.boolean(), (steps, isKeyed) => {
+      const options = isKeyed ? SECRET : {};
+      const path = new VirtualPath(options, options);
+      let session = 10_000;
+      for (const { lost, load, hand, restarts, durationMs } of steps) {
+        for (const side of [0, 1] as const) {
+          path.drops[side] = () => lost[side];
+          path.load[side] = load[side];
+        }
+        if (restarts !== undefined) path.restart(restarts as 0 | 1, { ...options, sessionNumber: session++ });
+        if (hand !== undefined) path.ends[0].state.setByHand(hand, path.nowMs);
+        path.run(durationMs);
+      }
+      for (const side of [0, 1] as const) path.drops[side] = () => false;
+      path.ends[0].state.setByHand(true, path.nowMs);
+      path.run(5000);
+      expect(path.ends.map((end) => end.session.isWeft)).toEqual([true, true]);
+      expect(path.ends.map((end) => end.state.isUsable)).toEqual([true, true]);
+      for (const { session: mine } of path.ends) {
+        expect(mine.counters).toMatchObject({ malformed: 0, strangers: 0 });
+        expect(mine.timers.deadMs).toBeLessThan(1000);
+      }
+    }),
+    { numRuns: 12 },
+  );
+});
