@@ -7,7 +7,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { diffSnapshots, takeSnapshot } from '../src/lab/index.ts';
 import { DATA_PORTS, pathAddress, tunnelAddress, type PairOptions } from './support/tunnel-config.ts';
-import { ping, TunnelLab, type TunnelServer } from './support/tunnel-lab.ts';
+import { eventually, ping, TunnelLab, type TunnelServer } from './support/tunnel-lab.ts';
 import { transferTcp } from './support/tunnel-traffic.ts';
 
 let lab: TunnelLab;
@@ -40,13 +40,17 @@ async function pingBothWays(): Promise<void> {
 
 /** Every path of every connection carried data both ways, and none of it was bad. */
 async function expectBothPathsUsed(server: TunnelServer): Promise<void> {
-  const { connections, totals } = await server.status();
+  // On a machine that is busy with other things a path may have been left for a moment.
+  const { connections, totals } = await eventually('all paths are usable', async () => {
+    const status = await server.status();
+    return status.connections.every(({ paths }) => paths.every((path) => path.status === 0)) && status;
+  });
   expect(connections).toHaveLength(2);
   for (const connection of connections) {
     for (const path of connection.paths) {
       expect(path.sentPackets).toBeGreaterThanOrEqual(8);
       expect(path.receivedPackets).toBeGreaterThanOrEqual(8);
-      expect(path).toMatchObject({ status: 0, malformed: 0, strangers: 0, sendDropped: 0 });
+      expect(path, JSON.stringify(path)).toMatchObject({ malformed: 0, strangers: 0, sendDropped: 0 });
     }
     expect(connection).toMatchObject({ noPath: 0, duplicate: 0, late: 0 });
   }

@@ -20,7 +20,7 @@ import {
   type Watch,
 } from '../../src/native/index.ts';
 import { familyOf, unmapV4 } from '../../src/base/index.ts';
-import { RT_TABLE_MAIN } from '../../src/netlink/index.ts';
+import { IFA_F_NODAD, RT_TABLE_MAIN } from '../../src/netlink/index.ts';
 import { executeCommand } from './mpt-peer-commands.ts';
 import { LiveConnection, type ConnectionHost, type LivePath } from './mpt-peer-connection.ts';
 import { makeForPeer } from './mpt-peer-create.ts';
@@ -150,7 +150,13 @@ export class MptPeer implements ExchangeHost, ConnectionHost {
     const linkIndex = this.node.linkIndex(this.interfaceName);
     for (const text of [this.ipv4, this.ipv6]) {
       const [address = '', length] = text.split('/');
-      if (Number(length) > 0) netlink.addAddress({ linkIndex, address, prefixLength: Number(length) });
+      if (Number(length) > 0)
+        netlink.addAddress({
+          linkIndex,
+          address,
+          prefixLength: Number(length),
+          ...(address.includes(':') ? { flags: IFA_F_NODAD } : {}),
+        });
     }
     // Only the IPv4 address brings the device up.
     if (!this.ipv4.endsWith('/0')) netlink.setLink(linkIndex, { up: true, mtuBytes: this.mtu });
