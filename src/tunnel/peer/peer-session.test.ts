@@ -155,7 +155,7 @@ it('slowing down never looks like a dead path, even if one keepalive in ten is l
     }),
     { numRuns: 10 },
   );
-});
+}, 30_000);
 
 it('seconds stay seconds when one end has no dead time', () => {
   const path = new VirtualPath({ timers: { keepaliveMs: 1000, deadMs: 0 } });
@@ -392,7 +392,7 @@ it('whatever happened, two ends of a healed path know each other and use it', ()
           path.drops[side] = () => lost[side];
           path.load[side] = load[side];
         }
-        if (restarts !== undefined) path.restart(restarts as 0 | 1, { ...options, sessionNumber: session++ });
+        if (restarts !== undefined) path.restart(restarts, { ...options, sessionNumber: session++ });
         if (hand !== undefined) path.ends[0].state.setByHand(hand, path.nowMs);
         path.run(durationMs);
       }
@@ -408,4 +408,4 @@ it('whatever happened, two ends of a healed path know each other and use it', ()
     }),
     { numRuns: 12 },
   );
-});
+}, 30_000);
