@@ -345,3 +345,30 @@ describe('a start that fails', () => {
     expect(prefix('10.0.0.99/32').length).toBe(32);
   });
 });
+
+describe('the tunnel’s link', () => {
+  it('is made anew with everything when somebody deletes it, and what a peer made stays', async () => {
+    const options: PairOptions = { ...OPTIONS, acceptRemote: true, empty: 'b' };
+    const [a, b] = await lab.startBoth(options);
+    expect(answerOf(await a.mpt('create', 'ipv4.conf'))).toBe('CMD_OK:create ipv4.conf\n');
+    expect((await ping(lab.node('a'), tunnelAddress('b', 4))).received).toBe(3);
+    for (const side of ['a', 'b'] as const) {
+      const { netlink } = lab.node(side);
+      const { index } = netlink.linkByName('tun0')!;
+      netlink.deleteLink(index);
+      await eventually('it is there again', () => {
+        const link = netlink.linkByName('tun0');
+        return link !== undefined && link.index !== index;
+      });
+    }
+    await eventually('packets pass', async () => {
+      const { received } = await ping(lab.node('a'), tunnelAddress('b', 4), ['-c', '1', '-W', '0.3']);
+      return received === 1;
+    });
+    expect((await b.status()).connections.map(({ file, origin }) => `${file} ${origin}`)).toEqual([
+      'peer_10_0_0_2.conf peer',
+    ]);
+    expect(answerOf(await a.mpt('reload'))).toBe('CMD_OK:reload\n');
+    expect((await ping(lab.node('a'), tunnelAddress('b', 4))).received).toBe(3);
+  });
+});

@@ -5,12 +5,12 @@
 import { errorText } from '../../base/index.ts';
 import { formatCommand, type ClientCommand } from '../client/command.ts';
 import { fileNotFound } from '../client/server-text.ts';
-import { formatStatusReport } from '../client/status-report.ts';
 import { formatConnectionConfig } from '../config/connection-text.ts';
 import { addLinkAddress, deleteLinkAddress, setLinkUp } from '../host/link-commands.ts';
-import { currentConfig, savedConfig } from './connection-report.ts';
+import { savedConfig } from './connection-report.ts';
 import { createAtPeer } from './creation.ts';
 import type { TunnelCore } from './core.ts';
+import { statusReport } from './engine-report.ts';
 import { reloadAll, reloadOne } from './reload.ts';
 import type { CommandAnswer } from './types.ts';
 import { monotonicMs } from '../../native/index.ts';
@@ -65,28 +65,6 @@ async function execute(core: TunnelCore, command: ClientCommand): Promise<Comman
     case 'create':
       return await createAtPeer(core, command.file);
   }
-}
-
-/** What `mpt show status` answers and `mptsrv` prints. */
-export function statusReport(core: TunnelCore): string {
-  const { acceptRemote, ipv4, ipv6, name } = core.config.interface;
-  const { device } = core.host;
-  return formatStatusReport(
-    {
-      interfaceName: name,
-      descriptor: device.fd,
-      mtu: device.mtuBytes,
-      ...(ipv4 && { ipv4 }),
-      ...(ipv6 && { ipv6 }),
-      commandPort: core.port.port,
-      acceptRemote,
-    },
-    core.connections.map((connection) => ({
-      file: connection.file,
-      connection: currentConfig(connection, core.port.port),
-      packetsSent: connection.sentPackets,
-    })),
-  );
 }
 
 async function restart(

@@ -19,6 +19,7 @@ import { DataPlane } from '../data/data-plane.ts';
 import { CONNECTIONS_MAX } from '../data/protocol.ts';
 import { buildSendingVector } from '../paths/sending-vector.ts';
 import { CommandPort } from './command-port.ts';
+import { snapshotEngine, type EngineSnapshot } from './engine-report.ts';
 import { EventHub } from './event-hub.ts';
 import { HostSide } from './host-side.ts';
 import { LiveConnection } from './live-connection.ts';
@@ -64,6 +65,7 @@ export class TunnelCore {
   readonly events: EventHub;
   /** Addresses of links that a command switched off. BOUNDED: `SWITCHED_OFF_MAX`. */
   readonly #switchedOff = new Map<string, readonly InterfaceAddress[]>();
+  #snapshot: EngineSnapshot | undefined;
   #nextOrder = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Infinity;
@@ -107,6 +109,11 @@ export class TunnelCore {
     return this.#publicAddresses;
   }
 
+  /** Absent while everything runs. */
+  get snapshot(): EngineSnapshot | undefined {
+    return this.#snapshot;
+  }
+
   get isStopped(): boolean {
     return this.#isStopped;
   }
@@ -129,6 +136,7 @@ export class TunnelCore {
       logger,
       onChange: () => this.refreshHost(),
       onProblem: (text) => this.trouble(text),
+      onDeviceGone: () => void this.serially(() => this.#replaceDevice()).catch(() => {}),
     });
     for (const text of this.#host.device.troubles) this.trouble(text);
     this.openPort();
@@ -257,22 +265,74 @@ export class TunnelCore {
     return mine;
   }
 
-  /** Ends everything and starts it anew with another configuration; with the former one where that fails. */
+  /**
+   * Ends everything and starts it anew with another configuration; with the former one where that fails. Connections
+   * that peers made come back as they were.
+   * @throws what starting throws
+   */
   async restartWith(config: TunnelConfig): Promise<void> {
     const former = this.config;
-    await this.#takeDown(KEEP_PORT);
-    this.config = config;
+    const ofPeers = this.#connections.filter(({ origin }) => origin === 'peer').map(({ asFile }) => asFile);
+    this.#snapshot = snapshotEngine(this);
+    try {
+      await this.#takeDown(KEEP_PORT);
+      this.config = config;
+      try {
+        await this.#bringUp();
+      } catch (error) {
+        await this.#takeDown(KEEP_PORT);
+        this.config = former;
+        await this.#bringUpAgain(ofPeers);
+        throw error;
+      }
+      await this.#addOfPeers(ofPeers);
+    } finally {
+      this.#endSnapshot();
+    }
+  }
+
+  /** The device is gone: somebody deleted the link. Everything is made anew, as it is now. */
+  async #replaceDevice(): Promise<void> {
+    this.trouble(`the link "${this.config.interface.name}" was deleted; the tunnel is started anew`);
+    const ofFiles = this.#connections.filter(({ origin }) => origin === 'file');
+    const sources = new Map(ofFiles.map(({ file, source }) => [file, source]));
+    const ofPeers = this.#connections.filter(({ origin }) => origin === 'peer').map(({ asFile }) => asFile);
+    this.#snapshot = snapshotEngine(this);
+    this.config = { ...this.config, connections: ofFiles.map(({ asFile }) => asFile) };
+    try {
+      await this.#takeDown(KEEP_PORT);
+      await this.#bringUpAgain(ofPeers);
+    } finally {
+      this.#endSnapshot();
+    }
+    for (const connection of this.#connections) {
+      connection.source = sources.get(connection.file) ?? connection.source;
+    }
+  }
+
+  /** Unless nothing runs: then it stays the last that is known. */
+  #endSnapshot(): void {
+    if (this.#host !== undefined && this.#plane !== undefined) this.#snapshot = undefined;
+  }
+
+  async #bringUpAgain(ofPeers: readonly ConnectionFile[]): Promise<void> {
     try {
       await this.#bringUp();
     } catch (error) {
-      await this.#takeDown(KEEP_PORT);
-      this.config = former;
+      this.emit({ kind: 'failure', text: errorText(error) });
+      return;
+    }
+    await this.#addOfPeers(ofPeers);
+  }
+
+  async #addOfPeers(files: readonly ConnectionFile[]): Promise<void> {
+    for (const file of files) {
       try {
-        await this.#bringUp();
-      } catch (second) {
-        this.emit({ kind: 'failure', text: errorText(second) });
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        await this.add(file, 'peer');
+      } catch (error) {
+        this.trouble(errorText(error));
       }
-      throw error;
     }
   }
 

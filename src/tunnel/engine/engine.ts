@@ -9,11 +9,10 @@
  * Invariant: after `stop` nothing is left of what `start` and the commands made, except what the commands were told to
  * change on the host (`address`, `interface`) and in the folder (`save`, `delete`).
  */
-import { monotonicMs } from '../../native/index.ts';
 import type { ClientCommand } from '../client/command.ts';
-import { readTotalCounters } from '../data/data-counters.ts';
-import { executeCommand, statusReport } from './commands.ts';
+import { executeCommand } from './commands.ts';
 import { TunnelCore } from './core.ts';
+import { reportEngine, statusReport } from './engine-report.ts';
 import type { CommandAnswer, TunnelEngineOptions, TunnelEngineStatus, TunnelEvent } from './types.ts';
 
 export class TunnelEngine {
@@ -39,35 +38,7 @@ export class TunnelEngine {
   }
 
   status(): TunnelEngineStatus {
-    const core = this.#core;
-    const { acceptRemote, ipv4, ipv6, name } = core.config.interface;
-    const { device } = core.host;
-    const { sent, received } = readTotalCounters(core.plane.outboundTotals, core.plane.inboundTotals);
-    const nowMs = monotonicMs();
-    return {
-      tunnel: {
-        interfaceName: name,
-        mtu: device.mtuBytes,
-        ...(ipv4 && { ipv4: `${ipv4.address}/${ipv4.length}` }),
-        ...(ipv6 && { ipv6: `${ipv6.address}/${ipv6.length}` }),
-        commandPort: core.port.port,
-        acceptRemote,
-        uptimeS: Math.round((nowMs - core.startedMs) / 1000),
-        hasVirtioHeader: device.hasVirtioHeader,
-        hasTcpOffload: device.hasTcpOffload,
-        hasUdpOffload: device.hasUdpOffload,
-        troubles: [...core.events.troubles],
-      },
-      connections: core.connections.map((connection) => connection.toStatus(nowMs)),
-      totals: {
-        noConnection: sent.noConnection,
-        malformed: sent.malformed,
-        tunReads: sent.reads,
-        tunWrites: received.writes,
-        tunWriteErrors: received.writeErrors,
-      },
-      control: core.port.counters(),
-    };
+    return reportEngine(this.#core);
   }
 
   /** What `mpt show status` answers and `mptsrv` prints; begins with an empty line. */

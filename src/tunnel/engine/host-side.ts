@@ -26,6 +26,8 @@ export interface HostSideOptions {
   readonly onChange: () => void;
   /** Something could not be had, in words; each once. */
   readonly onProblem: (text: string) => void;
+  /** Somebody deleted the device. Called once. */
+  readonly onDeviceGone: () => void;
 }
 
 export class HostSide {
@@ -36,6 +38,7 @@ export class HostSide {
   readonly #routes: TunnelRoutes;
   readonly #forwarding: Forwarding;
   #isClosed = false;
+  #isDeviceGone = false;
 
   private constructor(
     options: HostSideOptions,
@@ -108,6 +111,11 @@ export class HostSide {
   /** Tells the connections what the host has for their paths, and makes the routes and settings that they need. */
   refresh(connections: readonly LiveConnection[]): void {
     if (this.#isClosed) return;
+    if (!this.#isDeviceGone && this.view.link(this.device.name)?.index !== this.device.linkIndex) {
+      this.#isDeviceGone = true;
+      this.#options.onDeviceGone();
+    }
+    if (this.#isDeviceGone) return;
     const { config } = this.#options;
     const lookUp = this.#lookUp();
     for (const connection of connections) {
