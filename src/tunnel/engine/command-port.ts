@@ -27,7 +27,6 @@ import { ControlResult, type ControlMessage } from '../control/message.ts';
 import { nodeRandomToken, nodeSha256 } from '../control/node-crypto.ts';
 import { isFromAdministrator } from '../host/local-sender.ts';
 import { Responder, type Admission } from '../control/responder.ts';
-import { isTrustedSender } from './local-sender.ts';
 import type { CommandAnswer, TunnelEngineStatus } from './types.ts';
 
 /** A peer's request that is to be executed. */
@@ -238,13 +237,10 @@ export class CommandPort<Target> {
     const reading = parseCommandText(text);
     if (!('command' in reading)) return answer({ ok: false, text: 'ERROR: Illegal command' });
     const { command } = reading;
-    if (command.kind !== 'status' && !isFromAdministrator(from.address, from.port)) {
-      return answer({ ok: false, text: 'ERROR: Only root and the user of mptsrv may change the tunnel' });
-    }
     // Looking costs nobody anything; changing is root's and the server's user's.
-    if (reading.command.kind !== 'status' && !isTrustedSender(from.port)) {
-      this.#logger.warn({ command: reading.command.kind }, 'a local command of another user was refused');
-      return answer({ ok: false, text: 'ERROR: only root and the user of the server may do this' });
+    if (command.kind !== 'status' && !isFromAdministrator(from.address, from.port)) {
+      this.#logger.warn({ command: command.kind }, 'a local command of another user was refused');
+      return answer({ ok: false, text: 'ERROR: Only root and the user of mptsrv may change the tunnel' });
     }
     if (this.#localUnderWay >= LOCAL_COMMANDS_MAX) return answer({ ok: false, text: 'ERROR: busy' });
     this.#localUnderWay++;

@@ -1,5 +1,7 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { expect, it } from 'vitest';
-import { ownersOf } from './local-sender.ts';
+import { isFromAdministrator, ownersOf } from './local-sender.ts';
 
 const UDP = `   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
   120: 0100007F:EC2C 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 21345 2 0000000000000000 0
@@ -34,4 +36,18 @@ it('takes no socket of another address or port', () => {
   expect(owners('127.0.0.1', 0xec31)).toEqual([]);
   expect(owners('127.0.0.1', 1)).toEqual([]);
   expect(owners('nonsense', 0xec2c)).toEqual([]);
+});
+
+it.each([
+  ['udp4', '127.0.0.1'],
+  ['udp6', '::1'],
+] as const)('knows an own socket (%s) while it is open', async (type, address) => {
+  const socket = createSocket(type);
+  socket.bind(0);
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  expect(isFromAdministrator(address, port)).toBe(true);
+  socket.close();
+  await once(socket, 'close');
+  expect(isFromAdministrator(address, port)).toBe(false);
 });
