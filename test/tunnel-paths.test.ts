@@ -149,24 +149,28 @@ describe.each(TROUBLES)('a path of Weft and the original: %s', (_name, change) =
   it('is left by Weft, and used again when it is back', async () => {
     const peer = lab.startPeer('b', OPTIONS);
     const a = await lab.start('a', lab.folder('a', OPTIONS));
+    const tell = async () => [
+      await a.connection(),
+      peer.lines,
+      peer.connections[0]!.paths.map(({ status, receivedPackets }) => [status, receivedPackets]),
+    ];
     const udp = flow();
     try {
       await expectNoLoss(udp);
       udp.start(1, 2);
       await change(false);
-      await eventually('Weft has left it', async () => !(await a.connection()).paths[0]!.isUsable);
+      await eventually('Weft has left it, and it only', async () => {
+        const [first, second] = (await a.connection()).paths;
+        return !first!.isUsable && second!.isUsable;
+      });
       udp.pause();
-      await expectNoLoss(udp);
+      await expectNoLoss(udp, tell);
       await change(true);
       // The original does not come back from "interface down" by itself, and sends no keepalives then; a person has to
       // tell it. It never gets there when it sends nothing.
       await eventually('Weft uses it again', async () => (await a.connection()).paths[0]!.isUsable);
       const before = await sentOver(a, 0);
-      await expectNoLoss(udp, async () => [
-        await a.connection(),
-        peer.lines,
-        peer.connections[0]!.paths.map(({ status, receivedPackets }) => [status, receivedPackets]),
-      ]);
+      await expectNoLoss(udp, tell);
       expect(await sentOver(a, 0)).toBeGreaterThan(before + 20);
     } finally {
       udp.close();
