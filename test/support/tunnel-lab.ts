@@ -166,6 +166,11 @@ export async function ping(
 ): Promise<{ readonly received: number; readonly sent: number; readonly text: string }> {
   const [counted, count = '1'] = takeOption(args, '-c');
   const [rest] = takeOption(counted, '-i');
+  // An IPv6 address is somebody's a little after it was set, when the kernel has made its route.
+  for (let tries = 0; address.includes(':') && tries < ROUTE_TRIES; tries++) {
+    // oxlint-disable-next-line no-await-in-loop -- until one comes back
+    if ((await node.run(['ping', '-n', '-c', '1', '-W', '1', address])).code === 0) break;
+  }
   let [sent, received, text] = [0, 0, ''];
   for (let number = 0; number < Number(count); number++) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
