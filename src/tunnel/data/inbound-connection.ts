@@ -103,7 +103,7 @@ export class InboundConnection {
       const result = reorder.push(sequence, slot, path, nowMs);
       if (result !== PushResult.taken) this.#judge(result, slot);
       this.#emit(reorder);
-    } else if (filter === undefined || filter.accept(sequence, path)) {
+    } else if (filter === undefined || filter.accept(sequence, path, nowMs)) {
       this.#merger.add(slot, this.#innerBytesMax);
     } else {
       this.counters[InboundCounter.copies]!++;

@@ -25,15 +25,15 @@ export class DuplicateFilter {
     this.#restarts = new PathRestarts(paths, PATH_SPAN);
   }
 
-  /** Whether the number, arrived over `path`, is seen for the first time. */
-  accept(sequence: number, path: number): boolean {
+  /** Whether the number, arrived over `path`, is seen for the first time. `nowMs` never goes back. */
+  accept(sequence: number, path: number, nowMs: number): boolean {
     if (!this.#hasBegun) {
       this.#hasBegun = true;
       this.#next = sequence;
     }
     const ahead = sequenceDistance(this.#next, sequence);
-    const isRestart = this.#restarts.observe(sequence, path) && ahead < 0;
-    if (isRestart) this.#restarts.restart(sequence);
+    const isRestart = this.#restarts.observe(sequence, path, nowMs) && ahead < 0;
+    if (isRestart) this.#restarts.restart(sequence, nowMs);
     if (isRestart || ahead >= DUPLICATE_WINDOW) {
       this.#bits.fill(0);
       this.#next = nextSequence(sequence);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { FIRST_DROPPED, PushResult, ReorderBuffer } from './reorder-buffer.ts';
+import { FIRST_DROPPED, PushResult, ReorderBuffer, SETTLE_MS } from './reorder-buffer.ts';
 
 const make = (window = 8, maxDelayMs = 100, paths = 0) => new ReorderBuffer({ window, maxDelayMs, paths });
 const releasedBy = (buffer: ReorderBuffer) => [...buffer.released.subarray(0, buffer.releasedCount)];
@@ -98,19 +98,56 @@ it('recognises a peer that counts anew and lost its first packets, however large
   expect(results.lastIndexOf(PushResult.late)).toBeLessThan(20);
 });
 
-it('gives up at once what every path has passed', () => {
+it('recognises a peer that counts anew soon after it began, by the rest of a path', () => {
+  const buffer = make(900, 300, 2);
+  for (let i = 0; i < 5; i++) buffer.push(i, i, i % 2, 10 * i);
+  // Without a rest it is late; after one it is not.
+  expect(buffer.push(2, 2, 0, 45)).toBe(PushResult.late);
+  expect(buffer.push(0, 0, 0, 250)).toBe(PushResult.restarted);
+  expect(releasedBy(buffer)).toEqual([0]);
+  for (let i = 1; i < 5; i++) {
+    expect(buffer.push(i, i, i % 2, 250 + 100 * i)).toBe(PushResult.taken);
+    expect(releasedBy(buffer)).toEqual([i]);
+  }
+  expect(buffer.push(3, 3, 1, 600)).toBe(PushResult.late);
+});
+
+it('takes a late packet of a slow path for late, however long the fast ones rest', () => {
+  const buffer = make(64, 100, 2);
+  for (let i = 0; i < 40; i += 2) buffer.push(i, i, 0, i);
+  for (let i = 1; i < 40; i += 2) buffer.push(i, i, 1, 500 + i);
+  expect(buffer.push(41, 41, 1, 700)).not.toBe(PushResult.restarted);
+  expect(buffer.push(39, 39, 0, 701)).not.toBe(PushResult.restarted);
+});
+
+it('gives up soon what every path has passed', () => {
   const buffer = make(64, 1000, 2);
   buffer.push(0, 0, 0, 0);
   buffer.push(1, 1, 1, 0);
   // 2 is lost; path 0 has the even numbers, path 1 the odd ones.
   for (let sequence = 3; sequence < 6; sequence++) buffer.push(sequence, sequence, sequence % 2, 1);
   expect(buffer.waiting).toBe(3);
-  const out: number[] = [];
-  for (let sequence = 6; sequence < 9; sequence++) {
-    buffer.push(sequence, sequence, sequence % 2, 1);
-    out.push(...releasedBy(buffer));
-  }
-  expect(out).toEqual([3, 4, 5, 6, 7, 8]);
+  expect(buffer.deadlineMs).toBe(1001);
+  for (let sequence = 6; sequence < 9; sequence++) buffer.push(sequence, sequence, sequence % 2, 2);
+  expect(buffer.waiting).toBe(6);
+  // Since 6 came, both were above by more than the slack.
+  expect(buffer.deadlineMs).toBe(2 + SETTLE_MS);
+  expect(buffer.poll(1.9 + SETTLE_MS)).toBe(0);
+  buffer.poll(2 + SETTLE_MS);
+  expect(releasedBy(buffer)).toEqual([3, 4, 5, 6, 7, 8]);
+  expect(buffer.missing).toBe(1);
+});
+
+it('takes a batch that was overtaken on its own path', () => {
+  const buffer = make(256, 1000, 2);
+  for (let sequence = 0; sequence < 10; sequence++) buffer.push(sequence, sequence, sequence % 2, 0);
+  // Path 0 has the even numbers; its batch up to 40 comes after that up to 80.
+  for (let sequence = 11; sequence < 80; sequence += 2) buffer.push(sequence, sequence, 1, 1);
+  for (let sequence = 42; sequence < 80; sequence += 2) buffer.push(sequence, sequence, 0, 2);
+  const late = Array.from({ length: 16 }, (_value, i) => buffer.push(10 + 2 * i, i, 0, 3));
+  expect(new Set(late)).toEqual(new Set([PushResult.taken]));
+  expect(buffer.missing).toBe(0);
+  expect(buffer.waiting).toBe(0);
 });
 
 it('waits for a path that is behind', () => {
@@ -135,10 +172,13 @@ it('keeps no hole open for a path that is out of use', () => {
   // Path 0 has the even numbers, and is cut.
   for (let sequence = 3; sequence <= 11; sequence += 2) buffer.push(sequence, sequence, 1, 1);
   expect(buffer.waiting).toBe(5);
-  expect(buffer.setUsable(0, false, 2)).toBe(3);
-  expect(releasedBy(buffer)).toEqual([3, 5, 7]);
   expect(buffer.setUsable(0, false, 2)).toBe(0);
-  buffer.push(13, 13, 1, 3);
+  expect(buffer.poll(2 + SETTLE_MS)).toBe(3);
+  expect(releasedBy(buffer)).toEqual([3, 5, 7]);
+  expect(buffer.setUsable(0, false, 7)).toBe(0);
+  buffer.push(13, 13, 1, 8);
+  expect(buffer.deadlineMs).toBe(8 + SETTLE_MS);
+  buffer.poll(8 + SETTLE_MS);
   expect(releasedBy(buffer)).toEqual([9]);
 });
 

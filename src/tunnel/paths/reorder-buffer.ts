@@ -13,12 +13,13 @@
  *   6  s waits already: a duplicate, dropped
  *   7  a packet has waited `maxDelayMs`: the holes before it are given up
  *   8  every path has delivered a number above a hole, by more than `PATH_SLACK`: nothing can bring the missing packet
- *      any more, because a path keeps the order, so the hole is given up at once. A path that delivered nothing does not
+ *      any more, because a path keeps the order, so the hole is given up `SETTLE_MS` later. A path that delivered nothing does not
  *      count after the others went on without it for `maxDelayMs` times the number of paths, without a pause of
  *      `maxDelayMs`: shorter, and the packets of a slow path or those after a rest would be taken for lost. One that is
  *      known to be out of use (`setUsable`) does not count at all, and after its return for `maxDelayMs` at first
  *
- *   9  the peer began to count anew, by the numbers of a path or of all together (RestartDetector): as 4
+ *   9  the peer began to count anew, by the numbers of a path or of all together
+ *      (PathRestarts, RestartDetector): as 4
  *
  * The original has no 3 (it gives up everything), 6 (it gives up everything and loses the packet) and 8 (each loss
  * stalls all flows for the whole delay), and breaks at 2^32 and after restarts.
@@ -49,6 +50,8 @@ export const FIRST_DROPPED = PushResult.late;
 
 /** A path may reorder this many of its own packets without loss (network cards with several queues). */
 export const PATH_SLACK = 3;
+/** And it has so long to bring what was overtaken: a sender that moves to another processor leaves a batch behind. */
+export const SETTLE_MS = 4;
 
 const NO_HANDLE = -1;
 
@@ -87,6 +90,10 @@ export class ReorderBuffer {
   readonly #patienceMs: number;
   #busySinceMs = -Infinity;
   #lastMs = -Infinity;
+  readonly #settleMs: number;
+  /** When rule 8 gives up the hole before `next`; Infinity: not every path has passed it. */
+  #settledMs = Infinity;
+  #passedNext = -1;
   #next = 0;
   #waiting = 0;
   #hasBegun = false;
@@ -101,6 +108,7 @@ export class ReorderBuffer {
     this.#window = window;
     this.#maxDelayMs = maxDelayMs;
     this.#patienceMs = maxDelayMs * paths;
+    this.#settleMs = Math.min(SETTLE_MS, maxDelayMs);
     this.#mask = size - 1;
     this.#handles = new Int32Array(size).fill(NO_HANDLE);
     this.#arrivedMs = new Float64Array(size);
@@ -132,7 +140,8 @@ export class ReorderBuffer {
     this.#skipReleased();
     if (this.#arrivalsHead === this.#arrivalsTail) return Infinity;
     const oldest = this.#arrivals[this.#arrivalsHead & this.#arrivalsMask]!;
-    return this.#arrivedMs[oldest & this.#mask]! + this.#maxDelayMs;
+    const oldMs = this.#arrivedMs[oldest & this.#mask]! + this.#maxDelayMs;
+    return this.#passedNext === this.#next ? Math.min(oldMs, this.#settledMs) : oldMs;
   }
 
   /** Takes a packet that arrived over `path`. `nowMs` never goes back. */
@@ -146,10 +155,10 @@ export class ReorderBuffer {
       this.#next = sequence < this.#window ? 0 : sequence;
     }
     const ahead = sequenceDistance(this.#next, sequence);
-    const restartsPath = this.#pathRestarts.observe(sequence, path);
+    const restartsPath = this.#pathRestarts.observe(sequence, path, nowMs);
     const restartsAll = this.#restarts.observe(sequence, this.#next) === SequenceVerdict.restarted;
     if (restartsAll || (restartsPath && ahead < 0)) {
-      this.#pathRestarts.restart(sequence);
+      this.#pathRestarts.restart(sequence, nowMs);
       return this.#begin(sequence, handle, path, nowMs, true);
     }
     if (ahead >= 2 * this.#window) return this.#begin(sequence, handle, path, nowMs, false);
@@ -172,6 +181,7 @@ export class ReorderBuffer {
   /** Gives up holes whose followers waited long enough; how many packets were released. */
   poll(nowMs: number): number {
     this.releasedCount = 0;
+    if (this.#waiting > 0) this.#giveUpPassed(nowMs);
     this.#giveUpOld(nowMs);
     return this.releasedCount;
   }
@@ -258,6 +268,7 @@ export class ReorderBuffer {
     this.#release(handle);
     this.#next = nextSequence(sequence);
     this.#pathHeardMs.fill(-Infinity);
+    this.#passedNext = -1;
     this.#notePath(sequence, path, nowMs);
     return isRestart ? PushResult.restarted : PushResult.jumped;
   }
@@ -283,13 +294,22 @@ export class ReorderBuffer {
       if (ahead < lowestAhead) lowestAhead = ahead;
     }
     const passed = lowestAhead - PATH_SLACK;
-    if (passed > 0 && passed < this.#window) this.#advanceTo((this.#next + passed) >>> 0);
+    if (passed <= 0 || passed >= this.#window) return;
+    if (this.#passedNext !== this.#next) {
+      this.#passedNext = this.#next;
+      this.#settledMs = nowMs + this.#settleMs;
+    }
+    if (nowMs >= this.#settledMs) this.#advanceTo((this.#next + passed) >>> 0);
   }
 
   /** Rule 7. */
   #giveUpOld(nowMs: number): void {
-    while (this.#waiting > 0 && this.deadlineMs <= nowMs) {
-      this.#advanceTo(this.#arrivals[this.#arrivalsHead & this.#arrivalsMask]!);
+    for (;;) {
+      this.#skipReleased();
+      if (this.#arrivalsHead === this.#arrivalsTail) return;
+      const oldest = this.#arrivals[this.#arrivalsHead & this.#arrivalsMask]!;
+      if (this.#arrivedMs[oldest & this.#mask]! + this.#maxDelayMs > nowMs) return;
+      this.#advanceTo(oldest);
     }
   }
 
