@@ -189,6 +189,30 @@ describe('the command port', () => {
   });
 });
 
+describe('without a key', () => {
+  it('who says down and up all the time is heard now and then, and fills no log', async () => {
+    const [a, b] = await lab.startBoth(PATHS);
+    // What is not answered anew is a repetition.
+    const words: Buffer[] = [];
+    for (let i = 0; i < 1000; i++) {
+      const status = i & 1 ? 0 : 0x80;
+      words.push(message({ status }), message({ status, round: 3, rest: BODY }));
+    }
+    const beganMs = performance.now();
+    await sendAll(words, '10.2.2.2');
+    const { control } = await b.status();
+    // 64 at once, and two a second.
+    expect(control.executed).toBeLessThan(80 + (2 * (performance.now() - beganMs)) / 1000);
+    expect(control.drops['busy']).toBeGreaterThan(100);
+    // The peer's own word comes through when the flood is over.
+    await a.mpt('path', 'down', '10.1.1.2', '10.1.1.3');
+    await b.pathsAre(128, 0);
+    await a.mpt('path', 'up', '10.1.1.2', '10.1.1.3');
+    await b.pathsAre(0, 0);
+    expect(b.program.stderr.split('\n').length).toBeLessThan(130);
+  });
+});
+
 describe('creations under the public default key', () => {
   const connection = () => readConnection(folderTexts('a').connections['ipv4.conf']!);
   const text = (change: (lines: string) => string) =>

@@ -41,6 +41,8 @@ export type Admission<Connection> =
       readonly key: Uint8Array;
       /** Where answers are made with another key than requests. */
       readonly answerKey?: Uint8Array;
+      /** Asked for each request that would be executed; `false`: dropped as busy, and the peer repeats it. */
+      readonly mayExecute?: () => boolean;
     }
   /** Answered with result 4, as the original does, where that needs no key. */
   | { readonly kind: 'unknown' }
@@ -141,7 +143,9 @@ export class Responder<Connection> {
     }
     const identity = exchangeIdentity(message, message.status, from);
     const exchange = this.#table.find(admission.owner, identity);
-    if (message.round === 3) return this.#handleThird(bytes, message, exchange, nowMs);
+    if (message.round === 3) {
+      return this.#handleThird(bytes, message, exchange, nowMs, admission.mayExecute ?? always);
+    }
     const continued = exchange !== undefined && !endsBefore(exchange, message, nowMs) ? exchange : undefined;
     return this.#handleFirst(
       message,
@@ -212,6 +216,7 @@ export class Responder<Connection> {
     message: ControlMessage,
     exchange: Exchange<Connection> | undefined,
     nowMs: number,
+    mayExecute: () => boolean,
   ): ResponderAction<Connection> {
     if (exchange === undefined) return this.#drop(message.authType === 2 ? 'replayed' : 'out of order');
     const tokenless = message.authType === 0 || isTokenlessCreate(message);
@@ -229,7 +234,7 @@ export class Responder<Connection> {
     if (!tokenless && message.token !== exchange.token) return this.#refuseToken(message, exchange);
     if (exchange.state === 'running') return this.#drop('still running');
     if (exchange.state === 'answered') return this.#drop('replayed');
-    if (this.#running.size >= MAX_RUNNING) return this.#drop('busy');
+    if (this.#running.size >= MAX_RUNNING || !mayExecute()) return this.#drop('busy');
     const request = bytes.slice();
     exchange.state = 'running';
     exchange.running = { ticket: this.#nextTicket++, request };
@@ -296,6 +301,8 @@ export class Responder<Connection> {
 }
 
 const NOTHING = new Uint8Array(0);
+
+const always = () => true;
 
 /**
  * Whether this round 1 begins a new exchange instead of repeating the one that is there. While that is not answered,

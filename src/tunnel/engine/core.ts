@@ -6,7 +6,7 @@
  * tunnel addresses belong to one connection at most; whatever fails in `start` is taken back.
  */
 import { errorText, WeftError, type Logger } from '../../base/index.ts';
-import { monotonicMs } from '../../native/index.ts';
+import { monotonicMs, monotonicUs } from '../../native/index.ts';
 import type { InterfaceAddress } from '../../netlink/index.ts';
 import { formatSendingVector } from '../client/server-text.ts';
 import {
@@ -17,6 +17,7 @@ import {
 } from '../config/model.ts';
 import { DataPlane } from '../data/data-plane.ts';
 import { CONNECTIONS_MAX } from '../data/protocol.ts';
+import { TokenBucket } from '../data/token-bucket.ts';
 import { buildSendingVector } from '../paths/sending-vector.ts';
 import { CommandPort } from './command-port.ts';
 import { snapshotEngine, type EngineSnapshot } from './engine-report.ts';
@@ -33,6 +34,12 @@ import type { CommandAnswer, TunnelEngineOptions, TunnelFiles } from './types.ts
 const HOUSEKEEPING_MS = 1000;
 /** A timer that is so late shows that the process was stopped for a while. */
 const STALL_MS = 100;
+/** After the host was read, so many times as long as that took it is not read again, and so long at most. */
+const REFRESH_REST = 2;
+const REFRESH_REST_MAX_MS = 250;
+/** BOUNDED: creations that peers may ask for, a second and at once. Each reads links and routes. */
+const CREATIONS_PER_SECOND = 10;
+const CREATIONS_BURST = 256;
 const SWITCHED_OFF_MAX = 64;
 const KEEP_PORT = true;
 
@@ -71,10 +78,13 @@ export class TunnelCore {
   #timerAtMs = Infinity;
   #isScheduling = false;
   #isRefreshing = false;
+  #refreshAtMs = -Infinity;
   #isStopped = false;
+  #stopping: Promise<void> | undefined;
   #last: Promise<unknown> = Promise.resolve();
   /** How many connections peers have made: the template's port moves on with each. */
   createdByPeers = 0;
+  readonly #creations = new TokenBucket(CREATIONS_PER_SECOND, CREATIONS_BURST);
 
   constructor(options: CoreOptions) {
     this.#options = options;
@@ -151,7 +161,11 @@ export class TunnelCore {
       onTrouble: (text) => this.trouble(text),
       onFailure: (error) => this.emit({ kind: 'failure', text: errorText(error) }),
     });
-    for (const file of config.connections) await this.add(file, 'file');
+    for (const file of config.connections) {
+      // Stopping waits for what is under way.
+      if (this.#isStopped) throw stopped();
+      await this.add(file, 'file');
+    }
     this.#refreshNow();
     this.#tick();
   }
@@ -258,7 +272,7 @@ export class TunnelCore {
   /** Runs `work` when everything before it is done. */
   serially<T>(work: () => Promise<T>): Promise<T> {
     const mine = this.#last.then(() => {
-      if (this.#isStopped) throw new WeftError('the tunnel is stopped', { code: 'TUNNEL_STOPPED' });
+      if (this.#isStopped) throw stopped();
       return work();
     });
     this.#last = mine.catch(() => {});
@@ -316,9 +330,11 @@ export class TunnelCore {
   }
 
   async #bringUpAgain(ofPeers: readonly ConnectionFile[]): Promise<void> {
+    if (this.#isStopped) return;
     try {
       await this.#bringUp();
     } catch (error) {
+      if (this.#isStopped) return;
       this.emit({ kind: 'failure', text: errorText(error) });
       return;
     }
@@ -348,14 +364,31 @@ export class TunnelCore {
     this.#options.print?.(text);
   }
 
-  /** Reads links and makes routes anew, soon and once for all who ask. */
+  /**
+   * Reads links and makes routes anew, soon and once for all who ask. Peers can be the reason, as often as they like, and
+   * with many connections it takes long: so there is a rest after it.
+   */
   refreshHost(): void {
     if (this.#isRefreshing) return;
     this.#isRefreshing = true;
-    setImmediate(() => {
+    const refresh = (): void => {
+      const beganMs = monotonicMs();
       this.#isRefreshing = false;
-      this.#refreshNow();
-    });
+      try {
+        this.#refreshNow();
+      } finally {
+        const nowMs = monotonicMs();
+        this.#refreshAtMs = nowMs + Math.min(REFRESH_REST_MAX_MS, (nowMs - beganMs) * REFRESH_REST);
+      }
+    };
+    const restMs = this.#refreshAtMs - monotonicMs();
+    if (restMs > 0) setTimeout(refresh, restMs).unref();
+    else setImmediate(refresh);
+  }
+
+  /** Whether one more creation that a peer asks for may be looked at now. */
+  mayCreate(): boolean {
+    return this.#creations.take(monotonicUs());
   }
 
   /** For who has just changed a link. */
@@ -423,9 +456,15 @@ export class TunnelCore {
   }
 
   /** Ends everything and removes exactly what was made. May be called again. */
-  async stop(): Promise<void> {
-    if (this.#isStopped) return;
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
     this.#isStopped = true;
+    // A restart that is under way would make everything anew behind our back.
+    await this.#last;
     await this.#takeDown();
     this.events.clear();
   }
@@ -503,6 +542,10 @@ export class TunnelCore {
 function present<T>(part: T | undefined): T {
   if (part === undefined) throw new WeftError('the tunnel is not running', { code: 'TUNNEL_STOPPED' });
   return part;
+}
+
+function stopped(): WeftError {
+  return new WeftError('the tunnel is stopped', { code: 'TUNNEL_STOPPED' });
 }
 
 function inFile(file: string, error: unknown): WeftError {

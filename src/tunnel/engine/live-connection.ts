@@ -6,7 +6,7 @@
  * Invariant: a socket is closed only after the data plane has answered that it does not use it any more, or has ended.
  */
 import { errorText, formatIp, parseIp, unmapV4 } from '../../base/index.ts';
-import { monotonicMs, type SocketAddress } from '../../native/index.ts';
+import { monotonicMs, monotonicUs, type SocketAddress } from '../../native/index.ts';
 import { formatPathChanged } from '../client/server-text.ts';
 import { DEFAULT_BUFFER_DELAY_MS, type ConnectionConfig, type ConnectionFile } from '../config/model.ts';
 import { keyOf } from '../control/authentication.ts';
@@ -14,6 +14,7 @@ import { nodeHmacSha256, nodeSessionNumber } from '../control/node-crypto.ts';
 import { parsePathChange, PathStatus } from '../control/path-status.ts';
 import { readConnectionCounters } from '../data/data-counters.ts';
 import { newCounterBlock, type DataConnection, type KeepaliveArrival } from '../data/protocol.ts';
+import { TokenBucket } from '../data/token-bucket.ts';
 import type { PathWord } from '../paths/path-state.ts';
 import type { PeerNews } from '../peer/types.ts';
 import { PLAIN_HEADER_BYTES, SEQUENCED_HEADER_BYTES } from '../wire/data-header.ts';
@@ -41,6 +42,13 @@ export interface LiveConnectionOptions {
 }
 
 const VIEWS_INTERVAL_MS = 100;
+/**
+ * BOUNDED, a second and at once, because a peer, and without a key anybody, can be the reason: requests over the
+ * command port (a peer with 20 paths says up or down for each), lines in the log, descriptions for the data plane.
+ */
+const REQUESTS = { perSecond: 2, burst: 64 } as const;
+const LOG_LINES = { perSecond: 1, burst: 100 } as const;
+const PUSHES = { perSecond: 20, burst: 100 } as const;
 /** Room that is left for inner packets whatever the paths say (RFC 8200 less a bit, RFC 791). */
 const INNER_BYTES_MIN = 576;
 
@@ -67,6 +75,11 @@ export class LiveConnection {
   #pushing: Promise<void> | undefined;
   #isPushWanted = false;
   #rebindTrouble = '';
+  readonly #requests = new TokenBucket(REQUESTS.perSecond, REQUESTS.burst);
+  readonly #logLines = new TokenBucket(LOG_LINES.perSecond, LOG_LINES.burst);
+  readonly #pushes = new TokenBucket(PUSHES.perSecond, PUSHES.burst);
+  /** Lines that were left out since the last one. */
+  #unlogged = 0;
 
   constructor(options: LiveConnectionOptions, surroundings: ConnectionSurroundings) {
     const { config } = options;
@@ -224,7 +237,7 @@ export class LiveConnection {
   }
 
   #rebind(link: PathLink): boolean {
-    const { emit, logger } = this.#surroundings;
+    const { emit } = this.#surroundings;
     const of = { file: this.file, name: this.name, path: link.index };
     try {
       const hasAddress = this.#sockets.replace(link);
@@ -232,7 +245,7 @@ export class LiveConnection {
       if (!hasAddress) return true;
       link.setFoundAddress(undefined);
       const { privateAddress, publicAddress } = link;
-      logger.info({ ...of, privateAddress }, 'a path has another address');
+      this.#log({ ...of, privateAddress }, 'a path has another address');
       emit({ kind: 'address', ...of, privateAddress, publicAddress });
       return true;
     } catch (error) {
@@ -250,6 +263,10 @@ export class LiveConnection {
     this.#pushing ??= (async () => {
       try {
         while (this.#isPushWanted && this.#isRunning) {
+          if (!this.#pushes.take(monotonicUs())) {
+            await new Promise((resolve) => setTimeout(resolve, 1000 / PUSHES.perSecond));
+            continue;
+          }
           this.#isPushWanted = false;
           const retired = this.#sockets.takeRetired();
           try {
@@ -381,6 +398,22 @@ export class LiveConnection {
     );
   }
 
+  /** Whether one more request of the peer may be executed now. */
+  mayTakeRequest(): boolean {
+    return this.#requests.take(monotonicUs());
+  }
+
+  /** Into the log, unless that fills with it. Events come all the same. */
+  #log(of: Readonly<Record<string, unknown>>, text: string): void {
+    if (!this.#logLines.take(monotonicUs())) {
+      this.#unlogged++;
+      return;
+    }
+    const unlogged = this.#unlogged;
+    this.#unlogged = 0;
+    this.#surroundings.logger.info({ ...of, ...(unlogged > 0 && { unlogged }) }, text);
+  }
+
   /** The peer's command port is seen there; for requests that were authentic only. */
   learnCommandAddress(address: SocketAddress): void {
     this.#teller.learn(address);
@@ -412,10 +445,10 @@ export class LiveConnection {
   }
 
   #noteStatus(link: PathLink, before: number): void {
-    const { emit, logger } = this.#surroundings;
+    const { emit } = this.#surroundings;
     const { index, isUsable, status } = link;
     const of = { file: this.file, name: this.name, path: index };
-    logger.info({ ...of, status, before }, isUsable ? 'a path is up' : 'a path is down');
+    this.#log({ ...of, status, before }, isUsable ? 'a path is up' : 'a path is down');
     emit({ kind: 'path-status', ...of, status, before, isUsable });
     this.#teller.handleChange();
     this.#noteLast();
@@ -431,10 +464,10 @@ export class LiveConnection {
   }
 
   #notePeer(link: PathLink, news: PeerNews): void {
-    const { emit, logger, onHostChange } = this.#surroundings;
+    const { emit, onHostChange } = this.#surroundings;
     const of = { file: this.file, name: this.name, path: link.index };
     const tell = (what: 'weft' | 'original' | 'restarted' | 'moved', text: string) => {
-      logger.info(of, text);
+      this.#log(of, text);
       emit({ kind: 'peer', ...of, news: what, text });
     };
     if (news.peer !== undefined) {

@@ -26,6 +26,7 @@ export function resolveMessage(core: TunnelCore, message: ControlMessage, from: 
       owner: from.slice(0, from.lastIndexOf(':')),
       authType: 2,
       key: keyOf(core.config.template.authKey),
+      mayExecute: () => core.mayCreate(),
     };
   }
   const connection = core.findPair(pairKey(message.ipRemote, message.ipLocal));
@@ -36,6 +37,7 @@ export function resolveMessage(core: TunnelCore, message: ControlMessage, from: 
     owner: `connection ${connection.id}`,
     authType: connection.config.authType,
     key: keyOf(connection.config.authKey),
+    mayExecute: () => connection.mayTakeRequest(),
   };
 }
 
