@@ -134,6 +134,16 @@ describe('saving', () => {
     expect(readdirSync(pathOf('connections'))).not.toContain('.taken.conf.new');
   });
 
+  it('says what could not be saved when nothing can be written', () => {
+    spawnSync('mount', ['--bind', root, root]);
+    try {
+      expect(spawnSync('mount', ['-o', 'remount,bind,ro', root]).status).toBe(0);
+      expect(() => folder.save('office.conf', SAVED_TEXT)).toThrow(/^save ".*office\.conf": EROFS/);
+    } finally {
+      spawnSync('umount', [root]);
+    }
+  });
+
   it.each(['../interface.conf', 'a/b.conf', 'conf.template', 'x', '.conf', 'a\nb.conf', '..'])(
     'never writes to "%s"',
     (name) => {

@@ -34,7 +34,12 @@ export const {
 } = constants.errno;
 export const { EMFILE, EMSGSIZE, ENFILE, ETIMEDOUT, EHOSTUNREACH, EADDRNOTAVAIL } = constants.errno;
 
-const names = new Map<number, string>(Object.entries(constants.errno).map(([name, value]) => [value, name]));
+/** What Node has no name for and these programs meet: a TUN device without its link. */
+const WITHOUT_NAME: readonly (readonly [number, string])[] = [[77, 'EBADFD']];
+const names = new Map<number, string>([
+  ...WITHOUT_NAME,
+  ...Object.entries(constants.errno).map(([name, value]): [number, string] => [value, name]),
+]);
 
 /** `EPERM`, or `E<number>` when there is no name. */
 export function errnoName(errno: number): string {

@@ -179,7 +179,11 @@ export class ConfigurationFolder implements TunnelFiles {
       renameSync(temporary, path);
       syncFolder(this.#connections);
     } catch (error) {
-      removeFile(temporary);
+      try {
+        removeFile(temporary);
+      } catch {
+        // Where nothing can be written, nothing can be removed either; the first error says why.
+      }
       throw ioError(`save "${path}"`, error);
     }
   }

@@ -149,6 +149,16 @@ describe('the plan of two ends', () => {
     expect(() => planPair({ ...REQUEST, ...change })).toThrow(message);
   });
 
+  it('refuses a path that is named twice, and a command port among the data ports', () => {
+    const [first] = REQUEST.paths;
+    expect(() => planPair({ ...REQUEST, paths: [first!, { ...first!, weight: 9 }] })).toThrow(/named twice/);
+    for (const commandPort of [4754, 4755]) {
+      const ports = { port: 4754, commandPort };
+      expect(() => planPair({ ...REQUEST, ...ports })).toThrow(/one of the data ports/);
+    }
+    expect(() => planPair({ ...REQUEST, port: 4754, commandPort: 4753 })).not.toThrow();
+  });
+
   it('is read without errors by both ends, whatever it is', () => {
     const octet = fc.integer({ min: 1, max: 250 });
     const path = fc.record({
@@ -165,7 +175,11 @@ describe('the plan of two ends', () => {
       weight: fc.integer({ min: 1, max: 10_000 }),
     });
     const request = fc.record({
-      paths: fc.array(path, { minLength: 1, maxLength: 20 }),
+      paths: fc.uniqueArray(path, {
+        minLength: 1,
+        maxLength: 20,
+        selector: ({ ends }) => ends.map((end) => `${end.interfaceName} ${end.address}`).join(' '),
+      }),
       port: fc.integer({ min: 1, max: 65_000 }),
       scheduler: fc.constantFrom(...SCHEDULERS),
       reorderWindow: fc.integer({ min: 0, max: 10_000 }),

@@ -134,6 +134,23 @@ function checkPaths({ authType, paths }: PairRequest): void {
   }
 }
 
+function checkTwins(paths: readonly PairPath[]): void {
+  const names = paths.map(({ ends }) => ends.map((end) => `${end.interfaceName}=${end.address}`).join(','));
+  const twin = names.find((name, index) => names.indexOf(name) < index);
+  if (twin !== undefined)
+    throw refuse(`the path ${twin} is named twice`, 'two paths need two addresses at one end');
+}
+
+/** The command port is taken on every address, so that no path could use it. */
+function checkPorts({ commandPort, port, tunnel }: PairRequest): void {
+  const last = port + tunnel.length;
+  if (commandPort < port || commandPort > last) return;
+  throw refuse(
+    `the command port ${commandPort} is one of the data ports, ${port} to ${last}`,
+    'give another with --command-port',
+  );
+}
+
 /** What the other end sends to; the unspecified address: it learns that. */
 function publicOf({ address, publicAddress }: PathEnd): string {
   if (publicAddress === 'auto') return anyOf(versionOf(address));
@@ -278,5 +295,7 @@ export function planPair(request: PairRequest): Pair<EndFiles> {
   checkNames(request.names);
   checkTunnel(request.tunnel);
   checkPaths(request);
+  checkTwins(request.paths);
+  checkPorts(request);
   return [planEnd(request, 0), planEnd(request, 1)];
 }

@@ -15,8 +15,9 @@ import {
   SCHEDULERS,
   type ConnectionConfig,
   type NetworkConfig,
+  type PathConfig,
 } from './model.ts';
-import { readPath } from './path-config.ts';
+import { isTwin, readPath } from './path-config.ts';
 import { unspecified, type IpVersion, type SectionReader } from './section-reader.ts';
 import { DEFAULT_KEY_TEXT, KEY_BYTES } from '../control/authentication.ts';
 
@@ -124,6 +125,18 @@ function openNumbered(
   return sections;
 }
 
+/** Two paths that cannot be told apart: packets come by one of them only, and the other is never heard. */
+function warnOfTwins(sections: readonly SectionReader[], paths: readonly PathConfig[]): void {
+  for (const [index, path] of paths.entries()) {
+    const twin = paths.findIndex((other) => isTwin(other, path));
+    if (twin < 0 || twin === index) continue;
+    sections[index]?.warn(
+      'remote_ipaddr',
+      `[path_${twin}] has the same addresses; one of the two carries nothing`,
+    );
+  }
+}
+
 /** Reads the text of a connection. `file` is for the messages. */
 export function parseConnectionConfig(
   text: string,
@@ -141,6 +154,7 @@ export function parseConnectionConfig(
   const networkSections = openNumbered(dialect, section, 'network_count', NETWORKS_MAX, mayBeCut, issues);
   section.finish();
   const paths = pathSections.map((path) => readPath(path, purpose));
+  warnOfTwins(pathSections, paths);
   const networks = networkSections.map(readNetwork);
   if (dialect.sections.has('connection') && pathSections.length === 0 && issues.errors.length === 0) {
     section.warn('path_count', 'the connection has no paths and carries nothing');

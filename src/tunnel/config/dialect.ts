@@ -73,7 +73,7 @@ function parseLine(text: string): Line {
 }
 
 /** UTF-8 bytes, without node:buffer. */
-function byteLength(text: string): number {
+export function byteLength(text: string): number {
   let bytes = 0;
   for (const character of text) {
     const code = character.codePointAt(0) ?? 0;

@@ -3,16 +3,19 @@
  * only the last tunnel of several; here the first is an error and the second a warning.
  */
 import type { Prefix } from '../../base/index.ts';
-import { parseDialect, type DialectFile } from './dialect.ts';
+import { byteLength, parseDialect, type DialectFile } from './dialect.ts';
 import { IssueList, type ConfigIssue } from './issue.ts';
 import { COMMAND_TIMEOUT_S, type InterfaceConfig } from './model.ts';
 import { SectionReader, type IpVersion } from './section-reader.ts';
 
 export const INTERFACE_FILE = 'interface.conf';
 
-const LINK_NAME = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
-export const isLinkName = (name: string): boolean => LINK_NAME.test(name);
-export const LINK_NAME_RULE = 'the name of a link has 1 to 15 bytes, no spaces, no "/" and no ":"';
+/** A "%" would be a pattern to the kernel. */
+const LINK_NAME = /^(?!\.{1,2}$)[^\s/:%]{1,15}$/;
+const LINK_NAME_BYTES_MAX = 15;
+export const isLinkName = (name: string): boolean =>
+  LINK_NAME.test(name) && byteLength(name) <= LINK_NAME_BYTES_MAX;
+export const LINK_NAME_RULE = 'the name of a link has 1 to 15 bytes, no spaces, no "/", ":" and "%"';
 
 const TUNNELS_MAX = 64;
 

@@ -1,4 +1,5 @@
 /** A section [path_N] as typed configuration (pure). */
+import { parseCNumber } from './c-number.ts';
 import type { ConnectionPurpose } from './connection-config.ts';
 import { isLinkName, LINK_NAME_RULE } from './interface-config.ts';
 import { WEIGHT_MAX, type PathConfig, type PinnedPorts } from './model.ts';
@@ -12,6 +13,17 @@ export const UNNAMED_PATH = 'unnamed_path';
 
 /** Codes of the original (facts of paths/path-status); others mean nothing to it and keep a path out for ever. */
 const STATUSES: readonly number[] = [0, 0x80, 0x81, 0x82, 0x83, 0xff];
+
+/** Only what a peer would make of it is refused: the original starts with such a file, and does not use the key itself. */
+function takeWeightIn(section: SectionReader, purpose: ConnectionPurpose): number {
+  const isZero = section.has('weight_in') && parseCNumber(section.takeText('weight_in', '')).value === 0;
+  if (!isZero || purpose === 'peer') return section.takeInteger('weight_in', WEIGHT);
+  section.warn(
+    'weight_in',
+    'counts as 1: a connection made at the peer with 0 would crash the original there',
+  );
+  return 1;
+}
 
 function takePinned(section: SectionReader): PinnedPorts {
   return {
@@ -31,6 +43,13 @@ function takeRemote(section: SectionReader, version: IpVersion, purpose: Connect
   }
   return section.takeAddress('remote_ipaddr', version);
 }
+
+/** Whether two paths have the same addresses, both of which are known. */
+export const isTwin = (a: PathConfig, b: PathConfig): boolean =>
+  a.privateAddress === b.privateAddress &&
+  a.remoteAddress === b.remoteAddress &&
+  a.interfaceName === b.interfaceName &&
+  a.remoteAddress !== unspecified(a.ipVersion);
 
 export function readPath(section: SectionReader, purpose: ConnectionPurpose): PathConfig {
   const interfaceName = section.takeText('interface_name', UNNAMED_PATH);
@@ -70,7 +89,7 @@ export function readPath(section: SectionReader, purpose: ConnectionPurpose): Pa
     gatewayAddress: section.takeAddress(gatewayKey, ipVersion),
     keepaliveTimeS,
     deadTimeS,
-    weightIn: section.takeInteger('weight_in', WEIGHT),
+    weightIn: takeWeightIn(section, purpose),
     weightOut: section.takeInteger('weight_out', WEIGHT),
     status,
     isCommandDefault:

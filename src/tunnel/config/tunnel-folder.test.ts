@@ -123,6 +123,23 @@ it('warns of what the original passes over or takes otherwise', () => {
   });
 });
 
+it('takes a file with weight_in = 0, which the original starts with', () => {
+  const { config, warnings } = folder(edit('weight_in        = 1', 'weight_in = 0'));
+  expect(config?.connections[0]?.connection.paths[0]?.weightIn).toBe(1);
+  expect(warnings.map(formatConfigIssue)).toEqual([
+    expect.stringMatching(/a\.conf:\d+: weight_in = "0" in \[path_0\]: counts as 1/),
+  ]);
+});
+
+it('warns of two paths that have the same addresses', () => {
+  const text = SAVED_TEXT.replaceAll('eth2', 'eth1').replaceAll('10.2.2.', '10.1.1.');
+  const { config, warnings } = folder({ ...whole, 'a.conf': text });
+  expect(config).toBeDefined();
+  expect(warnings.map(formatConfigIssue)).toEqual([
+    expect.stringMatching(/a\.conf:\d+: remote_ipaddr = .* in \[path_1\]: \[path_0\] has the same addresses/),
+  ]);
+});
+
 it('fills in the defaults', () => {
   const text =
     '[connection]\nip_remote = fec0::3\npath_count = 1\n[path_0]\nremote_ipaddr = 10.1.1.3\nkeepalive_time = 4\n';
@@ -187,6 +204,8 @@ it('judges interface.conf', () => {
   expect(errorsIn('10.0.0.2/24', '10.0.0.2')).toMatch(/:10: ipv4_addr = "10.0.0.2".*ADDRESS\/LENGTH/);
   expect(errorsIn('10.0.0.2/24', '10.0.0.2/33')).toMatch(/0 to 32/);
   expect(errorsIn('= tun0', '= a/b')).toMatch(/name = "a\/b"/);
+  for (const name of ['t%d', 'üüüüüüüü', 'a:b'])
+    expect(errorsIn('= tun0', `= ${name}`)).toContain(`name = "${name}"`);
   expect(errorsIn('mtu = 1440', 'mtu = 1000')).toMatch(/IPv6 needs at least 1280/);
   const several = `${INTERFACE_TEXT.replace('tunnel_num = 1', 'tunnel_num = 2')}[tun_1]\nname = tun9\nipv4_addr = 10.9.0.1/24\nipv6_addr = ::/0\n`;
   const { config, warnings } = parseInterfaceConfig(several);
