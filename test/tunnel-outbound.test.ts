@@ -13,6 +13,8 @@ import {
   closeFd,
   emitSockaddr,
   EpollLoop,
+  IP_MTU_DISCOVER,
+  IP_PMTUDISC_PROBE,
   libc,
   localAddressOf,
   monotonicMs,
@@ -376,6 +378,57 @@ it('survives and counts whatever else comes from the device', () => {
     { numRuns: 400 },
   );
   expect(bench.told).toEqual([]);
+});
+
+/** An ICMP answer to a datagram between these ports of the loopback address, as anybody may write it. */
+function sendIcmp(code: number, fromPort: number, toPort: number): void {
+  const SOCK_RAW = 3;
+  const IPPROTO_ICMP = 1;
+  const raw = openSocket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+  const bytes = new Uint8Array(8 + IP + 8);
+  const view = new DataView(bytes.buffer);
+  bytes.set([3, code], 0);
+  view.setUint16(6, 600);
+  bytes.set([0x45, 0, 0, 128, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1], 8);
+  view.setUint16(8 + IP, fromPort);
+  view.setUint16(8 + IP + 2, toPort);
+  view.setUint16(8 + IP + 4, 108);
+  view.setUint16(2, ~sumBytes(bytes, 0, bytes.length) & 0xffff);
+  const to = emitSockaddr({ address: '127.0.0.1', port: 0 });
+  check(libc.sendto(raw, bytes, bytes.length, 0, to, to.length), 'send an ICMP message');
+  closeFd(raw);
+}
+
+it.each([
+  ['port unreachable', 3],
+  ['fragmentation needed', 4],
+  ['host prohibited', 10],
+] as const)('loses nothing and learns nothing when ICMP says "%s" of an earlier datagram', (_, code) => {
+  const [from, to] = [udpSocket(), udpSocket()];
+  const remoteSockaddr = emitSockaddr({ address: '127.0.0.1', port: to.port });
+  check(libc.connect(from.fd, remoteSockaddr, remoteSockaddr.length), 'connect');
+  // As with a peer that answers probes.
+  setIntOption(from.fd, 0, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+  for (const segmentation of [true, false]) {
+    const path = {
+      fd: from.fd,
+      remoteSockaddr,
+      remoteAddress: new Uint8Array(16),
+      datagramBytesMax: 9000,
+      segmentation,
+      pinned: NONE,
+      view: usable,
+    };
+    const bench = makeBench({ paths: [path] });
+    for (const gso of [0, 536]) {
+      sendIcmp(code, from.port, to.port);
+      const packet: Packet = { isTcp: true, gso, payload: 1200, seed: 1 };
+      bench.give(fromDevice(packet));
+      bench.turn();
+      expect(receiveAll(to.fd)).toHaveLength(segmentsOf(packet).length);
+      expect(bench.told).toEqual([]);
+    }
+  }
 });
 
 it('answers at most so many a second about packets that are too big', () => {

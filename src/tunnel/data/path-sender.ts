@@ -3,16 +3,16 @@
  *
  *   EAGAIN              the socket is full: this thread waits for it at most `FULL_WAIT_MS`, then drops the batch. A path
  *                       that was waited for in vain is not waited for again until it has taken something
- *   EMSGSIZE            too long for the path: dropped, and told
  *   EINVAL, EIO, …      with several datagrams in one message: one message each; if that works, always from then on
- *   ECONNREFUSED        an ICMP answer to an earlier datagram, told once: sent again
+ *   anything else       tried again: the kernel tells an ICMP answer to an earlier datagram by refusing the next one,
+ *                       once, and anybody can send such answers. If it stays:
+ *   EMSGSIZE            too long for the path: dropped, and told
  *   anything else       dropped: the path's state is the main thread's to find out
  *
  * Whatever is dropped is counted. BOUNDED: `BATCHES` paths are gathered for at a time.
  */
 import {
   EAGAIN,
-  ECONNREFUSED,
   EINTR,
   EINVAL,
   EIO,
@@ -32,6 +32,8 @@ const FULL_WAIT_MS = 20;
 const TOO_LONG_INTERVAL_MS = 1000;
 const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 const POLLOUT = 4;
+/** BOUNDED: how often what was refused is tried again. */
+const REPEATS = 2;
 
 /** A path as this thread knows it. */
 export class OutboundPath {
@@ -153,7 +155,7 @@ export class PathSender {
 
   #sendWhole(path: OutboundPath, batch: PathBatch): void {
     const address = this.#memory.addressAt(batch.message);
-    let isRepeated = false;
+    let repeats = 0;
     for (;;) {
       path.counters[path.counterAt + OutboundPathCounter.sends]!++;
       if (this.#sendmsg(path.fd, address, FLAGS) >= 0) {
@@ -163,16 +165,12 @@ export class PathSender {
       const errno = lastErrno();
       if (errno === EINTR) continue;
       if (errno === EAGAIN && this.#waitForRoom(path)) continue;
-      if (errno === ECONNREFUSED && !isRepeated) {
-        // Tells of an earlier datagram; this one was not tried.
-        isRepeated = true;
-        continue;
-      }
       if (batch.datagrams > 1 && (errno === EINVAL || errno === EIO || errno === EOPNOTSUPP)) {
         // EINVAL may also mean that the datagrams are too long, which shows when they go singly.
         if (this.#sendSingly(path, batch)) this.#giveUpSegments(path);
         return;
       }
+      if (errno !== EAGAIN && repeats++ < REPEATS) continue;
       if (errno === EMSGSIZE) this.#tellTooLong(path, batch.datagramBytes);
       this.#drop(path, batch.datagrams);
       return;
@@ -193,12 +191,14 @@ export class PathSender {
     const total = batch.datagrams;
     let done = 0;
     let dropped = 0;
+    let repeats = 0;
     while (done < total) {
       const address = this.#memory.addressAt(this.#messages + done * MMSGHDR_BYTES);
       path.counters[path.counterAt + OutboundPathCounter.sends]!++;
       const sent = libc.sendmmsgAt(path.fd, address, total - done, FLAGS);
       if (sent > 0) {
         done += sent;
+        repeats = 0;
         path.isStuck = false;
         continue;
       }
@@ -209,7 +209,9 @@ export class PathSender {
         dropped += total - done;
         break;
       }
+      if (repeats++ < REPEATS) continue;
       if (errno === EMSGSIZE) this.#tellTooLong(path, batch.datagramBytes);
+      repeats = 0;
       dropped++;
       done++;
     }

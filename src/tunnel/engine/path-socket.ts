@@ -13,6 +13,7 @@ import {
   bindSocket,
   check,
   closeFd,
+  EAGAIN,
   emitSockaddr,
   errnoName,
   IP_FREEBIND,
@@ -58,6 +59,8 @@ import type { IpVersion } from '../wire/data-header.ts';
 /** A tenth of a second at several Gbit/s. */
 const RECEIVE_BUFFER_BYTES = 16 << 20;
 const SEND_BUFFER_BYTES = 4 << 20;
+/** BOUNDED: how often a datagram that was refused is sent again. */
+const SEND_REPEATS = 2;
 
 export interface PathSocketOptions {
   readonly ipVersion: IpVersion;
@@ -163,12 +166,19 @@ export class PathSocket {
     tieToLink(this.fd, this.ipVersion, linkIndex);
   }
 
-  /** Sends one datagram. @returns 0, or the errno. */
+  /**
+   * Sends one datagram; again when it was refused, because that may tell of an ICMP answer to an earlier one, which
+   * anybody can send. @returns 0, or the errno.
+   */
   send(bytes: Uint8Array, to: Uint8Array): number {
     const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-    if (this.#isClosed) return 0;
-    if (libc.sendto(this.fd, bytes, bytes.length, flags, to, to.length) >= 0) return 0;
-    return lastErrno();
+    let errno = 0;
+    for (let tries = 0; tries <= SEND_REPEATS && !this.#isClosed; tries++) {
+      if (libc.sendto(this.fd, bytes, bytes.length, flags, to, to.length) >= 0) return 0;
+      errno = lastErrno();
+      if (errno === EAGAIN) break;
+    }
+    return errno;
   }
 
   close(): void {
