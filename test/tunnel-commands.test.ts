@@ -111,6 +111,16 @@ describe('int', () => {
     expect((await a.connection()).paths[0]!.sentPackets).toBeGreaterThan(before.paths[0]!.sentPackets);
   });
 
+  it('up takes what was set down by hand up too, as the original does', async () => {
+    const [a, b] = await lab.startBoth();
+    await ask(a, 'path', 'down', '10.1.1.2', '10.1.1.3');
+    await ask(a, 'path', 'down', '10.2.2.2', '10.2.2.3');
+    await a.pathsAre(131, 131);
+    expect(await ask(a, 'int', 'eth1', 'up')).toBe('CMD_OK:int eth1 up\n');
+    await a.pathsAre(0, 131);
+    await b.pathsAre(0, 128);
+  });
+
   it('of a link that is not there is an error', async () => {
     const [a] = await lab.startBoth();
     expect(await ask(a, 'int', 'eth9', 'down')).toMatch(/^CMD-ERROR:.*eth9/);

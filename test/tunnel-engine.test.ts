@@ -124,6 +124,16 @@ describe('under load nothing is lost', () => {
   });
 });
 
+describe('a file with a key that counts for nothing', () => {
+  it('is told at a reload, once', async () => {
+    const [a] = await lab.startBoth(OPTIONS);
+    changed(a, /reorder_window = 100/, 'reorder_windw = 100');
+    for (let i = 0; i < 2; i++) expect(answerOf(await a.mpt('reload'))).toBe('CMD_OK:reload\n');
+    await eventually('it is told', () => a.program.stderr.includes('reorder_windw'));
+    expect(a.program.stderr.match(/ipv4\.conf:\d+: reorder_windw = "100".*did you mean/g)).toHaveLength(1);
+  });
+});
+
 describe('a file with an error', () => {
   it('changes nothing at a reload, and is told with its line', async () => {
     const [a] = await lab.startBoth(OPTIONS);
@@ -260,9 +270,13 @@ describe('an address that changes', () => {
     lab.node('a').netlink.deleteAddress({ linkIndex, address: '10.1.1.2', prefixLength: 24 });
     const [a, b] = await lab.startBoth(OPTIONS);
     await a.pathsAre(129, 0);
+    const lacks = async () => (await a.connection()).paths.map((path) => path.lacks);
+    expect(await lacks()).toEqual(['address', undefined]);
+    expect(a.program.stderr).toContain('path 0 waits: this host has no address 10.1.1.2');
     lab.node('a').netlink.addAddress({ linkIndex, address: '10.1.1.2', prefixLength: 24 });
     await a.pathsAre(0, 0);
     await b.pathsAre(0, 0);
+    expect(await lacks()).toEqual([undefined, undefined]);
   });
 });
 
@@ -347,6 +361,27 @@ describe('a start that fails', () => {
 });
 
 describe('the tunnel’s link', () => {
+  it('gets its addresses back, which the kernel or another program took off', async () => {
+    const [a] = await lab.startBoth({ ...OPTIONS, inner: [4, 6] });
+    const passes = (version: 4 | 6) =>
+      eventually(`IPv${version} passes`, async () => {
+        const once = await ping(lab.node('a'), tunnelAddress('b', version), ['-c', '1', '-W', '0.3']);
+        return once.received === 1;
+      });
+    await passes(4);
+    await passes(6);
+    const { netlink } = lab.node('a');
+    const { index } = netlink.linkByName('tun0')!;
+    netlink.deleteAddress({ linkIndex: index, address: '10.0.0.2', prefixLength: 24 });
+    await passes(4);
+    // The kernel keeps the IPv4 address of a link that is off, not the IPv6 one.
+    netlink.setLink(index, { up: false });
+    netlink.setLink(index, { up: true });
+    await passes(6);
+    await passes(4);
+    expect((await a.status()).tunnel.troubles.join('\n')).toContain('fec0::2 of tun0 was gone');
+  });
+
   it('is made anew with everything when somebody deletes it, and what a peer made stays', async () => {
     const options: PairOptions = { ...OPTIONS, acceptRemote: true, empty: 'b' };
     const [a, b] = await lab.startBoth(options);

@@ -141,6 +141,9 @@ describe('init', () => {
       await ends[0]!.seen(/reload: nothing has changed/);
       for (const end of ends) expect(await end.stop(), end.stderr).toBe(0);
       expect(ends[0]!.stderr).toMatch(/stopped; this machine is as it was/);
+      // Two connections of two paths: nothing is told twice.
+      expect(ends[0]!.stderr.match(/the peer is Weft/g)).toHaveLength(4);
+      expect(ends[0]!.stderr.match(/connection added|connections? .* was added/g)).toHaveLength(2);
     } finally {
       await lab.close();
     }

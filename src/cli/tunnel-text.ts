@@ -44,8 +44,9 @@ const timeText = (us: number | undefined) => (us === undefined ? '' : formatDura
 const lossText = (ratio: number | undefined) =>
   ratio === undefined ? '' : `${(ratio * 100).toFixed(ratio > 0 && ratio < 0.1 ? 1 : 0)} %`;
 
-function pathState({ isLinkUp, isUsable, status }: TunnelPathStatus): string {
+function pathState({ isLinkUp, isUsable, lacks, status }: TunnelPathStatus): string {
   const word = stateWord(status);
+  if (word === 'link down' && lacks !== undefined) return `no ${lacks}`;
   if (word === 'up' && !isUsable) return isLinkUp ? 'not usable' : 'link down';
   return word;
 }

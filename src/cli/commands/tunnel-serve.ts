@@ -33,8 +33,18 @@ function readConfiguration(folder: ConfigurationFolder, logger: Logger): TunnelC
   return config;
 }
 
+/** The engine logs these itself, and no more than a log can take: peers are the reason of some. */
+const LOGGED_ALREADY: ReadonlySet<string> = new Set([
+  'connection',
+  'path-status',
+  'peer',
+  'trouble',
+  'failure',
+]);
+
 function followEvents(service: TunnelService, logger: Logger): void {
   service.watch((event) => {
+    if (LOGGED_ALREADY.has(event.kind)) return;
     const { level, text } = formatTunnelEvent(event);
     const { atMs: _atMs, ...fields } = event;
     logger[level](fields, text);

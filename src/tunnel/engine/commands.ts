@@ -51,8 +51,11 @@ async function execute(core: TunnelCore, command: ClientCommand): Promise<Comman
       return done;
     }
     case 'interface':
-      if (command.isUp) await linkUp(core, command.interfaceName);
-      else linkDown(core, command.interfaceName);
+      if (command.isUp) {
+        await linkUp(core, command.interfaceName);
+        // As in the original, those too that were set down by `path down`.
+        for (const connection of core.connections) connection.setUpOnLink(command.interfaceName);
+      } else linkDown(core, command.interfaceName);
       return done;
     case 'reload':
       return command.file === undefined ? await reloadAll(core) : await reloadOne(core, command.file);

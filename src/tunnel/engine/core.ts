@@ -9,6 +9,7 @@ import { errorText, WeftError, type Logger } from '../../base/index.ts';
 import { monotonicMs, monotonicUs } from '../../native/index.ts';
 import type { InterfaceAddress } from '../../netlink/index.ts';
 import { formatSendingVector } from '../client/server-text.ts';
+import { formatConfigIssue, type ConfigIssue } from '../config/issue.ts';
 import {
   COMMAND_PORTS,
   type ConnectionConfig,
@@ -25,6 +26,7 @@ import { EventHub } from './event-hub.ts';
 import { HostSide } from './host-side.ts';
 import { LiveConnection } from './live-connection.ts';
 import { executeRequest, resolveMessage, type Target } from './peer-requests.ts';
+import { describeLack } from './path-report.ts';
 import { PublicAddresses } from './public-addresses.ts';
 import { mappedAddress, type ConnectionSurroundings, type EventBody } from './surroundings.ts';
 import type { ClientCommand } from '../client/command.ts';
@@ -72,11 +74,14 @@ export class TunnelCore {
   readonly events: EventHub;
   /** Addresses of links that a command switched off. BOUNDED: `SWITCHED_OFF_MAX`. */
   readonly #switchedOff = new Map<string, readonly InterfaceAddress[]>();
+  /** BOUNDED: by the files. */
+  #warned: ReadonlySet<string> = new Set();
   #snapshot: EngineSnapshot | undefined;
   #nextOrder = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Infinity;
   #isScheduling = false;
+  #wasLate = false;
   #isRefreshing = false;
   #refreshAtMs = -Infinity;
   #isStopped = false;
@@ -356,6 +361,13 @@ export class TunnelCore {
     this.events.emit(event);
   }
 
+  /** Into the log what the configuration says in vain; what stood there at the last reading too was told. */
+  warnOf(warnings: readonly ConfigIssue[]): void {
+    const texts = warnings.map(formatConfigIssue);
+    for (const text of texts) if (!this.#warned.has(text)) this.logger.warn({}, text);
+    this.#warned = new Set(texts);
+  }
+
   trouble(text: string): void {
     this.emit({ kind: 'trouble', text });
   }
@@ -442,7 +454,9 @@ export class TunnelCore {
     const lateMs = nowMs - this.#timerAtMs;
     this.#timer = undefined;
     this.#timerAtMs = Infinity;
-    if (lateMs > STALL_MS) {
+    // Once: where it is always late, nothing would be sent any more.
+    this.#wasLate = lateMs > STALL_MS && !this.#wasLate;
+    if (this.#wasLate) {
       // This process stood still. What came in meanwhile is taken note of first, or paths would look dead.
       setImmediate(() => this.#setTimer());
       return;
@@ -534,6 +548,10 @@ export class TunnelCore {
     this.logger.info({ file, name }, `connection ${action}`);
     this.emit({ kind: 'connection', file, name, action, origin });
     if (action === 'removed') return;
+    for (const link of connection.links) {
+      const lack = describeLack(link);
+      if (lack !== undefined) this.logger.warn({ file, name }, lack);
+    }
     const weights = config.paths.map((path) => path.weightOut);
     if (weights.length > 0) this.print(formatSendingVector(buildSendingVector(weights), weights));
   }

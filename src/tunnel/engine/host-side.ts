@@ -5,8 +5,10 @@
  * Invariant: after `close` everything is as before `open`; what could not be undone stands in the journal.
  */
 import { errorText, type Logger } from '../../base/index.ts';
+import { monotonicUs } from '../../native/index.ts';
 import { RouteNetlink } from '../../netlink/index.ts';
 import type { InterfaceConfig, PathConfig } from '../config/model.ts';
+import { TokenBucket } from '../data/token-bucket.ts';
 import { Forwarding, forwardingLinks } from '../host/forwarding.ts';
 import { findsWayAlone, lookUpDefaultGateway } from '../host/gateway.ts';
 import { HostLedger, type HostJournal } from '../host/host-journal.ts';
@@ -17,6 +19,10 @@ import { TunnelDevice } from '../host/tunnel-device.ts';
 import { TunnelRoutes } from '../host/tunnel-routes.ts';
 import type { LiveConnection } from './live-connection.ts';
 import { readPathHost, type DefaultGatewayLookup, type PathHost } from './path-host.ts';
+
+/** How often the tunnel's addresses are given back. */
+const RESTORES_PER_SECOND = 1 / 60;
+const RESTORES_BURST = 5;
 
 export interface HostSideOptions {
   readonly config: InterfaceConfig;
@@ -37,6 +43,7 @@ export class HostSide {
   readonly #watch: LinkWatch;
   readonly #routes: TunnelRoutes;
   readonly #forwarding: Forwarding;
+  readonly #restores = new TokenBucket(RESTORES_PER_SECOND, RESTORES_BURST);
   #isClosed = false;
   #isDeviceGone = false;
 
@@ -116,6 +123,7 @@ export class HostSide {
       this.#options.onDeviceGone();
     }
     if (this.#isDeviceGone) return;
+    this.#restoreAddresses();
     const { config } = this.#options;
     const lookUp = this.#lookUp();
     for (const connection of connections) {
@@ -136,6 +144,26 @@ export class HostSide {
     this.#tell(() => this.#routes.apply(wanted).news);
     const networks = connections.flatMap((connection) => connection.config.networks);
     this.#tell(() => this.#forwarding.apply(forwardingLinks(this.device.name, networks, this.view)));
+  }
+
+  /**
+   * The kernel takes IPv6 addresses off a link that is switched off, and other programs may take off whatever they do not
+   * know. Who does so again and again wins at last.
+   */
+  #restoreAddresses(): void {
+    const link = this.view.link(this.device.name);
+    if (link?.isUp !== true) return;
+    const missing = this.device.addresses.filter(
+      ({ address }) => !link.addresses.some((own) => own.address === address),
+    );
+    if (missing.length === 0 || !this.#restores.take(monotonicUs())) return;
+    for (const prefix of missing) {
+      this.#tell(() => {
+        this.device.addAddress(prefix);
+        return [`the address ${prefix.address} of ${this.device.name} was gone, and was given back`];
+      });
+    }
+    this.readNow();
   }
 
   /** Removes everything; the data plane has ended before. */

@@ -381,6 +381,12 @@ export class LiveConnection {
     return matching.length > 0;
   }
 
+  /** `mpt int IF up`: what was set down by hand on that link is up again. */
+  setUpOnLink(name: string): void {
+    for (const link of this.links) if (link.host.linkName === name) link.setByHand(true, monotonicMs());
+    this.#surroundings.onDeadline();
+  }
+
   /** As a file of the folder. */
   get asFile(): ConnectionFile {
     return { file: this.file, connection: this.#config };

@@ -1,12 +1,30 @@
 /** What a path looks like from outside: its status (a reading). */
+import { unspecified } from '../config/section-reader.ts';
 import type { PathLink } from './path-link.ts';
 import type { TunnelPathStatus } from './types.ts';
+
+/** What the host does not have for a path. */
+const lackOf = ({ host }: PathLink): TunnelPathStatus['lacks'] =>
+  host.linkIndex === undefined ? 'link' : host.isPresent ? undefined : 'address';
+
+/** A sentence about a path that cannot be used until the host has what it needs; most often a slip of the pen. */
+export function describeLack(link: PathLink): string | undefined {
+  const { interfaceName, ipVersion, privateAddress } = link.config;
+  const lack = lackOf(link);
+  if (lack === undefined) return undefined;
+  if (lack === 'link') return `path ${link.index} waits: there is no link "${interfaceName}"`;
+  const isAny = privateAddress === unspecified(ipVersion);
+  return isAny
+    ? `path ${link.index} waits: "${interfaceName}" has no IPv${ipVersion} address`
+    : `path ${link.index} waits: this host has no address ${privateAddress}`;
+}
 
 export function reportPath(link: PathLink, nowMs: number): TunnelPathStatus {
   const { config, host, session, timers } = link;
   const { sent, received } = link.counters();
   const { rttUs, jitterUs, lossRatio, incomingLossRatio, capacityBps, counters } = session;
   const { rate } = link;
+  const lacks = lackOf(link);
   rate.look(sent.bytes, received.bytes, nowMs);
   const heardMs = Math.max(link.heardMs, received.lastDataMs === 0 ? -Infinity : received.lastDataMs);
   return {
@@ -21,6 +39,7 @@ export function reportPath(link: PathLink, nowMs: number): TunnelPathStatus {
     status: link.status,
     isUsable: link.isUsable,
     isLinkUp: link.isLinkUp,
+    ...(lacks !== undefined && { lacks }),
     isWeft: link.isWeft,
     weightIn: config.weightIn,
     weightOut: config.weightOut,

@@ -29,8 +29,9 @@ function refused(core: TunnelCore, issues: readonly ConfigIssue[]): CommandAnswe
 /** `reload`: the whole folder. */
 export function reloadAll(core: TunnelCore): Promise<CommandAnswer> {
   return core.serially(async () => {
-    const { config, errors } = core.files.readFolder();
+    const { config, errors, warnings } = core.files.readFolder();
     if (config === undefined) return refused(core, errors);
+    core.warnOf(warnings);
     if (needsDevice(core.config.interface, config.interface)) return await restartAll(core, config);
     const former = core.config;
     core.config = config;
@@ -108,8 +109,9 @@ export function reloadOne(core: TunnelCore, file: string): Promise<CommandAnswer
   return core.serially(async () => {
     const connection = core.find(file);
     if (connection === undefined) return { ok: false, text: fileNotFound('reload', file) };
-    const { connection: config, errors } = core.files.readConnection(file);
+    const { connection: config, errors, warnings } = core.files.readConnection(file);
     if (config === undefined) return refused(core, errors);
+    for (const issue of warnings) core.logger.warn({}, formatConfigIssue(issue));
     const others = core.connections.filter((other) => other !== connection).map(({ asFile }) => asFile);
     const clashes = findClashes([...others, { file, connection: config }]);
     if (clashes.length > 0) return refused(core, clashes);

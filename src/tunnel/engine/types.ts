@@ -52,6 +52,8 @@ export interface TunnelPathStatus {
   readonly status: number;
   readonly isUsable: boolean;
   readonly isLinkUp: boolean;
+  /** What the host does not have at present, so that the path waits for it: its link, or its address. */
+  readonly lacks?: 'link' | 'address';
   /** Whether the peer was recognised as Weft; measures are there only then. */
   readonly isWeft: boolean;
   readonly weightIn: number;

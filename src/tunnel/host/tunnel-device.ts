@@ -108,6 +108,8 @@ export class TunnelDevice {
   readonly hasUdpOffload: boolean;
   /** What this kernel lacks, in words; empty where everything is there. */
   readonly troubles: readonly string[];
+  /** That it was given; somebody else may have taken one away. */
+  readonly addresses: readonly Prefix[];
   readonly #netlink: RouteNetlink;
   #mtuBytes: number;
   #closed = false;
@@ -137,16 +139,8 @@ export class TunnelDevice {
       transmitQueueLength: TRANSMIT_QUEUE_PACKETS,
     });
     this.#silenceLinkLocal(options.netns);
-    for (const address of [options.ipv4, options.ipv6]) {
-      if (address === undefined) continue;
-      netlink.addAddress({
-        linkIndex: link.index,
-        address: address.address,
-        prefixLength: address.length,
-        // Nobody else is on this link.
-        ...(isIpv6(address.address) ? { flags: IFA_F_NODAD } : {}),
-      });
-    }
+    this.addresses = [options.ipv4, options.ipv6].filter((address) => address !== undefined);
+    for (const address of this.addresses) this.addAddress(address);
     netlink.setLink(link.index, { up: true });
   }
 
@@ -184,6 +178,17 @@ export class TunnelDevice {
 
   get mtuBytes(): number {
     return this.#mtuBytes;
+  }
+
+  /** Gives the link one of its addresses, at first or again. */
+  addAddress({ address, length }: Prefix): void {
+    this.#netlink.addAddress({
+      linkIndex: this.linkIndex,
+      address,
+      prefixLength: length,
+      // Nobody else is on this link.
+      ...(isIpv6(address) ? { flags: IFA_F_NODAD } : {}),
+    });
   }
 
   /** Takes effect for new packets at once; TCP connections notice it at their next segment. */
