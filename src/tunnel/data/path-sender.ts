@@ -2,7 +2,8 @@
  * Sends what goes to the paths, in batches (path-batch.ts), and deals with what the kernel refuses.
  *
  *   EAGAIN              the socket is full: this thread waits for it at most `FULL_WAIT_MS`, then drops the batch. A path
- *                       that was waited for in vain is not waited for again until it has taken something
+ *                       that was waited for in vain is not waited for again for `STUCK_MS`: it takes a little all the
+ *                       time, and every other path and connection would wait with it
  *   EINVAL, EIO, …      with several datagrams in one message: one message each; if that works, always from then on
  *   anything else       tried again: the kernel tells an ICMP answer to an earlier datagram by refusing the next one,
  *                       once, and anybody can send such answers. If it stays:
@@ -29,6 +30,7 @@ import { OutboundPathCounter, pathField, type DataPathDescription, type FromData
 
 const BATCHES = 32;
 const FULL_WAIT_MS = 20;
+const STUCK_MS = 250;
 const TOO_LONG_INTERVAL_MS = 1000;
 const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 const POLLOUT = 4;
@@ -46,8 +48,8 @@ export class OutboundPath {
   /** Place of the path's counters in the block. */
   readonly counterAt: number;
   segments: boolean;
-  /** Was waited for in vain. */
-  isStuck = false;
+  /** Was waited for in vain, and is not until then. */
+  stuckUntilMs = -Infinity;
   /** What is gathered for it. */
   batch: PathBatch | undefined;
   tooLongToldMs = -Infinity;
@@ -67,7 +69,10 @@ export class OutboundPath {
     this.datagramBytesMax = path.datagramBytesMax;
     const isSame = before !== undefined && before.fd === path.fd;
     this.segments = path.segmentation && (!isSame || before.segments);
-    if (isSame) this.tooLongToldMs = before.tooLongToldMs;
+    if (isSame) {
+      this.tooLongToldMs = before.tooLongToldMs;
+      this.stuckUntilMs = before.stuckUntilMs;
+    }
     this.counters = counters;
     this.counterAt = pathField(index, 0);
   }
@@ -146,7 +151,6 @@ export class PathSender {
     const { counters, counterAt } = path;
     counters[counterAt + OutboundPathCounter.packets]! += datagrams;
     counters[counterAt + OutboundPathCounter.bytes]! += bytes;
-    path.isStuck = false;
   }
 
   #drop(path: OutboundPath, datagrams: number): void {
@@ -199,7 +203,6 @@ export class PathSender {
       if (sent > 0) {
         done += sent;
         repeats = 0;
-        path.isStuck = false;
         continue;
       }
       const errno = lastErrno();
@@ -233,11 +236,12 @@ export class PathSender {
 
   /** Waits until the full socket takes more; false when it did not in time, or was not waited for. */
   #waitForRoom(path: OutboundPath): boolean {
-    if (path.isStuck) return false;
+    const nowMs = this.#events.nowMs();
+    if (nowMs < path.stuckUntilMs) return false;
     this.#pollView.setInt32(0, path.fd, true);
     this.#pollView.setUint32(4, POLLOUT, true);
     if (libc.poll(this.#poll, 1, FULL_WAIT_MS) > 0) return true;
-    path.isStuck = true;
+    path.stuckUntilMs = nowMs + STUCK_MS;
     return false;
   }
 }
