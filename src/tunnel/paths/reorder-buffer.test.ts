@@ -157,6 +157,7 @@ it('waits for a path that is behind', () => {
   // Path 0 says nothing more; its numbers are the even ones.
   const waiting = Array.from({ length: 30 }, (_value, i) => {
     buffer.push(3 + 2 * i, i, 1, 5 + 100 * i);
+    buffer.poll(5 + 100 * i + SETTLE_MS);
     return buffer.waiting;
   });
   expect(waiting.slice(0, 10)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);

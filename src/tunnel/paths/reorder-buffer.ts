@@ -91,9 +91,9 @@ export class ReorderBuffer {
   #busySinceMs = -Infinity;
   #lastMs = -Infinity;
   readonly #settleMs: number;
-  /** When rule 8 gives up the hole before `next`; Infinity: not every path has passed it. */
+  /** Rule 8: what is before this number is given up at `#settledMs`, if it is not Infinity. */
+  #passedMark = 0;
   #settledMs = Infinity;
-  #passedNext = -1;
   #next = 0;
   #waiting = 0;
   #hasBegun = false;
@@ -141,7 +141,7 @@ export class ReorderBuffer {
     if (this.#arrivalsHead === this.#arrivalsTail) return Infinity;
     const oldest = this.#arrivals[this.#arrivalsHead & this.#arrivalsMask]!;
     const oldMs = this.#arrivedMs[oldest & this.#mask]! + this.#maxDelayMs;
-    return this.#passedNext === this.#next ? Math.min(oldMs, this.#settledMs) : oldMs;
+    return Math.min(oldMs, this.#settledMs);
   }
 
   /** Takes a packet that arrived over `path`. `nowMs` never goes back. */
@@ -181,7 +181,7 @@ export class ReorderBuffer {
   /** Gives up holes whose followers waited long enough; how many packets were released. */
   poll(nowMs: number): number {
     this.releasedCount = 0;
-    if (this.#waiting > 0) this.#giveUpPassed(nowMs);
+    this.#giveUpPassed(nowMs);
     this.#giveUpOld(nowMs);
     return this.releasedCount;
   }
@@ -268,7 +268,7 @@ export class ReorderBuffer {
     this.#release(handle);
     this.#next = nextSequence(sequence);
     this.#pathHeardMs.fill(-Infinity);
-    this.#passedNext = -1;
+    this.#settledMs = Infinity;
     this.#notePath(sequence, path, nowMs);
     return isRestart ? PushResult.restarted : PushResult.jumped;
   }
@@ -283,23 +283,34 @@ export class ReorderBuffer {
 
   /** Rule 8. */
   #giveUpPassed(nowMs: number): void {
-    if (this.#pathHighest.length === 0) return;
+    if (this.#settledMs <= nowMs) {
+      // A path that spoke again meanwhile may still bring something.
+      const passed = this.#passedByAll(nowMs);
+      const marked = sequenceDistance(this.#next, this.#passedMark);
+      this.#settledMs = Infinity;
+      if (passed > 0 && marked > 0) this.#advanceTo((this.#next + Math.min(passed, marked)) >>> 0);
+    }
+    if (this.#settledMs < Infinity || this.#waiting === 0) return;
+    const passed = this.#passedByAll(nowMs);
+    if (passed === 0) return;
+    this.#passedMark = (this.#next + passed) >>> 0;
+    this.#settledMs = nowMs + this.#settleMs;
+  }
+
+  /** How many numbers from `next` on every path that counts has passed by more than the slack. */
+  #passedByAll(nowMs: number): number {
+    if (this.#pathHighest.length === 0) return 0;
     let lowestAhead = Infinity;
     for (let path = 0; path < this.#pathHighest.length; path++) {
       if (this.#pathOut[path] === 1) continue;
       const heardMs = this.#pathHeardMs[path]!;
       if (Math.max(heardMs, this.#busySinceMs) < nowMs - this.#patienceMs) continue;
-      if (heardMs === -Infinity) return;
+      if (heardMs === -Infinity) return 0;
       const ahead = sequenceDistance(this.#next, this.#pathHighest[path]!);
       if (ahead < lowestAhead) lowestAhead = ahead;
     }
     const passed = lowestAhead - PATH_SLACK;
-    if (passed <= 0 || passed >= this.#window) return;
-    if (this.#passedNext !== this.#next) {
-      this.#passedNext = this.#next;
-      this.#settledMs = nowMs + this.#settleMs;
-    }
-    if (nowMs >= this.#settledMs) this.#advanceTo((this.#next + passed) >>> 0);
+    return passed > 0 && passed < this.#window ? passed : 0;
   }
 
   /** Rule 7. */
