@@ -118,6 +118,27 @@ describe('a server that answers', () => {
   });
 });
 
+describe('an interface.conf that the server would refuse', () => {
+  it('leads to the server all the same, as while somebody edits it', async () => {
+    const { port } = await serve((_request, answer) => answer(reply('CMD_OK:reload'), END));
+    const text = INTERFACE_TEXT.replace('60456', String(port)).replace('10.0.0.2/24', '10.0.0.2/99');
+    writeFileSync(join(folder, 'interface.conf'), text, { mode: 0o644 });
+    expect(await mpt('--conf=.', 'reload')).toEqual({
+      code: 0,
+      stdout: `${head(port, 25)}CMD_OK:reload\n`,
+      stderr: '',
+    });
+  });
+
+  it('and one that leaves the port open asks for it', async () => {
+    writeFileSync(join(folder, 'interface.conf'), INTERFACE_TEXT.replace('60456', '0'), { mode: 0o644 });
+    const { code, stderr, stdout } = await mpt('--conf=.', 'reload');
+    expect(code).toBe(0);
+    expect(stdout).toContain('unsuccessful receive 2');
+    expect(stderr).toMatch(/^mpt: cmdport_local = 0 says "any port" — name the server's with -PORT/);
+  });
+});
+
 describe('no answer', () => {
   const BOTH =
     'ERROR: No answer from mptsrv - unsuccessful receive 1\nERROR: No answer from mptsrv - unsuccessful receive 2\n';

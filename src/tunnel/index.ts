@@ -38,6 +38,7 @@ export {
   INTERFACE_FILE,
   isLinkName,
   LINK_NAME_RULE,
+  parseClientConfig,
   parseInterfaceConfig,
 } from './config/interface-config.ts';
 export { formatConfigIssue, type ConfigIssue } from './config/issue.ts';

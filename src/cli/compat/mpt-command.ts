@@ -41,6 +41,14 @@ export function runMpt(argv: readonly string[], output: Output): number | Promis
   output.flush();
   if (start.kind === 'end') return start.exitCode;
   const { isIpv6, port, text } = start;
+  if (port === 0) {
+    output.error(
+      `mpt: cmdport_local = 0 says "any port" — name the server's with -PORT; "mptsrv" prints it\n`,
+    );
+    output.write(formatOutcome({ kind: 'no-answer' }));
+    output.flush();
+    return OK;
+  }
   return askTunnelServer({ command: text, port, isIpv6, timeoutMs: settings.timeoutS * 1000 }).then(
     (outcome) => {
       output.write(formatOutcome(outcome));

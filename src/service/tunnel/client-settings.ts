@@ -9,7 +9,7 @@ import {
   COMMAND_TIMEOUT_S,
   formatConfigIssue,
   INTERFACE_FILE,
-  parseInterfaceConfig,
+  parseClientConfig,
   type ClientSettings,
 } from '../../tunnel/index.ts';
 import { readTrustedFile } from '../daemon/trusted-file.ts';
@@ -34,11 +34,10 @@ export function readClientSettings(folder: string): ClientSettingsReading {
     return { ...WITHOUT_FILE, problem: `"${path}" is passed over: ${errorText(error)}` };
   }
   if (text === undefined) return WITHOUT_FILE;
-  const { config, errors } = parseInterfaceConfig(text);
-  if (config === undefined) {
-    const [first] = errors;
-    const why = first === undefined ? 'malformed' : formatConfigIssue(first);
-    return { ...WITHOUT_FILE, problem: `"${path}" is passed over: ${why}` };
+  const { commandPort = COMMAND_PORTS.client, commandTimeoutS, errors } = parseClientConfig(text);
+  const [first] = errors;
+  if (first !== undefined) {
+    return { ...WITHOUT_FILE, problem: `"${path}" is passed over: ${formatConfigIssue(first)}` };
   }
-  return { commandPort: config.commandPort ?? COMMAND_PORTS.client, timeoutS: config.commandTimeoutS };
+  return { commandPort, timeoutS: commandTimeoutS };
 }

@@ -90,6 +90,30 @@ function readTunnel(
   return { name: link, mtu, ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) };
 }
 
+type ClientKeys = Pick<InterfaceConfig, 'commandPort' | 'commandTimeoutS'>;
+
+function takeClientKeys(general: SectionReader): ClientKeys {
+  const commandPort = general.takeInteger('cmdport_local', { fallback: -1, min: 0, max: 65_535 });
+  const commandTimeoutS = general.takeInteger('cmd_timeout', {
+    fallback: COMMAND_TIMEOUT_S.withFile,
+    min: 1,
+    max: 3600,
+  });
+  return { ...(commandPort >= 0 && { commandPort }), commandTimeoutS };
+}
+
+/**
+ * What the client needs of the file. The rest may be wrong, as while somebody edits it: the client that is to find the
+ * server has to come through.
+ */
+export function parseClientConfig(text: string): ClientKeys & { readonly errors: readonly ConfigIssue[] } {
+  const issues = new IssueList(INTERFACE_FILE);
+  const file = parseDialect(text);
+  copyDialectIssues(file, issues);
+  const keys = takeClientKeys(openSection(file, 'general', issues));
+  return { ...keys, errors: issues.errors };
+}
+
 export function parseInterfaceConfig(text: string): InterfaceReading {
   const issues = new IssueList(INTERFACE_FILE);
   const file = parseDialect(text);
@@ -99,12 +123,7 @@ export function parseInterfaceConfig(text: string): InterfaceReading {
   const count = general.takeInteger('tunnel_num', { fallback: 0, min: 1, max: TUNNELS_MAX });
   if (!general.has('tunnel_num')) general.refuse('tunnel_num', 'the key is missing; write tunnel_num = 1');
   const acceptRemote = general.takeInteger('accept_remote', { fallback: 0, min: 0, max: 1 }) === 1;
-  const commandPort = general.takeInteger('cmdport_local', { fallback: -1, min: 0, max: 65_535 });
-  const commandTimeoutS = general.takeInteger('cmd_timeout', {
-    fallback: COMMAND_TIMEOUT_S.withFile,
-    min: 1,
-    max: 3600,
-  });
+  const forClients = takeClientKeys(general);
   general.finish();
   const tunnels = Array.from({ length: count }, (_value, index) => `tun_${index}`);
   warnOfOtherSections(file, (name) => name === 'general' || tunnels.includes(name), issues);
@@ -116,8 +135,7 @@ export function parseInterfaceConfig(text: string): InterfaceReading {
   const config: InterfaceConfig = {
     ...tunnel,
     acceptRemote,
-    ...(commandPort >= 0 && { commandPort }),
-    commandTimeoutS,
+    ...forClients,
   };
   const { errors, warnings } = issues;
   return { ...(errors.length === 0 && { config }), errors, warnings };
