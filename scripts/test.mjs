@@ -1,19 +1,22 @@
 /**
  * `npm test [-- vitest arguments]`: sets the checkout up if needed, then runs all tests inside a sandbox of private
  * namespaces (src/lab/sandbox.ts), as root or as an ordinary user. The last line is `N passed, N failed`, with
- * `, N skipped` when any were.
+ * `, N skipped` when any were. Without arguments the files are dealt to several sandboxes, which run side by side: most
+ * tests wait most of the time.
  *
  * Where namespaces cannot be had, the tests of the kernel count as skipped and the reason is said; where programs are
  * missing that some of them run (test-programs.mjs), those do.
  * WEFT_REQUIRE_KERNEL=1, which continuous integration sets, makes every skipped test a failure.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, setUp } from './setup.mjs';
 import { filesThatNeed, installPackages, missingPackages, widenPath } from './test-programs.mjs';
+
+const PARTS = 2;
 
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
 
@@ -59,8 +62,11 @@ function countKernelTests(files = []) {
   }
 }
 
-/** Runs the tests and prints the last line. `missing` says why the kernel's tests cannot run, if so. */
-async function runTests(args, missing) {
+/**
+ * Runs the tests of one part and returns how many passed, failed and were skipped. `missing` says why the kernel's tests
+ * cannot run, if so.
+ */
+async function runTests(args, { missing, part } = {}) {
   // The sandbox's own /run goes with it, also when everything is killed.
   const folder = mkdtempSync(join(missing === undefined ? '/run' : tmpdir(), 'weft-test-'));
   try {
@@ -70,23 +76,50 @@ async function runTests(args, missing) {
     const without = missing === undefined && programs.length > 0 ? filesThatNeed(programs) : [];
     const selection =
       missing === undefined ? without.flatMap((file) => ['--exclude', file]) : ['--project', 'unit'];
-    let exitCode = await runVitest([...reporters, ...selection, ...args]);
-    const { passed, failed, skipped: pending } = readReport(report);
-    let skipped = pending;
+    if (part !== undefined) selection.push(`--shard=${part}`);
+    const exitCode = await runVitest([...reporters, ...selection, ...args]);
+    const tally = { exitCode, ...readReport(report) };
     if (missing !== undefined) {
-      skipped += countKernelTests();
+      tally.skipped += countKernelTests();
       console.log(`the tests of the kernel did not run: ${missing}`);
-    } else if (without.length > 0) {
-      skipped += countKernelTests(without);
+    } else if (without.length > 0 && (part === undefined || part.startsWith('1/'))) {
+      tally.skipped += countKernelTests(without);
       console.log(`not installed: ${programs.join(', ')}; so these did not run: ${without.join(', ')}`);
     }
-    if (failed > 0) exitCode ||= 1;
-    if (skipped > 0 && process.env.WEFT_REQUIRE_KERNEL === '1') {
-      console.log('skipped tests count as a failure, because WEFT_REQUIRE_KERNEL is 1');
-      exitCode ||= 1;
+    return tally;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Prints the last line; returns the exit code. */
+function conclude(tallies) {
+  const sum = (field) => tallies.reduce((total, tally) => total + tally[field], 0);
+  let exitCode = tallies.find((tally) => tally.exitCode !== 0)?.exitCode ?? 0;
+  const failed = sum('failed');
+  const skipped = sum('skipped');
+  if (failed > 0) exitCode ||= 1;
+  if (skipped > 0 && process.env.WEFT_REQUIRE_KERNEL === '1') {
+    console.log('skipped tests count as a failure, because WEFT_REQUIRE_KERNEL is 1');
+    exitCode ||= 1;
+  }
+  console.log(`${sum('passed')} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+  return exitCode;
+}
+
+/** One sandbox with one part of the tests; what came of it. */
+async function runPart(sandbox, runInSandbox, args, part) {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-tally-'));
+  const path = join(folder, 'tally.json');
+  try {
+    const env = { WEFT_TEST_TALLY: path, WEFT_TEST_PART: part };
+    const command = [process.execPath, fileURLToPath(import.meta.url), ...args];
+    const exitCode = await runInSandbox(sandbox, command, { env });
+    try {
+      return JSON.parse(readFileSync(path, 'utf8'));
+    } catch {
+      return { exitCode: exitCode === 0 ? 1 : exitCode, passed: 0, failed: 1, skipped: 0 };
     }
-    console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
-    return exitCode;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -104,13 +137,15 @@ async function main(args) {
   const { enterSandbox, findSandbox, isSandbox, runInSandbox } = await import('../dist/lab/sandbox.js');
   if (inside) {
     enterSandbox();
-    return runTests(args);
+    const tally = await runTests(args, { part: process.env.WEFT_TEST_PART || undefined });
+    writeFileSync(process.env.WEFT_TEST_TALLY, JSON.stringify(tally));
+    return tally.exitCode;
   }
   const found = findSandbox();
-  if (isSandbox(found)) {
-    return runInSandbox(found, [process.execPath, fileURLToPath(import.meta.url), ...args]);
-  }
-  return runTests(args, `${found.reason} — ${found.remedy}`);
+  if (!isSandbox(found))
+    return conclude([await runTests(args, { missing: `${found.reason} — ${found.remedy}` })]);
+  const parts = args.length > 0 ? [undefined] : Array.from({ length: PARTS }, (_, i) => `${i + 1}/${PARTS}`);
+  return conclude(await Promise.all(parts.map((part) => runPart(found, runInSandbox, args, part))));
 }
 
 try {

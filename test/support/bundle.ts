@@ -7,7 +7,9 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, stop } from 'esbuild';
 
-const FOLDER = fileURLToPath(new URL('../../node_modules/.weft-test/', import.meta.url));
+/** One for each part of the tests that runs beside others (scripts/test.mjs). */
+const PART = (process.env['WEFT_TEST_PART'] || 'all').replace('/', '-of-');
+const FOLDER = fileURLToPath(new URL(`../../node_modules/.weft-test/${PART}/`, import.meta.url));
 
 /** @returns the path of the program; run it with `process.execPath` */
 export async function bundleTypeScript(entry: URL): Promise<string> {

@@ -3,6 +3,7 @@
  * one are not defined. Where the file system is mounted nowhere, it is mounted in the tests' own mount namespace.
  */
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupMount } from '../../src/pathmanager/cgroups.ts';
@@ -29,7 +30,8 @@ export class ControlGroup {
   readonly #outside: string;
 
   constructor(name: string) {
-    this.path = `/${name}-${process.pid}`;
+    // Process numbers are equal in namespaces that run side by side.
+    this.path = `/${name}-${process.pid}-${randomBytes(4).toString('hex')}`;
     this.#mount = mountPoint();
     this.#folder = join(this.#mount, this.path);
     mkdirSync(this.#folder);
