@@ -320,6 +320,26 @@ describe('keepalives', () => {
     stranger.close();
   });
 
+  it('in the name of the peer keep none of its own away', async () => {
+    const options = { ...PATHS, authType: 2, authKey: 'k'.repeat(64) } as const;
+    const [, b] = await lab.startBoth(options);
+    await eventually('the peer is known', async () =>
+      (await b.connection()).paths.every((path) => path.isWeft),
+    );
+    // Nothing else flows, so the path lives by its keepalives, four a second.
+    const forger = bindUdp(lab.node('a'), '10.1.1.2', 0);
+    const keepalive = keepaliveMessage(4, '10.0.0.2', '10.0.0.3');
+    const endMs = performance.now() + 3500;
+    const statuses = new Set<number>();
+    while (performance.now() < endMs) {
+      for (let i = 0; i < 100; i++) forger.send(keepalive, DATA_PORTS[4], '10.1.1.3');
+      // oxlint-disable-next-line no-await-in-loop -- so that they reach the socket
+      statuses.add((await b.connection()).paths[0]!.status);
+    }
+    forger.close();
+    expect([...statuses]).toEqual([0]);
+  });
+
   it('in any number and of any length are taken in, and cost the tunnel nothing', async () => {
     const [, b] = await lab.startBoth(PATHS);
     const peer = bindUdp(lab.node('a'), '10.1.1.2', 0);

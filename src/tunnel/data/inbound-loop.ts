@@ -221,7 +221,7 @@ export class InboundLoop implements LaneHost {
     senderAt: number,
     isFromPeer: boolean,
   ): void {
-    if (!path.mayPass(isFromPeer, this.#nowMs)) return;
+    if (!path.mayPass(this.#memory, at, lengthBytes, isFromPeer, this.#nowMs)) return;
     const arrival = path.describeKeepalive(this.#memory, at, lengthBytes, senderAt, isFromPeer);
     this.#port.send({ ...arrival, id: connection.id, arrivedUs: monotonicUs() });
   }

@@ -3,6 +3,7 @@
  * still pass on. Nothing is allocated per packet.
  */
 import { AF_INET, AF_INET6 } from '../../base/index.ts';
+import { SENDER_SESSION_END, SENDER_SESSION_OFFSET } from '../peer/peer-extension.ts';
 import type { PacketMemory } from './packet-memory.ts';
 import {
   InboundPathCounter,
@@ -11,10 +12,16 @@ import {
   type KeepaliveArrival,
 } from './protocol.ts';
 
-/** BOUNDED: keepalives a second that are passed on; probes of MTU are among them. */
+/**
+ * BOUNDED: keepalives a second that are passed on; probes of MTU are among them. Those with the number of the session
+ * that counts are counted apart, wherever they come from: who cannot see them does not know it, and so cannot use up what
+ * is the peer's, neither in its name nor while it moves.
+ */
 const KEEPALIVES_MAX = 250;
+const OTHER_KEEPALIVES_MAX = 100;
 const STRANGE_KEEPALIVES_MAX = 10;
 const SECOND_MS = 1000;
+const U32 = 2 ** 32;
 
 const MAPPED_PREFIX = [0, 0, 0xffff_0000] as const;
 
@@ -35,8 +42,12 @@ export class InboundPath {
   readonly #peer: Int32Array;
   /** The loop found something to read. */
   isReady = false;
+  /** The peer's session that counts, as it stands in keepalives; NaN: none yet. */
+  readonly #sessionHigh: number;
+  readonly #sessionLow: number;
   #secondEndsMs = 0;
   #left = 0;
+  #otherLeft = 0;
   #strangeLeft = 0;
 
   constructor(description: DataPathDescription, index: number, key: number, counters: Float64Array) {
@@ -46,6 +57,9 @@ export class InboundPath {
     this.#counters = counters;
     this.#base = pathField(index, 0);
     this.#peer = new Int32Array(description.remoteAddress.slice(0, 16).buffer);
+    const { peerSession = Number.NaN } = description;
+    this.#sessionHigh = Math.floor(peerSession / U32);
+    this.#sessionLow = peerSession % U32;
     this.#isMapped = MAPPED_PREFIX.every((word, i) => this.#peer[i] === (word | 0));
   }
 
@@ -80,16 +94,33 @@ export class InboundPath {
     return this.#counters[this.#base + InboundPathCounter.lastDataMs]! >= timeMs;
   }
 
-  /** Whether one more keepalive may be passed on; if not it is counted. */
-  mayPass(isFromPeer: boolean, nowMs: number): boolean {
+  /** Whether the keepalive of `lengthBytes` at `at` may be passed on; if not it is counted. */
+  mayPass(
+    memory: PacketMemory,
+    at: number,
+    lengthBytes: number,
+    isFromPeer: boolean,
+    nowMs: number,
+  ): boolean {
     if (nowMs >= this.#secondEndsMs) {
       this.#secondEndsMs = nowMs + SECOND_MS;
       this.#left = KEEPALIVES_MAX;
+      this.#otherLeft = OTHER_KEEPALIVES_MAX;
       this.#strangeLeft = STRANGE_KEEPALIVES_MAX;
     }
-    if (isFromPeer ? this.#left-- > 0 : this.#strangeLeft-- > 0) return true;
+    if (this.#isOfSession(memory, at, lengthBytes)) {
+      if (this.#left-- > 0) return true;
+    } else if (isFromPeer ? this.#otherLeft-- > 0 : this.#strangeLeft-- > 0) return true;
     this.count(InboundPathCounter.keepalivesDropped, 1);
     return false;
+  }
+
+  #isOfSession({ view }: PacketMemory, at: number, lengthBytes: number): boolean {
+    return (
+      lengthBytes >= SENDER_SESSION_END &&
+      view.getUint16(at + SENDER_SESSION_OFFSET) === this.#sessionHigh &&
+      view.getUint32(at + SENDER_SESSION_OFFSET + 2) === this.#sessionLow
+    );
   }
 
   /** The message about a keepalive; `senderAt`: offset of its sender's sockaddr. */

@@ -28,6 +28,8 @@ export interface DataPathDescription {
   readonly segmentation: boolean;
   readonly pinned: PinnedPorts;
   readonly view: PathView;
+  /** The peer's session that counts, once it is known: keepalives of others are passed on less often. */
+  readonly peerSession?: number;
 }
 
 /** Everything that the data plane knows of a connection. */

@@ -252,6 +252,7 @@ export class PathLink {
   /** Throws when there is no socket: a connection describes its paths only while it runs. */
   description(): DataPathDescription {
     if (this.#socket === undefined) throw new Error(`path ${this.index} has no socket`);
+    const { peerSession } = this.session;
     return {
       fd: this.#socket.fd,
       remoteSockaddr: this.#remoteSockaddr,
@@ -260,6 +261,7 @@ export class PathLink {
       segmentation: this.#socket.hasSegmentation,
       pinned: this.config.pinned,
       view: this.view(),
+      ...(peerSession !== undefined && { peerSession }),
     };
   }
 
@@ -321,7 +323,8 @@ export class PathLink {
         this.#sendBytes(this.session.emitKeepalive(SCRATCH, this.#sent(), monotonicUs(), news.answerTo), to);
       }
     }
-    if (news.moved !== undefined || news.hasNewMtu) this.#options.events.onDescription(this);
+    if (news.moved !== undefined || news.hasNewMtu || news.isRestarted)
+      this.#options.events.onDescription(this);
     if (news.hasNewMeasures) this.#options.events.onView(this, false);
     this.#options.events.onPeer(this, news);
     this.tick(nowMs);

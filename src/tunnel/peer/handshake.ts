@@ -48,6 +48,11 @@ export class Handshake {
     return this.#peer !== undefined;
   }
 
+  /** The session that counts. */
+  get peerSession(): number | undefined {
+    return this.#peer?.session;
+  }
+
   handle(extension: Extension, arrivedUs: number): HandshakeVerdict {
     const { senderSession: session, receiverSession, number, echo } = extension;
     const peer = this.#peer;

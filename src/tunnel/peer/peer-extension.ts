@@ -74,6 +74,10 @@ const AT_PORT = 106;
 const AT_ADDRESS = 108;
 const AT_TAG = KEEPALIVE_BYTES + FIELDS_BYTES;
 
+/** The sender's session in a keepalive, 6 bytes, for who looks at nothing else. */
+export const SENDER_SESSION_OFFSET = AT_SENDER;
+export const SENDER_SESSION_END = AT_RECEIVER;
+
 /** What has arrived from the receiver of the message. */
 export interface Echo {
   /** Of the last keepalive. */

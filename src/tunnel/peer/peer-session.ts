@@ -129,6 +129,11 @@ export class PeerSession {
     return this.#handshake.isEstablished;
   }
 
+  /** Number of the peer's session that counts. */
+  get peerSession(): number | undefined {
+    return this.#handshake.peerSession;
+  }
+
   /** What `PathState` is to use; the same object as long as nothing changes. Looked at after each call. */
   get timers(): PathTimers {
     return this.#timers.timers;
