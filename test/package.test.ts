@@ -88,7 +88,10 @@ describe('a program that depends on it', () => {
       'main.ts': `
         import { RouteNetlink, NetlinkError, type Link } from 'weft/netlink';
         import { connect, createServer, listConnections, readCounters, type MptcpSocket } from 'weft/mptcp';
+        import { buildSendingVector, TunnelEngine, type TunnelEngineOptions } from 'weft/tunnel';
 
+        export const makeTunnel = (options: TunnelEngineOptions): Promise<TunnelEngine> => TunnelEngine.start(options);
+        console.log([...buildSendingVector([1, 3])].join());
         const netlink = RouteNetlink.open();
         const loopback: Link | undefined = netlink.links().find((link) => link.name === 'lo');
         try {
@@ -112,7 +115,11 @@ describe('a program that depends on it', () => {
     const checked = run(folder, process.execPath, tsc, '-p', '.');
     expect(checked.stdout + checked.stderr).toBe('');
     const ran = run(folder, process.execPath, join('out', 'main.js'));
-    expect(ran).toMatchObject({ status: 0, stderr: '', stdout: 'ENODEV\n65536 mptcp hello true true\n' });
+    expect(ran).toMatchObject({
+      status: 0,
+      stderr: '',
+      stdout: '1,1,0,1\nENODEV\n65536 mptcp hello true true\n',
+    });
   });
 
   it('is told by the compiler what is wrong, so the declarations are not just any', () => {

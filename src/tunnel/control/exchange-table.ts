@@ -8,7 +8,7 @@
 
 /** The longest exchange takes 6 s; repeated answers come from here as long as they can be asked for. */
 export const MEMORY_MS = 10_000;
-export const MAX_PER_OWNER = 32;
+export const MAX_PER_OWNER = 128;
 export const MAX_EXCHANGES = 4096;
 
 /** Round 3 as it was answered. */
