@@ -189,6 +189,46 @@ describe('the command port', () => {
   });
 });
 
+describe('another user of the host', () => {
+  it('who sends commands without end is told that the server is busy, and fills no log', async () => {
+    const b = await lab.start('b', lab.folder('b', PATHS));
+    const program = `
+      const socket = require('dgram').createSocket('udp4');
+      const counts = {};
+      let left = 40;
+      const command = Buffer.from('\\xa4\\0\\0\\0delete ipv4.conf\\0', 'latin1');
+      let awaited = 0;
+      const next = () => {
+        if (left-- === 0) { console.log(JSON.stringify(counts)); socket.close(); return; }
+        awaited = 50;
+        for (let i = 0; i < 50; i++) socket.send(command, ${COMMAND_PORT}, '127.0.0.1');
+      };
+      socket.on('message', (reply) => {
+        if (reply[0] !== 0xa4) return;
+        const text = reply.subarray(4).toString('latin1');
+        counts[text] = (counts[text] ?? 0) + 1;
+        if (--awaited === 0) next();
+      });
+      next();
+    `;
+    const beganMs = performance.now();
+    const { stdout } = await lab
+      .node('b')
+      .run(['setpriv', '--reuid=65534', '--clear-groups', process.execPath, '-e', program]);
+    const counts = JSON.parse(stdout) as Record<string, number>;
+    const seconds = (performance.now() - beganMs) / 1000;
+    const refused = counts['CMD-ERROR:ERROR: Only root and the user of mptsrv may change the tunnel'];
+    expect(refused).toBeLessThan(120 + 50 * seconds);
+    expect(counts['CMD-ERROR:ERROR: busy']).toBe(2000 - refused!);
+    expect(b.program.stderr.split('\n').length).toBeLessThan(60);
+    const { stdout: status } = await eventually('the server has time again', async () => {
+      const answer = await b.mpt('show', 'status');
+      return answer.stdout.includes('CMD_OK:') && answer;
+    });
+    expect(status).toContain('conn4_B');
+  });
+});
+
 describe('without a key', () => {
   it('who says down and up all the time is heard now and then, and fills no log', async () => {
     const [a, b] = await lab.startBoth(PATHS);

@@ -12,6 +12,7 @@ import {
   DatagramSocket,
   EPOLLIN,
   monotonicMs,
+  monotonicUs,
   reactor,
   type DatagramOrigin,
   type ReceivedDatagram,
@@ -25,6 +26,7 @@ import { InitiatorDesk, type DeskOutput } from '../control/initiator-desk.ts';
 import { emitLocalEnd, emitLocalReply, parseLocalRequest } from '../control/local-protocol.ts';
 import { ControlResult, type ControlMessage } from '../control/message.ts';
 import { nodeRandomToken, nodeSha256 } from '../control/node-crypto.ts';
+import { TokenBucket } from '../data/token-bucket.ts';
 import { isFromAdministrator } from '../host/local-sender.ts';
 import { Responder, type Admission } from '../control/responder.ts';
 import type { CommandAnswer, TunnelEngineStatus } from './types.ts';
@@ -70,6 +72,12 @@ interface Running {
 /** BOUNDED: datagrams read in one turn. */
 const DATAGRAMS_PER_TURN = 64;
 const LOCAL_COMMANDS_MAX = 64;
+/**
+ * BOUNDED: local commands taken, and refusals logged, a second and at once. Any user may send them, and who sent one is
+ * looked up in the list of all sockets.
+ */
+const LOCAL_COMMANDS = { perSecond: 50, burst: 100 } as const;
+const REFUSALS_LOGGED = { perSecond: 0.1, burst: 10 } as const;
 const NOTHING = new Uint8Array(0);
 
 export class CommandPort<Target> {
@@ -83,6 +91,8 @@ export class CommandPort<Target> {
   readonly #running = new Map<number, Running>();
   /** How to reach `ADDRESS:PORT` texts of running exchanges. BOUNDED by the desk. */
   readonly #routes = new Map<string, Running>();
+  readonly #localBudget = new TokenBucket(LOCAL_COMMANDS.perSecond, LOCAL_COMMANDS.burst);
+  readonly #refusalsLogged = new TokenBucket(REFUSALS_LOGGED.perSecond, REFUSALS_LOGGED.burst);
   #localUnderWay = 0;
   #localCommands = 0;
   #strays = 0;
@@ -234,12 +244,15 @@ export class CommandPort<Target> {
       this.#socket.send(emitLocalReply(ok, reply), from, origin);
       this.#socket.send(emitLocalEnd(), from, origin);
     };
+    if (!this.#localBudget.take(monotonicUs())) return answer({ ok: false, text: 'ERROR: busy' });
     const reading = parseCommandText(text);
     if (!('command' in reading)) return answer({ ok: false, text: 'ERROR: Illegal command' });
     const { command } = reading;
     // Looking costs nobody anything; changing is root's and the server's user's.
     if (command.kind !== 'status' && !isFromAdministrator(from.address, from.port)) {
-      this.#logger.warn({ command: command.kind }, 'a local command of another user was refused');
+      if (this.#refusalsLogged.take(monotonicUs())) {
+        this.#logger.warn({ command: command.kind }, 'a local command of another user was refused');
+      }
       return answer({ ok: false, text: 'ERROR: Only root and the user of mptsrv may change the tunnel' });
     }
     if (this.#localUnderWay >= LOCAL_COMMANDS_MAX) return answer({ ok: false, text: 'ERROR: busy' });
