@@ -195,6 +195,17 @@ it('goes on when the peer counts anew', async () => {
   expect(received()).toMatchObject({ restarts: 1, late: 0 });
 });
 
+it('keeps the order when the peer turns out to be Weft, or not to be it any more', async () => {
+  await start({ dropsCopies: true });
+  for (const number of [0, 2]) sendNumber(0, number);
+  await untilPackets(2);
+  await end.plane.setConnection({ ...end.connections[0]!, dropsCopies: false });
+  expect(received().waiting).toBe(1);
+  sendNumber(1, 1);
+  expect(await receive(3)).toEqual([0, 1, 2]);
+  expect(received()).toMatchObject({ late: 0, missing: 0 });
+});
+
 it('counts what is no data of the peer, and hands nothing of it on', async () => {
   await start();
   const bad = [

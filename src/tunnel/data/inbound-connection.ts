@@ -159,11 +159,12 @@ export class InboundConnection {
   }
 }
 
+/** Who puts in order drops copies anyway, so there it does not matter whether the peer is known to send some. */
 const isOrderedAlike = (description: DataConnection, ordering: Ordering): boolean =>
   ordering.window === description.reorderWindow &&
   ordering.maxDelayMs === description.maxDelayMs &&
   ordering.paths === description.paths.length &&
-  ordering.dropsCopies === description.dropsCopies;
+  (ordering.window > 0 || ordering.dropsCopies === description.dropsCopies);
 
 function makeOrdering(description: DataConnection, next: number | undefined): Ordering {
   const { reorderWindow: window, maxDelayMs, dropsCopies } = description;
