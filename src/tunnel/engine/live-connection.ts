@@ -187,6 +187,7 @@ export class LiveConnection {
   resume(): void {
     this.#isRunning = true;
     this.#strays.follow(this.#sockets.shared);
+    if (this.#isPushWanted) void this.push().catch(() => {});
   }
 
   /** Takes it out again and closes its sockets. */
