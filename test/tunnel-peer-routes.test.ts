@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { executeCommand } from './support/mpt-peer-commands.ts';
 import { MptPeer } from './support/mpt-peer.ts';
 import { folderTexts, type PairOptions } from './support/tunnel-config.ts';
-import { eventually, ping, TunnelLab } from './support/tunnel-lab.ts';
+import { answerOf, eventually, ping, TunnelLab } from './support/tunnel-lab.ts';
 
 const OPTIONS: PairOptions = { empty: 'b', acceptRemote: true };
 
@@ -67,3 +67,21 @@ it.each(['192.0.2.53', '10.1.1.3', '127.0.0.53', '224.0.0.5'])(
     expect(routes()).toBe(before);
   },
 );
+
+it('a peer that creates a connection with networks makes no router of this host, until it is saved', async () => {
+  const networks = [{ source: '192.168.1.0/24', destination: '192.168.2.0/24' }];
+  await lab.node('b').run(['sysctl', '-w', 'net.ipv4.ip_forward=0']);
+  const b = await lab.start('b', lab.folder('b', OPTIONS));
+  const a = await lab.start('a', lab.folder('a', { networks }));
+  const forwarding = async () => {
+    const { stdout } = await lab.node('b').run(['cat', '/proc/sys/net/ipv4/conf/tun0/forwarding']);
+    return stdout.trim();
+  };
+  expect(answerOf(await a.mpt('create', 'ipv4.conf'))).toBe('CMD_OK:create ipv4.conf\n');
+  expect((await b.connection()).file).toBe('peer_10_0_0_2.conf');
+  // The routes are there, so the host has been looked at.
+  await eventually('the route to the peer', () => routes().includes('10.0.0.2 dev tun0'));
+  expect(await forwarding()).toBe('0');
+  expect(answerOf(await b.mpt('save'))).toBe('CMD_OK:save\n');
+  await eventually('forwarding', async () => (await forwarding()) === '1');
+});

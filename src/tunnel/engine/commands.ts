@@ -97,6 +97,8 @@ function save(core: TunnelCore, file: string | undefined, done: CommandAnswer): 
     connection.source = config;
     connection.origin = 'file';
   }
+  // What a peer made counts for more from now on.
+  core.refreshHost();
   return done;
 }
 

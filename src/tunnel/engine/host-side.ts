@@ -142,7 +142,10 @@ export class HostSide {
       connections.map((connection) => this.#routed(connection, lookUp)),
     );
     this.#tell(() => this.#routes.apply(wanted).news);
-    const networks = connections.flatMap((connection) => connection.config.networks);
+    // A peer does not make this host a router: its connection counts when the administrator has saved it.
+    const networks = connections
+      .filter(({ origin }) => origin === 'file')
+      .flatMap((connection) => connection.config.networks);
     this.#tell(() => this.#forwarding.apply(forwardingLinks(this.device.name, networks, this.view)));
   }
 
