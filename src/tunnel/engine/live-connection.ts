@@ -46,7 +46,7 @@ const VIEWS_INTERVAL_MS = 100;
  * BOUNDED, a second and at once, because a peer, and without a key anybody, can be the reason: requests over the
  * command port (a peer with 20 paths says up or down for each), lines in the log, descriptions for the data plane.
  */
-const REQUESTS = { perSecond: 2, burst: 64 } as const;
+const REQUESTS = { perSecond: 10, burst: 64 } as const;
 const LOG_LINES = { perSecond: 1, burst: 100 } as const;
 const PUSHES = { perSecond: 20, burst: 100 } as const;
 /** Room that is left for inner packets whatever the paths say (RFC 8200 less a bit, RFC 791). */
