@@ -3,6 +3,7 @@
  * original obeys or crashes on. Nothing of it is executed, remembered without bound or logged without end, and the tunnel
  * goes on. What reaches the data port stands in tunnel-order.test.ts. Topology: guide's figure 3.
  */
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { diffSnapshots, takeSnapshot } from '../src/lab/index.ts';
@@ -226,6 +227,34 @@ describe('another user of the host', () => {
       return answer.stdout.includes('CMD_OK:') && answer;
     });
     expect(status).toContain('conn4_B');
+  });
+
+  it('does not shut root out by it', async () => {
+    const b = await lab.start('b', lab.folder('b', PATHS));
+    const program = `
+      const socket = require('dgram').createSocket('udp4');
+      const command = Buffer.from('\\xa4\\0\\0\\0delete ipv4.conf\\0', 'latin1');
+      const send = () => socket.send(command, ${COMMAND_PORT}, '127.0.0.1');
+      let busy = 0;
+      socket.on('message', (reply) => {
+        if (reply[0] !== 0xa4) return;
+        if (reply.includes('busy') && ++busy === 100) console.log('busy');
+        send();
+      });
+      for (let i = 0; i < 20; i++) send();
+    `;
+    const words = ['setpriv', '--reuid=65534', '--clear-groups', process.execPath, '-e', program];
+    const flood = lab.node('b').spawn(words, { stdio: ['ignore', 'pipe', 'ignore'] });
+    try {
+      await once(flood.stdout!, 'data');
+      for (let i = 0; i < 5; i++) {
+        // oxlint-disable-next-line no-await-in-loop -- one command after another
+        const { stdout } = await b.mpt('path', 'up', '10.1.1.3', '10.1.1.2');
+        expect(stdout).toContain('CMD_OK:path up');
+      }
+    } finally {
+      flood.kill('SIGKILL');
+    }
   });
 });
 

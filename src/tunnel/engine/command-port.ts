@@ -77,6 +77,13 @@ const LOCAL_COMMANDS_MAX = 64;
  * looked up in the list of all sockets.
  */
 const LOCAL_COMMANDS = { perSecond: 50, burst: 100 } as const;
+/**
+ * BOUNDED: as many more, kept for sockets that sent less than `NEWCOMER_COMMANDS` in this second: who floods the server
+ * from one socket does not shut the administrator out.
+ */
+const NEWCOMERS = { perSecond: 50, burst: 50 } as const;
+const NEWCOMER_COMMANDS = 4;
+const SECOND_US = 1e6;
 const REFUSALS_LOGGED = { perSecond: 0.1, burst: 10 } as const;
 const NOTHING = new Uint8Array(0);
 
@@ -91,6 +98,10 @@ export class CommandPort<Target> {
   readonly #running = new Map<number, Running>();
   /** How to reach `ADDRESS:PORT` texts of running exchanges. BOUNDED by the desk. */
   readonly #routes = new Map<string, Running>();
+  /** Commands of each source port in this second. */
+  readonly #commandsOfPorts = new Uint16Array(65_536);
+  #secondBeganUs = 0;
+  readonly #newcomers = new TokenBucket(NEWCOMERS.perSecond, NEWCOMERS.burst);
   readonly #localBudget = new TokenBucket(LOCAL_COMMANDS.perSecond, LOCAL_COMMANDS.burst);
   readonly #refusalsLogged = new TokenBucket(REFUSALS_LOGGED.perSecond, REFUSALS_LOGGED.burst);
   #localUnderWay = 0;
@@ -244,7 +255,7 @@ export class CommandPort<Target> {
       this.#socket.send(emitLocalReply(ok, reply), from, origin);
       this.#socket.send(emitLocalEnd(), from, origin);
     };
-    if (!this.#localBudget.take(monotonicUs())) return answer({ ok: false, text: 'ERROR: busy' });
+    if (!this.#mayTakeLocal(from.port)) return answer({ ok: false, text: 'ERROR: busy' });
     const reading = parseCommandText(text);
     if (!('command' in reading)) return answer({ ok: false, text: 'ERROR: Illegal command' });
     const { command } = reading;
@@ -269,6 +280,18 @@ export class CommandPort<Target> {
         this.#closeIfIdle();
       }
     })();
+  }
+
+  #mayTakeLocal(port: number): boolean {
+    const nowUs = monotonicUs();
+    if (nowUs - this.#secondBeganUs > SECOND_US) {
+      this.#secondBeganUs = nowUs;
+      this.#commandsOfPorts.fill(0);
+    }
+    const count = this.#commandsOfPorts[port]!;
+    this.#commandsOfPorts[port] = Math.min(count + 1, NEWCOMER_COMMANDS);
+    if (this.#localBudget.take(nowUs)) return true;
+    return count < NEWCOMER_COMMANDS && this.#newcomers.take(nowUs);
   }
 
   #take(outputs: readonly DeskOutput[]): void {
