@@ -82,6 +82,14 @@ describe('path', () => {
     await b.pathsAre(0, 0);
   });
 
+  it('alone shows what is measured of each', async () => {
+    const [a, b] = await lab.startBoth();
+    const measured =
+      /^ {2}0 {5}eth1 +10\.1\.1\.2 +10\.1\.1\.3 +0 +\d+\.\d{3} +\d+\.\d{3} +0\.00 +\d+\.\d\d +\d+\.\d\d +1500$/m;
+    await expect.poll(() => ask(a, 'path'), { timeout: 20_000 }).toMatch(measured);
+    expect(await ask(b, 'path')).toMatch(/^CMD_OK:\nConnection [^\n]+\n {2}path {2}interface/);
+  });
+
   it('that is not there is no error, as with the original', async () => {
     const [a] = await lab.startBoth();
     expect(await ask(a, 'path', 'down', '10.1.1.99', '10.1.1.3')).toBe(

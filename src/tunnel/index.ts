@@ -15,6 +15,7 @@ export {
   type CommandReading,
 } from './client/command.ts';
 export { formatClientHelp, formatCommandHelp } from './client/help.ts';
+export { formatPathReport, type MeasuredConnection, type PathMeasures } from './client/path-report.ts';
 export * from './client/server-text.ts';
 export {
   formatConnectionStatus,

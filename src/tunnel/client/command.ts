@@ -5,6 +5,7 @@
  *   addr|address {add|del} IP[/LENGTH] dev INTERFACE
  *   int|interface INTERFACE {up|down}
  *   path {up|down} PUBLIC_IP REMOTE_IP
+ *   path                                    (Weft's own: what is measured of the paths)
  *   show status
  *   reload [FILE]   restart [FILE]   save [FILE]
  *   delete FILE     create FILE
@@ -31,7 +32,7 @@ export type ClientCommand =
       readonly publicAddress: string;
       readonly remoteAddress: string;
     }
-  | { readonly kind: 'status' }
+  | { readonly kind: 'status' | 'paths' }
   /** Without a file: all of them. */
   | { readonly kind: 'reload' | 'restart' | 'save'; readonly file?: string }
   | { readonly kind: 'delete' | 'create'; readonly file: string };
@@ -99,6 +100,7 @@ function parseInterface(words: readonly string[]): CommandReading {
 
 function parsePath(words: readonly string[]): CommandReading {
   const word = 'path';
+  if (words.length === 0) return { command: { kind: 'paths' } };
   const [state, source, destination] = words;
   if (words.length !== 3 || (state !== 'up' && state !== 'down')) {
     return { error: CommandError.parameters, word };
@@ -152,6 +154,9 @@ export function parseCommandText(text: string): CommandReading {
 
 const state = (isUp: boolean): string => (isUp ? 'up' : 'down');
 
+/** Whether a command only looks. */
+export const isReading = ({ kind }: ClientCommand): boolean => kind === 'status' || kind === 'paths';
+
 /** The words that are sent for a command. */
 export function formatCommand(command: ClientCommand): string {
   switch (command.kind) {
@@ -163,6 +168,8 @@ export function formatCommand(command: ClientCommand): string {
       return `path ${state(command.isUp)} ${command.publicAddress} ${command.remoteAddress}`;
     case 'status':
       return 'show status';
+    case 'paths':
+      return 'path';
     default:
       return command.file === undefined ? command.kind : `${command.kind} ${command.file}`;
   }

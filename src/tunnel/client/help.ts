@@ -13,6 +13,8 @@ const HELP: Readonly<Record<CommandWord, readonly string[]>> = {
   path: [
     'path {up|down} PUBLIC_IP REMOTE_IP',
     '    sets the path between the two addresses up or down; the peer is told',
+    'path',
+    '    each path with its round trip, jitter, loss and rates, as far as they are measured',
   ],
   show: ['show status', '    the tunnel, and all connections with their paths and networks'],
   reload: ['reload [FILE]', '    reads the configuration again: of the connection in FILE, or all of it'],

@@ -19,7 +19,7 @@ import {
   type SocketAddress,
   type Watch,
 } from '../../native/index.ts';
-import { formatCommand, parseCommandText, type ClientCommand } from '../client/command.ts';
+import { formatCommand, isReading, parseCommandText, type ClientCommand } from '../client/command.ts';
 import { classifyCommandDatagram } from '../control/command-port.ts';
 import type { ExchangeOutcome, ExchangeRequest } from '../control/exchange.ts';
 import { InitiatorDesk, type DeskOutput } from '../control/initiator-desk.ts';
@@ -260,7 +260,7 @@ export class CommandPort<Target> {
     if (!('command' in reading)) return answer({ ok: false, text: 'ERROR: Illegal command' });
     const { command } = reading;
     // Looking costs nobody anything; changing is root's and the server's user's.
-    if (command.kind !== 'status' && !isFromAdministrator(from.address, from.port)) {
+    if (!isReading(command) && !isFromAdministrator(from.address, from.port)) {
       if (this.#refusalsLogged.take(monotonicUs())) {
         this.#logger.warn({ command: command.kind }, 'a local command of another user was refused');
       }

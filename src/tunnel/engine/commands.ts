@@ -4,13 +4,14 @@
  */
 import { errorText } from '../../base/index.ts';
 import { formatCommand, type ClientCommand } from '../client/command.ts';
+import { formatPathReport } from '../client/path-report.ts';
 import { fileNotFound } from '../client/server-text.ts';
 import { formatConnectionConfig } from '../config/connection-text.ts';
 import { addLinkAddress, deleteLinkAddress, setLinkUp } from '../host/link-commands.ts';
 import { savedConfig } from './connection-report.ts';
 import { createAtPeer } from './creation.ts';
 import type { TunnelCore } from './core.ts';
-import { statusReport } from './engine-report.ts';
+import { reportEngine, statusReport } from './engine-report.ts';
 import { reloadAll, reloadOne } from './reload.ts';
 import type { CommandAnswer } from './types.ts';
 import { monotonicMs } from '../../native/index.ts';
@@ -34,6 +35,8 @@ async function execute(core: TunnelCore, command: ClientCommand): Promise<Comman
   switch (command.kind) {
     case 'status':
       return { ok: true, text: statusReport(core) };
+    case 'paths':
+      return { ok: true, text: formatPathReport(reportEngine(core).connections) };
     case 'path': {
       // No matching path is well, too, in the original.
       const { isUp, publicAddress, remoteAddress } = command;
