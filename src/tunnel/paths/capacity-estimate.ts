@@ -8,6 +8,9 @@
  *   - the path was filled and is not congested: there may be more, so the estimate grows
  *   - otherwise the path was idle, and nothing is learned
  *
+ * Until it was congested once, a path may carry more than it was ever given, so its capacity is not known: who took what
+ * an idle path happened to carry for its capacity would never give it more.
+ *
  * Loss that is there without load (radio) is not congestion: what was seen while the path was little used is taken off.
  */
 
@@ -29,7 +32,8 @@ const LOSS_GAIN = 0.25;
 const CONGESTION_LOSS = 0.02;
 const RTT_RATIO = 1.5;
 const RTT_MARGIN_US = 10_000;
-const CAPACITY_MIN_BPS = 64_000;
+/** Less would keep a path from ever being tried again: one packet would take longer than every queue elsewhere. */
+const CAPACITY_MIN_BPS = 1_000_000;
 /** Fewer packets than this say nothing about loss. */
 const PACKETS_MIN = 20;
 /** The shortest round trip is forgotten slowly, because routes change. */
@@ -37,13 +41,14 @@ const MIN_RTT_DRIFT = 1.001;
 
 export class CapacityEstimate {
   #capacityBps: number | undefined;
+  #wasCongested = false;
   #lossRatio = 0;
   #idleLossRatio = 0;
   #minRttUs = Infinity;
 
-  /** Absent until the path was used. */
+  /** Absent until the path was filled once. */
   get capacityBps(): number | undefined {
-    return this.#capacityBps;
+    return this.#wasCongested ? this.#capacityBps : undefined;
   }
 
   /** Smoothed, 0 to 1. */
@@ -61,6 +66,7 @@ export class CapacityEstimate {
     const isFilled = this.#capacityBps === undefined || sentBps >= this.#capacityBps * FILLED;
     const isCongested = this.#observeLoss(report, isFilled) || this.#observeRtt(rttUs);
     if (sentPackets === 0) return;
+    if (isCongested && isFilled && sentPackets >= PACKETS_MIN) this.#wasCongested = true;
     const before = this.#capacityBps ?? deliveredBps;
     let after = Math.max(before, deliveredBps);
     if (isCongested && isFilled) after = before + Math.min(0, deliveredBps - before) * DECREASE_GAIN;
