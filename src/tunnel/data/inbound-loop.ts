@@ -301,6 +301,7 @@ export class InboundLoop implements LaneHost {
   #setConnection(description: DataConnection): void {
     const before = this.#connections.get(description.id);
     if (before !== undefined) this.#forgetPaths(before);
+    if (description.reorderWindow > 0) this.#slots.touch();
     const connection = new InboundConnection(description, this.#slots, this.#merger, before);
     this.#connections.set(description.id, connection);
     connection.paths = description.paths.map((path, index) => {
