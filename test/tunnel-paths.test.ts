@@ -137,7 +137,8 @@ describe('paths of Weft and Weft', () => {
     });
     const { received } = await ping(lab.node('a'), '10.0.0.3', ['-c', '1', '-W', '0.2']);
     expect(received).toBe(0);
-    expect((await a.connection()).noPath).toBeGreaterThan(0);
+    // Tried all the same: silence may be a moment's.
+    expect(await a.connection()).toMatchObject({ noPath: 0, sentPackets: 1 });
     await Promise.all([lab.silence(1, false), lab.silence(2, false)]);
     await a.pathsAre(0, 0);
     await b.pathsAre(0, 0);

@@ -40,7 +40,7 @@ async function execute(core: TunnelCore, command: ClientCommand): Promise<Comman
     case 'path': {
       // No matching path is well, too, in the original.
       const { isUp, publicAddress, remoteAddress } = command;
-      for (const connection of core.connections) {
+      for (const connection of core.connections.all) {
         connection.setPathByHand(publicAddress, remoteAddress, isUp);
       }
       return done;
@@ -57,7 +57,7 @@ async function execute(core: TunnelCore, command: ClientCommand): Promise<Comman
       if (command.isUp) {
         await linkUp(core, command.interfaceName);
         // As in the original, those too that were set down by `path down`.
-        for (const connection of core.connections) connection.setUpOnLink(command.interfaceName);
+        for (const connection of core.connections.all) connection.setUpOnLink(command.interfaceName);
       } else linkDown(core, command.interfaceName);
       return done;
     case 'reload':
@@ -78,22 +78,22 @@ async function restart(
   file: string | undefined,
   done: CommandAnswer,
 ): Promise<CommandAnswer> {
-  if (file !== undefined && core.find(file) === undefined) {
+  if (file !== undefined && core.connections.find(file) === undefined) {
     return { ok: false, text: fileNotFound('restart', file) };
   }
-  for (const connection of core.connections.slice()) {
+  for (const connection of core.connections.all.slice()) {
     if (file !== undefined && connection.file !== file) continue;
     const paths = connection.config.paths.map((path) => ({ ...path, status: 0 }));
-    await core.replace(connection, { ...connection.config, paths }, connection.source);
+    await core.connections.replace(connection, { ...connection.config, paths }, connection.source);
   }
   return done;
 }
 
 function save(core: TunnelCore, file: string | undefined, done: CommandAnswer): CommandAnswer {
-  if (file !== undefined && core.find(file) === undefined) {
+  if (file !== undefined && core.connections.find(file) === undefined) {
     return { ok: false, text: fileNotFound('save', file) };
   }
-  for (const connection of core.connections) {
+  for (const connection of core.connections.all) {
     if (file !== undefined && connection.file !== file) continue;
     const config = savedConfig(connection);
     core.files.save(connection.file, formatConnectionConfig(config, 'file'));
@@ -106,18 +106,18 @@ function save(core: TunnelCore, file: string | undefined, done: CommandAnswer): 
 }
 
 async function deleteConnection(core: TunnelCore, file: string, done: CommandAnswer): Promise<CommandAnswer> {
-  const connection = core.find(file);
+  const connection = core.connections.find(file);
   if (connection === undefined) return { ok: false, text: fileNotFound('delete', file) };
   // The file first: a connection that is gone and comes again with the next start would be worse.
   core.files.disable(file);
-  await core.remove(connection);
+  await core.connections.remove(connection);
   return done;
 }
 
 function linkDown(core: TunnelCore, name: string): void {
   const nowMs = monotonicMs();
   core.rememberAddresses(name);
-  for (const { links } of core.connections) {
+  for (const { links } of core.connections.all) {
     for (const link of links) if (link.host.linkName === name) link.handleLinkGoing(nowMs);
   }
   core.schedule();

@@ -1,7 +1,9 @@
 /** What a live connection looks like from outside: its status, and its configuration to show and to save (readings). */
 import { DEFAULT_BUFFER_DELAY_MS, type ConnectionConfig } from '../config/model.ts';
+import { PathStatus } from '../control/path-status.ts';
 import type { ConnectionCounters } from '../data/data-counters.ts';
 import type { LiveConnection } from './live-connection.ts';
+import type { PathLink } from './path-link.ts';
 import { reportPath } from './path-report.ts';
 import type { TunnelConnectionStatus } from './types.ts';
 
@@ -26,8 +28,14 @@ export function currentConfig(connection: LiveConnection, commandPort: number): 
 export function savedConfig(connection: LiveConnection): ConnectionConfig {
   return {
     ...connection.config,
-    paths: connection.links.map((link) => ({ ...link.config, status: link.savedStatus })),
+    paths: connection.links.map((link) => ({ ...link.config, status: savedStatus(link) })),
   };
+}
+
+/** Set down by hand is meant to last, everything else is of the moment. */
+function savedStatus({ config, status }: PathLink): number {
+  if (status === PathStatus.manualDown) return PathStatus.manualDown;
+  return config.status === PathStatus.manualDown ? PathStatus.ok : config.status;
 }
 
 export function reportConnection(

@@ -34,7 +34,7 @@ const PORT_TRIES = 4096;
 
 /** `mpt create FILE` */
 export async function createAtPeer(core: TunnelCore, file: string): Promise<CommandAnswer> {
-  const connection = core.find(file);
+  const connection = core.connections.find(file);
   if (connection === undefined) return { ok: false, text: fileNotFound('create', file) };
   const via = preferredPath(connection);
   if (via === undefined) return { ok: false, text: createFailed(1) };
@@ -79,10 +79,10 @@ export async function createAtPeer(core: TunnelCore, file: string): Promise<Comm
     return { ok: false, text: createFailed(ControlResult.unknown) };
   }
   return core.serially(async () => {
-    const current = core.find(file);
+    const current = core.connections.find(file);
     if (current === undefined) return { ok: false, text: fileNotFound('create', file) };
     const merged = keepAddresses(mergeAnswer(current.config, answer.connection), current.config);
-    await core.replace(current, merged, current.source);
+    await core.connections.replace(current, merged, current.source);
     tell(ControlResult.ok, 'done');
     return { ok: true, text: `create ${file}` };
   });
@@ -161,7 +161,7 @@ async function make(
       `the peer's tunnel address ${wanted.localAddress} is not of the tunnel's subnet ${subnet.address}/${subnet.length}`,
     );
   }
-  const isThere = core.connections.some(
+  const isThere = core.connections.all.some(
     ({ config: { localAddress: local, remoteAddress: remote } }) =>
       local === localAddress && remote === wanted.localAddress,
   );
@@ -181,14 +181,14 @@ async function make(
       localPort,
     });
     if (made.connection.paths.length === 0) return refuse('the template has no path of these IP versions');
-    if (core.find(made.file) !== undefined) return refuse(`${made.file} is there already`);
-    const clashes = findClashes([...core.connections.map(({ asFile }) => asFile), made]);
+    if (core.connections.find(made.file) !== undefined) return refuse(`${made.file} is there already`);
+    const clashes = findClashes([...core.connections.all.map(({ asFile }) => asFile), made]);
     if (clashes.length > 0) {
       core.createdByPeers++;
       continue;
     }
     try {
-      const connection = await core.add(made, 'peer');
+      const connection = await core.connections.add(made, 'peer');
       core.createdByPeers++;
       tell(ControlResult.ok, 'done', made.file);
       const text = formatConnectionConfig(currentConfig(connection, core.port.port), 'message');

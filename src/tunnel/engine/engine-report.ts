@@ -47,7 +47,7 @@ function reportNow(core: TunnelCore): TunnelEngineStatus {
       hasUdpOffload: device.hasUdpOffload,
       troubles: [...core.events.troubles],
     },
-    connections: core.connections.map((connection) => connection.toStatus(nowMs)),
+    connections: core.connections.all.map((connection) => connection.toStatus(nowMs)),
     totals: {
       noConnection: sent.noConnection,
       malformed: sent.malformed,
@@ -72,7 +72,7 @@ function reportTextNow(core: TunnelCore): string {
       commandPort: core.port.port,
       acceptRemote,
     },
-    core.connections.map((connection) => ({
+    core.connections.all.map((connection) => ({
       file: connection.file,
       connection: currentConfig(connection, core.port.port),
       packetsSent: connection.sentPackets,

@@ -1,28 +1,30 @@
 /**
- * A connection that runs: its paths, what the data plane knows of it, and what becomes of what they say. Not here: which
- * connections there are (core.ts), routes and links (host-side.ts), sockets (connection-sockets.ts), what the peer is told
- * over the command port (path-teller.ts).
+ * A connection that runs: its paths, and what becomes of what they say. Not here: which connections there are
+ * (connection-set.ts), routes and links (host-side.ts), sockets (connection-sockets.ts), what the data plane is told
+ * (plane-teller.ts), what the peer is told over the command port (path-teller.ts), what the log and who watches are told
+ * (connection-news.ts).
  *
  * Invariant: a socket is closed only after the data plane has answered that it does not use it any more, or has ended.
  */
-import { errorText, formatIp, parseIp, unmapV4 } from '../../base/index.ts';
+import { errorText, formatIp, unmapV4 } from '../../base/index.ts';
 import { monotonicMs, monotonicUs, type SocketAddress } from '../../native/index.ts';
 import { formatPathChanged } from '../client/server-text.ts';
-import { DEFAULT_BUFFER_DELAY_MS, type ConnectionConfig, type ConnectionFile } from '../config/model.ts';
+import type { ConnectionConfig, ConnectionFile } from '../config/model.ts';
 import { keyOf } from '../control/authentication.ts';
 import { nodeHmacSha256, nodeSessionNumber } from '../control/node-crypto.ts';
 import { parsePathChange, PathStatus } from '../control/path-status.ts';
 import { readConnectionCounters } from '../data/data-counters.ts';
-import { newCounterBlock, type DataConnection, type KeepaliveArrival } from '../data/protocol.ts';
+import { newCounterBlock, type KeepaliveArrival } from '../data/protocol.ts';
 import { TokenBucket } from '../data/token-bucket.ts';
 import type { PathWord } from '../paths/path-state.ts';
 import type { PeerNews } from '../peer/types.ts';
-import { PLAIN_HEADER_BYTES, SEQUENCED_HEADER_BYTES } from '../wire/data-header.ts';
+import { ConnectionNews } from './connection-news.ts';
 import { reportConnection } from './connection-report.ts';
 import { ConnectionSockets } from './connection-sockets.ts';
 import { PathLink } from './path-link.ts';
 import type { PathHost } from './path-host.ts';
 import { PathTeller } from './path-teller.ts';
+import { PlaneTeller } from './plane-teller.ts';
 import { StraySockets } from './stray-sockets.ts';
 import { mappedAddress, type ConnectionSurroundings } from './surroundings.ts';
 import type { TunnelConnectionStatus } from './types.ts';
@@ -41,16 +43,11 @@ export interface LiveConnectionOptions {
   readonly former?: LiveConnection;
 }
 
-const VIEWS_INTERVAL_MS = 100;
 /**
- * BOUNDED, a second and at once, because a peer, and without a key anybody, can be the reason: requests over the
- * command port (a peer with 20 paths says up or down for each), lines in the log, descriptions for the data plane.
+ * BOUNDED: the peer's requests over the command port, a second and at once; a peer with 20 paths says up or down for each,
+ * and without a key anybody can be the peer.
  */
 const REQUESTS = { perSecond: 10, burst: 64 } as const;
-const LOG_LINES = { perSecond: 1, burst: 100 } as const;
-const PUSHES = { perSecond: 20, burst: 100 } as const;
-/** Room that is left for inner packets whatever the paths say (RFC 8200 less a bit, RFC 791). */
-const INNER_BYTES_MIN = 576;
 
 export class LiveConnection {
   readonly id: number;
@@ -70,16 +67,10 @@ export class LiveConnection {
   readonly #sockets: ConnectionSockets;
   readonly #strays: StraySockets;
   readonly #teller: PathTeller;
-  #viewsAtMs = Infinity;
-  #isRunning = false;
-  #pushing: Promise<void> | undefined;
-  #isPushWanted = false;
+  readonly #planeTeller: PlaneTeller;
+  readonly #news: ConnectionNews;
   #rebindTrouble = '';
   readonly #requests = new TokenBucket(REQUESTS.perSecond, REQUESTS.burst);
-  readonly #logLines = new TokenBucket(LOG_LINES.perSecond, LOG_LINES.burst);
-  readonly #pushes = new TokenBucket(PUSHES.perSecond, PUSHES.burst);
-  /** Lines that were left out since the last one. */
-  #unlogged = 0;
 
   constructor(options: LiveConnectionOptions, surroundings: ConnectionSurroundings) {
     const { config } = options;
@@ -104,12 +95,12 @@ export class LiveConnection {
       hmac: nodeHmacSha256,
     };
     const events = {
-      onView: (_: PathLink, isAtOnce: boolean) => this.#noteView(isAtOnce),
+      onView: (_: PathLink, isAtOnce: boolean) => this.#planeTeller.handleView(isAtOnce),
       onDescription: () => this.#noteDescription(),
       onStatus: (link: PathLink, before: number) => this.#noteStatus(link, before),
       onPeer: (link: PathLink, news: PeerNews) => this.#notePeer(link, news),
       onWord: (link: PathLink, word: PathWord) => {
-        if (this.#isRunning) void this.#teller.tell(link, word);
+        if (this.#planeTeller.isRunning) void this.#teller.tell(link, word);
       },
     };
     this.links = config.paths.map(
@@ -136,6 +127,17 @@ export class LiveConnection {
       learns: config.authType === 2,
       onKeepalive: (link, facts) => this.#handleStray(link, facts),
     });
+    this.#planeTeller = new PlaneTeller({
+      id: this.id,
+      order: this.order,
+      config,
+      links: this.links,
+      sockets: this.#sockets,
+      outboundCounters: this.#outbound,
+      inboundCounters: this.#inbound,
+      plane: surroundings.plane,
+    });
+    this.#news = new ConnectionNews(this.file, config.name, surroundings);
     this.#teller = new PathTeller(this.file, config, this.links, surroundings);
   }
 
@@ -148,10 +150,6 @@ export class LiveConnection {
     return this.#config.name;
   }
 
-  get isSequenced(): boolean {
-    return this.#config.reorderWindow > 0 || this.#config.scheduler === 'redundant';
-  }
-
   /** Port of the data sockets; 0 before they are open. */
   get localPort(): number {
     return this.#sockets.port;
@@ -159,11 +157,7 @@ export class LiveConnection {
 
   /** Largest inner packet that goes through each path in use. */
   get innerMtu(): number {
-    const usable = this.links.filter((link) => link.isUsable);
-    const of = usable.length > 0 ? usable : this.links;
-    const room = Math.min(...of.map((link) => link.datagramBytesMax), 65_535);
-    const header = this.isSequenced ? SEQUENCED_HEADER_BYTES : PLAIN_HEADER_BYTES;
-    return Math.max(INNER_BYTES_MIN, room - header);
+    return this.#planeTeller.innerMtu;
   }
 
   /**
@@ -171,31 +165,26 @@ export class LiveConnection {
    * @throws WeftError DATA_PLANE_ENDED
    */
   async start(): Promise<void> {
-    this.#isRunning = true;
     this.#noteLast();
-    await this.push();
+    await this.#planeTeller.start();
     this.tick(monotonicMs());
   }
 
   /** Tells the data plane nothing more: another one with the same number is to take its place. */
-  async pause(): Promise<void> {
-    this.#isRunning = false;
-    await this.#pushing?.catch(() => {});
+  pause(): Promise<void> {
+    return this.#planeTeller.pause();
   }
 
   /** After `pause`, when nothing came of it. */
   resume(): void {
-    this.#isRunning = true;
     this.#strays.follow(this.#sockets.shared);
-    if (this.#isPushWanted) void this.push().catch(() => {});
+    this.#planeTeller.resume();
   }
 
   /** Takes it out again and closes its sockets. */
   async stop(): Promise<void> {
-    this.#isRunning = false;
     try {
-      await this.#pushing;
-      await this.#surroundings.plane.removeConnection(this.id);
+      await this.#planeTeller.remove();
     } catch (error) {
       // The threads have ended, or will before the sockets' numbers can be another's.
       this.#surroundings.logger.debug({ error: errorText(error) }, 'a connection outlived the data plane');
@@ -233,89 +222,34 @@ export class LiveConnection {
       if (this.#sockets.isOutdated(link)) hasMoved = this.#rebind(link) || hasMoved;
     }
     if (hasMoved) this.#strays.follow(this.#sockets.shared);
-    if (hasMoved && this.#isRunning) void this.push().catch(() => {});
+    if (hasMoved && this.#planeTeller.isRunning) void this.#planeTeller.push().catch(() => {});
     this.#surroundings.onDeadline();
   }
 
   #rebind(link: PathLink): boolean {
-    const { emit } = this.#surroundings;
-    const of = { file: this.file, name: this.name, path: link.index };
     try {
       const hasAddress = this.#sockets.replace(link);
       this.#rebindTrouble = '';
       if (!hasAddress) return true;
       link.setFoundAddress(undefined);
-      const { privateAddress, publicAddress } = link;
-      this.#log({ ...of, privateAddress }, 'a path has another address');
-      emit({ kind: 'address', ...of, privateAddress, publicAddress });
+      this.#news.tellAddress(link);
       return true;
     } catch (error) {
       const text = `path ${link.index} of ${this.file}: ${errorText(error)}`;
       // It is tried again with each look at the links.
-      if (text !== this.#rebindTrouble) emit({ kind: 'trouble', text });
+      if (text !== this.#rebindTrouble) this.#surroundings.emit({ kind: 'trouble', text });
       this.#rebindTrouble = text;
       return false;
     }
   }
 
-  /** Tells the data plane everything anew; calls that come meanwhile are served by one more. */
-  push(): Promise<void> {
-    this.#isPushWanted = true;
-    this.#pushing ??= (async () => {
-      try {
-        while (this.#isPushWanted && this.#isRunning) {
-          if (!this.#pushes.take(monotonicUs())) {
-            await new Promise((resolve) => setTimeout(resolve, 1000 / PUSHES.perSecond));
-            continue;
-          }
-          this.#isPushWanted = false;
-          const retired = this.#sockets.takeRetired();
-          try {
-            await this.#surroundings.plane.setConnection(this.#describe());
-          } catch (error) {
-            this.#sockets.putBack(retired);
-            throw error;
-          }
-          for (const socket of retired) socket.close();
-        }
-      } finally {
-        this.#pushing = undefined;
-      }
-    })();
-    return this.#pushing;
-  }
-
-  #describe(): DataConnection {
-    const config = this.#config;
-    const networks = config.networks;
-    return {
-      id: this.id,
-      order: this.order,
-      ipVersion: config.ipVersion,
-      localAddress: parseIp(config.localAddress) ?? new Uint8Array(4),
-      remoteAddress: parseIp(config.remoteAddress) ?? new Uint8Array(4),
-      sources: networks.map(({ source }) => source),
-      destinations: networks.map(({ destination }) => destination),
-      isSequenced: this.isSequenced,
-      reorderWindow: config.reorderWindow,
-      maxDelayMs: config.maxBufferDelayMs || DEFAULT_BUFFER_DELAY_MS,
-      scheduler: config.scheduler,
-      // Whether the peer sends copies is its own choice; the original never does.
-      dropsCopies: config.scheduler === 'redundant' || this.links.some((link) => link.isWeft),
-      innerBytesMax: this.innerMtu,
-      paths: this.links.map((link) => link.description()),
-      outboundCounters: this.#outbound,
-      inboundCounters: this.#inbound,
-    };
-  }
-
   tick(nowMs: number): void {
     for (const link of this.links) link.tick(nowMs);
-    if (nowMs >= this.#viewsAtMs) this.#sendViews();
+    this.#planeTeller.tick(nowMs);
   }
 
   get nextMs(): number {
-    let next = this.#viewsAtMs;
+    let next = this.#planeTeller.nextMs;
     for (const link of this.links) next = Math.min(next, link.nextMs);
     return next;
   }
@@ -330,8 +264,8 @@ export class LiveConnection {
     link: PathLink,
     facts: Omit<KeepaliveArrival, 'kind' | 'id' | 'path' | 'receivedPackets' | 'receivedBytes'>,
   ): void {
-    if (!this.#isRunning) return;
-    const { received } = link.counters();
+    if (!this.#planeTeller.isRunning) return;
+    const { received } = link.traffic.counters();
     const counts = { receivedPackets: received.packets, receivedBytes: received.bytes };
     this.handleKeepalive({ ...facts, ...counts, kind: 'keepalive', id: this.id, path: link.index });
   }
@@ -410,53 +344,19 @@ export class LiveConnection {
     return this.#requests.take(monotonicUs());
   }
 
-  /** Into the log, unless that fills with it. Events come all the same. */
-  #log(of: Readonly<Record<string, unknown>>, text: string): void {
-    if (!this.#logLines.take(monotonicUs())) {
-      this.#unlogged++;
-      return;
-    }
-    const unlogged = this.#unlogged;
-    this.#unlogged = 0;
-    this.#surroundings.logger.info({ ...of, ...(unlogged > 0 && { unlogged }) }, text);
-  }
-
   /** The peer's command port is seen there; for requests that were authentic only. */
   learnCommandAddress(address: SocketAddress): void {
     this.#teller.learn(address);
   }
 
-  #noteView(isAtOnce: boolean): void {
-    if (isAtOnce) {
-      this.#sendViews();
-      return;
-    }
-    const { scheduler } = this.#config;
-    if (scheduler !== 'adaptive' && scheduler !== 'lowest-rtt') return;
-    if (this.#viewsAtMs === Infinity) this.#viewsAtMs = monotonicMs() + VIEWS_INTERVAL_MS;
-  }
-
-  #sendViews(): void {
-    this.#viewsAtMs = Infinity;
-    if (!this.#isRunning) return;
-    this.#surroundings.plane.setViews(
-      this.id,
-      this.links.map((link) => link.view()),
-    );
-  }
-
   #noteDescription(): void {
-    if (!this.#isRunning) return;
-    void this.push().catch(() => {});
+    if (!this.#planeTeller.isRunning) return;
+    void this.#planeTeller.push().catch(() => {});
     this.#surroundings.onHostChange();
   }
 
   #noteStatus(link: PathLink, before: number): void {
-    const { emit } = this.#surroundings;
-    const { index, isUsable, status } = link;
-    const of = { file: this.file, name: this.name, path: index };
-    this.#log({ ...of, status, before }, isUsable ? 'a path is up' : 'a path is down');
-    emit({ kind: 'path-status', ...of, status, before, isUsable });
+    this.#news.tellStatus(link, before);
     this.#teller.handleChange();
     this.#noteLast();
     // The room of the connection is that of its usable paths.
@@ -471,20 +371,7 @@ export class LiveConnection {
   }
 
   #notePeer(link: PathLink, news: PeerNews): void {
-    const { emit, onHostChange } = this.#surroundings;
-    const of = { file: this.file, name: this.name, path: link.index };
-    const tell = (what: 'weft' | 'original' | 'restarted' | 'moved', text: string) => {
-      this.#log(of, text);
-      emit({ kind: 'peer', ...of, news: what, text });
-    };
-    if (news.peer !== undefined) {
-      tell(news.peer, news.peer === 'weft' ? 'the peer is Weft' : 'the peer is not Weft any more');
-    }
-    if (news.isRestarted) tell('restarted', 'the peer was started anew');
-    if (news.moved !== undefined) {
-      tell('moved', `the peer is at ${link.remoteAddress} port ${link.remotePort} now`);
-    }
-    if (news.hasNewMtu) emit({ kind: 'mtu', file: this.file, path: link.index, mtu: link.mtu });
-    if (news.moved !== undefined || news.hasNewObservedAddress) onHostChange();
+    this.#news.tellPeer(link, news);
+    if (news.moved !== undefined || news.hasNewObservedAddress) this.#surroundings.onHostChange();
   }
 }

@@ -1,24 +1,22 @@
 /**
- * One path of a live connection: its socket, its state, its talk with the peer. Keepalives leave from here; data goes
- * through the data plane, which this tells what it needs of the path.
+ * One path of a live connection: its state and its talk with the peer, and what follows from either. Not here: what is
+ * sent (path-sender.ts), what is counted (path-traffic.ts), what the data plane is told of it (path-description.ts), which
+ * socket it has (connection-sockets.ts).
  *
- * Invariant: everything that is sent to the peer beside data is sent here, and only while the socket is open.
+ * Invariant: `status`, `isUsable` and `isHopeful` change only together with the events that tell the connection so.
  */
 import { formatIp, unmapV4, type Logger } from '../../base/index.ts';
-import { EMSGSIZE, emitSockaddr, monotonicUs, type DatagramOrigin } from '../../native/index.ts';
+import type { DatagramOrigin } from '../../native/index.ts';
 import type { PathConfig } from '../config/model.ts';
 import { unspecified } from '../config/section-reader.ts';
-import { PathStatus } from '../control/path-status.ts';
-import { readPathCounters, type PathCounters } from '../data/data-counters.ts';
-import { InboundPathCounter, OutboundPathCounter, pathField } from '../data/protocol.ts';
-import type { DataPathDescription, KeepaliveArrival } from '../data/protocol.ts';
+import type { KeepaliveArrival } from '../data/protocol.ts';
 import { PathState, type PathTimers, type PathWord } from '../paths/path-state.ts';
-import type { PathView } from '../paths/scheduler.ts';
-import { KEEPALIVE_ROOM_BYTES, PeerSession } from '../peer/peer-session.ts';
+import { PeerSession } from '../peer/peer-session.ts';
 import type { PeerNews, PeerSessionOptions } from '../peer/types.ts';
 import type { PathHost } from './path-host.ts';
+import { PathSender, remoteAt } from './path-sender.ts';
 import { kernelPathMtu, type PathSocket } from './path-socket.ts';
-import { RateMeter } from './rate-meter.ts';
+import { PathTraffic } from './path-traffic.ts';
 import { mappedAddress } from './surroundings.ts';
 
 /** What a path tells its connection. */
@@ -49,25 +47,17 @@ export interface PathLinkOptions {
 /** Outer IP and UDP headers. */
 export const outerBytes = (ipVersion: 4 | 6): number => (ipVersion === 6 ? 48 : 28);
 
-/** Shared by all paths: what is sent is written here and sent at once. */
-const SCRATCH = new Uint8Array(65_536);
 /** What a kernel without Weft at the other end said of the path's MTU is forgotten after that (RFC 1191 section 6.3). */
 const KERNEL_MTU_MEMORY_MS = 600_000;
-/** `monotonicMs` of counters that never counted. */
-const NEVER = 0;
 
 export class PathLink {
   readonly index: number;
   readonly config: PathConfig;
   readonly #options: PathLinkOptions;
-  readonly #outbound: Float64Array;
-  readonly #inbound: Float64Array;
   readonly state: PathState;
   readonly session: PeerSession;
-  #socket: PathSocket | undefined;
-  #remoteAddress: string;
-  #remotePort: number;
-  #remoteSockaddr: Uint8Array;
+  readonly traffic: PathTraffic;
+  readonly #sender: PathSender;
   #host: PathHost;
   /** What the network or the peer said that the public address is. */
   #foundAddress: string | undefined;
@@ -81,20 +71,16 @@ export class PathLink {
   #isLast = false;
   #status: number;
   #isUsable: boolean;
+  #isHopeful = false;
   #isLinkUp: boolean;
   #isWeft = false;
   #heardMs: number | undefined;
-  #dataMs = NEVER;
-  #keepalivesSent = 0;
-  readonly rate: RateMeter;
 
   constructor(options: PathLinkOptions, nowMs: number) {
     const { config, index } = options;
     this.index = index;
     this.config = config;
     this.#options = options;
-    this.#outbound = new Float64Array(options.outboundCounters);
-    this.#inbound = new Float64Array(options.inboundCounters);
     const timers: PathTimers = {
       keepaliveMs: config.keepaliveTimeS * 1000,
       deadMs: config.deadTimeS * 1000,
@@ -117,23 +103,27 @@ export class PathLink {
     );
     this.#isLinkUp = options.host.isUp;
     this.state.handleLink(options.host.isUp, nowMs);
-    this.#remoteAddress = config.remoteAddress;
-    this.#remotePort = options.remotePort;
-    this.#remoteSockaddr = this.#sockaddr();
     this.#status = this.state.status;
     this.#isUsable = this.state.isUsable;
-    this.rate = new RateMeter(this.#sent().sentBytes, this.#receivedBytes(), nowMs);
-    this.#dataMs = this.#inbound[pathField(index, InboundPathCounter.lastDataMs)] ?? NEVER;
+    this.traffic = new PathTraffic(index, options.outboundCounters, options.inboundCounters, nowMs);
+    this.#sender = new PathSender(remoteAt(config.remoteAddress, options.remotePort), {
+      ipVersion: config.ipVersion,
+      state: this.state,
+      session: this.session,
+      traffic: this.traffic,
+      onWord: (word) => options.events.onWord(this, word),
+      onShrunk: () => options.events.onDescription(this),
+    });
   }
 
   get socket(): PathSocket | undefined {
-    return this.#socket;
+    return this.#sender.socket;
   }
 
   /** Takes a socket; the one before is returned and is the caller's to close. */
   setSocket(socket: PathSocket): PathSocket | undefined {
-    const before = this.#socket;
-    this.#socket = socket;
+    const before = this.#sender.socket;
+    this.#sender.socket = socket;
     socket.setProbing(this.#isWeft);
     return before;
   }
@@ -187,6 +177,11 @@ export class PathLink {
     return this.#isUsable;
   }
 
+  /** Not usable, but to be tried while the connection has no usable path. */
+  get isHopeful(): boolean {
+    return this.#isHopeful;
+  }
+
   get status(): number {
     return this.#status;
   }
@@ -207,7 +202,7 @@ export class PathLink {
   }
 
   get keepalivesSent(): number {
-    return this.#keepalivesSent;
+    return this.#sender.keepalivesSent;
   }
 
   get isLinkUp(): boolean {
@@ -220,11 +215,16 @@ export class PathLink {
 
   /** Where the peer is now: as configured, or where it was heard from. */
   get remoteAddress(): string {
-    return this.#remoteAddress;
+    return this.#sender.remote.address;
   }
 
   get remotePort(): number {
-    return this.#remotePort;
+    return this.#sender.remote.port;
+  }
+
+  /** Both, as the kernel takes them. */
+  get remoteSockaddr(): Uint8Array {
+    return this.#sender.remote.sockaddr;
   }
 
   /** Largest IP packet that goes through the path. */
@@ -238,44 +238,17 @@ export class PathLink {
     return this.#isWeft ? Math.min(this.session.datagramBytesMax, plain) : plain;
   }
 
-  view(): PathView {
-    const { rttUs, capacityBps, lossRatio } = this.session;
-    return {
-      isUsable: this.#isUsable,
-      weight: this.config.weightOut,
-      ...(rttUs !== undefined && { rttUs }),
-      ...(capacityBps !== undefined && { capacityBps }),
-      ...(lossRatio !== undefined && { lossRatio }),
-    };
-  }
-
-  /** Throws when there is no socket: a connection describes its paths only while it runs. */
-  description(): DataPathDescription {
-    if (this.#socket === undefined) throw new Error(`path ${this.index} has no socket`);
-    const { peerSession } = this.session;
-    return {
-      fd: this.#socket.fd,
-      remoteSockaddr: this.#remoteSockaddr,
-      remoteAddress: mappedAddress(this.#remoteAddress),
-      datagramBytesMax: this.datagramBytesMax,
-      segmentation: this.#socket.hasSegmentation,
-      pinned: this.config.pinned,
-      view: this.view(),
-      ...(peerSession !== undefined && { peerSession }),
-    };
-  }
-
   /** Lets time pass: dead timers, keepalives, probes, words. */
   tick(nowMs: number): void {
     this.#noteData();
     this.#applyTimers(nowMs);
     this.state.handleTime(nowMs);
     if (nowMs >= this.#kernelMtuUntilMs) this.#forgetKernelMtu();
-    if (this.#socket !== undefined) this.#send(nowMs);
+    this.#sender.sendDue(nowMs);
     // What went out may have said that the next comes sooner.
     this.#applyTimers(nowMs);
     this.#noteStatus();
-    this.rate.look(this.#sent().sentBytes, this.#receivedBytes(), nowMs);
+    this.traffic.look(nowMs);
   }
 
   /**
@@ -311,18 +284,9 @@ export class PathLink {
     if (news.word !== undefined) state.handleWord(news.word, nowMs);
     if (news.deliveredWord !== undefined) state.wordDelivered(news.deliveredWord);
     if (news.moved !== undefined) {
-      this.#remoteAddress = unmapV4(formatIp(news.moved.address));
-      this.#remotePort = news.moved.port;
-      this.#remoteSockaddr = this.#sockaddr();
+      this.#sender.remote = remoteAt(unmapV4(formatIp(news.moved.address)), news.moved.port);
     }
-    if (news.answerTo !== undefined) {
-      const address = unmapV4(formatIp(news.answerTo.address));
-      const to = emitSockaddr({ address, port: news.answerTo.port });
-      // A socket is of one family.
-      if ((to.length === 16) === (this.config.ipVersion === 4)) {
-        this.#sendBytes(this.session.emitKeepalive(SCRATCH, this.#sent(), monotonicUs(), news.answerTo), to);
-      }
-    }
+    if (news.answerTo !== undefined) this.#sender.answer(news.answerTo);
     if (news.moved !== undefined || news.hasNewMtu || news.isRestarted)
       this.#options.events.onDescription(this);
     if (news.hasNewMeasures) this.#options.events.onView(this, false);
@@ -336,7 +300,7 @@ export class PathLink {
       if (this.session.handleTooLong(bytes, nowMs)) this.#options.events.onDescription(this);
       return;
     }
-    const mtu = kernelPathMtu(this.privateAddress, this.#remoteAddress, this.#remotePort);
+    const mtu = kernelPathMtu(this.privateAddress, this.remoteAddress, this.remotePort);
     if (mtu === undefined || mtu >= this.mtu) return;
     this.#kernelMtu = mtu;
     this.#kernelMtuUntilMs = nowMs + KERNEL_MTU_MEMORY_MS;
@@ -346,7 +310,7 @@ export class PathLink {
   /** What the host has for the path has been read anew. The socket is the connection's to change. */
   setHost(host: PathHost, nowMs: number): void {
     this.#host = host;
-    if (host.isTied && host.linkIndex !== undefined) this.#socket?.setLink(host.linkIndex);
+    if (host.isTied && host.linkIndex !== undefined) this.socket?.setLink(host.linkIndex);
     if (host.isUp !== this.#isLinkUp) {
       this.#isLinkUp = host.isUp;
       this.state.handleLink(host.isUp, nowMs);
@@ -381,103 +345,42 @@ export class PathLink {
     this.state.wordDelivered(word);
   }
 
-  /** Code to save: set down by hand is meant to last, everything else is of the moment. */
-  get savedStatus(): number {
-    if (this.#status === PathStatus.manualDown) return PathStatus.manualDown;
-    return this.config.status === PathStatus.manualDown ? PathStatus.ok : this.config.status;
-  }
-
-  counters(): PathCounters {
-    return readPathCounters(this.#outbound, this.#inbound, this.index);
-  }
-
   /** The socket is the caller's to close, once the data plane has let it go. */
   takeSocket(): PathSocket | undefined {
-    const socket = this.#socket;
-    this.#socket = undefined;
+    const { socket } = this.#sender;
+    this.#sender.socket = undefined;
     return socket;
-  }
-
-  #send(nowMs: number): void {
-    if (this.state.pollKeepalive(nowMs)) this.#sendKeepalive();
-    const word = this.state.pollWord(nowMs);
-    if (word !== undefined) {
-      this.session.say(word);
-      this.#options.events.onWord(this, word);
-    }
-    // BOUNDED: a session that never ends wishing must not stop everything else.
-    for (let wishes = 0; wishes < 8; wishes++) {
-      const wish = this.session.poll(nowMs);
-      if (wish === undefined) break;
-      if (wish === 'keepalive') this.#sendKeepalive();
-      else {
-        const length = this.session.emitProbe(SCRATCH, this.#sent(), monotonicUs());
-        if (this.#sendBytes(length, this.#remoteSockaddr) === EMSGSIZE) {
-          if (this.session.handleTooLong(length, nowMs)) this.#options.events.onDescription(this);
-        }
-      }
-    }
-  }
-
-  #sendKeepalive(): void {
-    if (this.#remoteAddress === unspecified(this.config.ipVersion)) return;
-    const length = this.session.emitKeepalive(
-      SCRATCH.subarray(0, KEEPALIVE_ROOM_BYTES),
-      this.#sent(),
-      monotonicUs(),
-    );
-    this.#sendBytes(length, this.#remoteSockaddr);
-    this.#keepalivesSent++;
-  }
-
-  #sendBytes(length: number, to: Uint8Array): number {
-    return this.#socket?.send(SCRATCH.subarray(0, length), to) ?? 0;
-  }
-
-  #sent(): { readonly sentPackets: number; readonly sentBytes: number } {
-    return {
-      sentPackets: this.#outbound[pathField(this.index, OutboundPathCounter.packets)] ?? 0,
-      sentBytes: this.#outbound[pathField(this.index, OutboundPathCounter.bytes)] ?? 0,
-    };
-  }
-
-  #receivedBytes(): number {
-    return this.#inbound[pathField(this.index, InboundPathCounter.bytes)] ?? 0;
   }
 
   /** Data shows, too, that the path works towards us. */
   #noteData(): void {
-    const dataMs = this.#inbound[pathField(this.index, InboundPathCounter.lastDataMs)] ?? NEVER;
-    if (dataMs <= this.#dataMs) return;
-    this.#dataMs = dataMs;
-    this.state.handleData(Math.max(dataMs, this.#heardMs ?? 0));
+    const dataMs = this.traffic.takeDataMs();
+    if (dataMs !== undefined) this.state.handleData(Math.max(dataMs, this.#heardMs ?? 0));
   }
 
   #noteStatus(): void {
-    const { status, isUsable } = this.state;
+    const { status, isUsable, isHopeful } = this.state;
     const before = this.#status;
     const hasChanged = isUsable !== this.#isUsable;
+    const isViewNew = hasChanged || isHopeful !== this.#isHopeful;
     this.#status = status;
     this.#isUsable = isUsable;
-    if (hasChanged) this.#options.events.onView(this, true);
+    this.#isHopeful = isHopeful;
+    if (isViewNew) this.#options.events.onView(this, true);
     if (hasChanged || status !== before) this.#options.events.onStatus(this, before);
   }
 
   #setWeft(isWeft: boolean): void {
     this.#isWeft = isWeft;
     this.state.handlePeer(isWeft);
-    this.#socket?.setProbing(isWeft);
-    if (isWeft) this.#kernelMtu = Infinity;
-    this.#options.events.onDescription(this);
+    this.socket?.setProbing(isWeft);
+    if (isWeft) this.#forgetKernelMtu();
+    else this.#options.events.onDescription(this);
   }
 
   #forgetKernelMtu(): void {
     this.#kernelMtu = Infinity;
     this.#kernelMtuUntilMs = Infinity;
     this.#options.events.onDescription(this);
-  }
-
-  #sockaddr(): Uint8Array {
-    return emitSockaddr({ address: this.#remoteAddress, port: this.#remotePort });
   }
 }

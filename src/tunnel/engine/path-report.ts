@@ -21,11 +21,11 @@ export function describeLack(link: PathLink): string | undefined {
 
 export function reportPath(link: PathLink, nowMs: number): TunnelPathStatus {
   const { config, host, session, timers } = link;
-  const { sent, received } = link.counters();
+  const { sent, received } = link.traffic.counters();
   const { rttUs, jitterUs, lossRatio, incomingLossRatio, capacityBps, counters } = session;
-  const { rate } = link;
+  const { rate } = link.traffic;
   const lacks = lackOf(link);
-  rate.look(sent.bytes, received.bytes, nowMs);
+  link.traffic.look(nowMs);
   const heardMs = Math.max(link.heardMs, received.lastDataMs === 0 ? -Infinity : received.lastDataMs);
   return {
     interfaceName: config.interfaceName,

@@ -8,7 +8,7 @@ import { ControlCommand, ControlResult, type ControlMessage } from '../control/m
 import type { Admission } from '../control/responder.ts';
 import { createForPeer } from './creation.ts';
 import type { PeerAnswer, PeerRequest } from './command-port.ts';
-import { pairKey, type TunnelCore } from './core.ts';
+import type { TunnelCore } from './core.ts';
 import type { LiveConnection } from './live-connection.ts';
 
 /** Whom a request is about. */
@@ -29,7 +29,7 @@ export function resolveMessage(core: TunnelCore, message: ControlMessage, from: 
       mayExecute: () => core.mayCreate(),
     };
   }
-  const connection = core.findPair(pairKey(message.ipRemote, message.ipLocal));
+  const connection = core.connections.findPair(message.ipRemote, message.ipLocal);
   if (connection === undefined) return { kind: 'unknown' };
   return {
     kind: 'known',
@@ -49,7 +49,7 @@ export function executeRequest(
   const peer = formatSocketAddress(from.address, from.port);
   if (target === 'create') return createForPeer(core, request, peer);
   // It may have been replaced since the exchange began.
-  const connection = core.findPair(pairKey(message.ipRemote, message.ipLocal));
+  const connection = core.connections.findPair(message.ipRemote, message.ipLocal);
   if (connection === undefined) return { result: ControlResult.unknown, body: NOTHING };
   connection.learnCommandAddress(from);
   const hasMatched = connection.handlePathChange(message.body, message.status);

@@ -74,22 +74,22 @@ async function applyConnections(core: TunnelCore, files: readonly ConnectionFile
       errors.push(errorText(error));
     }
   };
-  for (const connection of core.connections.slice()) {
+  for (const connection of core.connections.all.slice()) {
     const isGone = connection.origin === 'file' && !wanted.has(connection.file);
     const isInTheWay = connection.origin === 'peer' && standsInTheWay(connection, files);
     if (isGone || isInTheWay) {
-      await attempt(connection.file, done.removed, () => core.remove(connection));
+      await attempt(connection.file, done.removed, () => core.connections.remove(connection));
     }
   }
-  for (const connection of core.connections.slice()) {
+  for (const connection of core.connections.all.slice()) {
     const config = wanted.get(connection.file);
     if (config === undefined) continue;
     if (same(connection.source, config)) done.unchanged.push(connection.file);
-    else await attempt(connection.file, done.changed, () => core.replace(connection, config));
+    else await attempt(connection.file, done.changed, () => core.connections.replace(connection, config));
   }
   for (const { file, connection } of files) {
-    if (core.find(file) !== undefined) continue;
-    await attempt(file, done.added, () => core.add({ file, connection }, 'file'));
+    if (core.connections.find(file) !== undefined) continue;
+    await attempt(file, done.added, () => core.connections.add({ file, connection }, 'file'));
   }
   core.refreshHost();
   core.emit({ kind: 'reload', ok: errors.length === 0, ...done, errors });
@@ -107,12 +107,12 @@ function standsInTheWay(connection: LiveConnection, files: readonly ConnectionFi
 /** `reload FILE`: one that is loaded. */
 export function reloadOne(core: TunnelCore, file: string): Promise<CommandAnswer> {
   return core.serially(async () => {
-    const connection = core.find(file);
+    const connection = core.connections.find(file);
     if (connection === undefined) return { ok: false, text: fileNotFound('reload', file) };
     const { connection: config, errors, warnings } = core.files.readConnection(file);
     if (config === undefined) return refused(core, errors);
     for (const issue of warnings) core.logger.warn({}, formatConfigIssue(issue));
-    const others = core.connections.filter((other) => other !== connection).map(({ asFile }) => asFile);
+    const others = core.connections.all.filter((other) => other !== connection).map(({ asFile }) => asFile);
     const clashes = findClashes([...others, { file, connection: config }]);
     if (clashes.length > 0) return refused(core, clashes);
     return await applyOne(core, connection, config);
@@ -127,7 +127,7 @@ async function applyOne(
   const { file } = connection;
   const isSame = same(connection.source, config);
   try {
-    if (!isSame) await core.replace(connection, config);
+    if (!isSame) await core.connections.replace(connection, config);
   } catch (error) {
     return refused(core, [{ file: `connections/${file}`, text: errorText(error) }]);
   }

@@ -23,6 +23,45 @@ it('goes down in silence, tells the peer once, and comes back when it hears', ()
   expect(path.pollWord(9000)).toBe(PathStatus.ok);
 });
 
+it('has hope for a path that fell silent, for a while and for no other cause', () => {
+  const path = make();
+  expect(path.isHopeful).toBe(false);
+  path.handleTime(3001);
+  expect([path.isUsable, path.isHopeful]).toEqual([false, true]);
+  path.setByHand(false, 4000);
+  expect(path.isHopeful).toBe(false);
+  path.setByHand(true, 4000);
+  path.handleTime(7001);
+  expect(path.isHopeful).toBe(true);
+  path.handleWord(PathStatus.down, 8000);
+  expect(path.isHopeful).toBe(false);
+  path.handleHeard(9000);
+  expect([path.isUsable, path.isHopeful]).toEqual([true, false]);
+  path.handleTime(12_001);
+  path.handleTime(22_001);
+  expect(path.isHopeful).toBe(true);
+  path.handleTime(22_002);
+  expect([path.isUsable, path.isHopeful]).toEqual([false, false]);
+  path.handleLink(false, 22_003);
+  expect(path.isHopeful).toBe(false);
+});
+
+it('has hope for a path where the peer is deaf, none where it wants nothing', () => {
+  const path = make();
+  path.handlePeer(true);
+  path.handleHeard(1000);
+  path.handleWord(PathStatus.down, 1000);
+  expect([path.isUsable, path.isHopeful]).toEqual([false, false]);
+  path.handleHeard(1250);
+  expect([path.isUsable, path.isHopeful]).toEqual([false, true]);
+  path.handleWord(PathStatus.ok, 1300);
+  expect([path.isUsable, path.isHopeful]).toEqual([true, false]);
+  path.handleWord(PathStatus.down, 2000);
+  path.handleHeard(11_500);
+  path.handleTime(12_001);
+  expect(path.isHopeful).toBe(false);
+});
+
 it('is never dead with a dead time of 0, and sends nothing with a keepalive time of 0', () => {
   const path = new PathState(PathStatus.ok, { keepaliveMs: 0, deadMs: 0 }, 0);
   path.handleTime(1e9);

@@ -11,6 +11,7 @@
  *   word     what the peer said last: down means "I do not hear you, or want nothing here"   0x80
  *
  *   usable = hand up, link up, word not down, and hearing, or the peer's word of late that it hears us
+ *   hopeful = not usable for no other cause than silence, ours or the peer's, and not for long; for when no path is usable
  *
  * So what the original gets wrong comes right:
  *   - A link that flaps: the original stays at 0x81 until somebody types a command, and its peer at 0x80.
@@ -51,6 +52,8 @@ const ASK_LONGEST_MS = 60_000;
 const REPEAT_MS = 1000;
 /** A link that came up may not carry yet: addresses are asked for, switches learn. Until the peer is heard, or so long. */
 const SETTLE_MS = 1000;
+/** A path that fell silent may be tried for so long where there is no better one: its peer, or we, may have stood still. */
+const HOPE_MS = 10_000;
 /** How long "I hear you" counts; the peer says it again within half the dead time. */
 const CONFIRMED_MIN_MS = 3000;
 
@@ -68,6 +71,8 @@ export class PathState {
   #confirmAtMs = Infinity;
   /** Until when a link that came up is not used unless the peer is heard; keepalives are sent. */
   #settleUntilMs = -Infinity;
+  /** Until when there is hope for a path that fell silent. */
+  #hopeUntilMs = -Infinity;
   #isPeerWeft = false;
   #keepaliveAtMs: number;
   /** When the peer is asked whether it hears us, and how long it takes after the next "down". */
@@ -98,8 +103,17 @@ export class PathState {
   /** Whether packets may be sent over the path. */
   get isUsable(): boolean {
     const reaches = this.#isHearing || this.#confirmedUntilMs > -Infinity;
-    const isSettled = this.#settleUntilMs === -Infinity;
-    return !this.#isSetDown && this.#isLinkUp && isSettled && this.#peerWord !== PathStatus.down && reaches;
+    return this.#isOpen() && this.#peerWord !== PathStatus.down && reaches;
+  }
+
+  /**
+   * Whether nothing speaks against the path but that one of both did not hear the other for a moment. Such a path is not
+   * usable. A Weft peer that called it down and is still heard is deaf; one that wants nothing there sends nothing.
+   */
+  get isHopeful(): boolean {
+    if (this.#hopeUntilMs === -Infinity || !this.#isOpen() || this.isUsable) return false;
+    if (this.#peerWord !== PathStatus.down) return true;
+    return this.#isPeerWeft && this.#isHearing && this.#heardMs > this.#wordMs;
   }
 
   /** Changes the timers: two Weft ends agree on shorter ones. */
@@ -115,6 +129,7 @@ export class PathState {
     if (this.#isHearing) return;
     this.#isHearing = true;
     this.#confirmedUntilMs = -Infinity;
+    this.#hopeUntilMs = -Infinity;
     // What it said while the path was silent is old.
     this.#clearWord();
   }
@@ -142,6 +157,7 @@ export class PathState {
     this.#confirmedUntilMs = -Infinity;
     this.#peerWord = PathStatus.down;
     this.#wordMs = nowMs;
+    if (this.#isHearing) this.#hopeUntilMs = nowMs + HOPE_MS;
     if (this.#isPeerWeft) {
       this.#confirmAtMs = nowMs;
       return;
@@ -182,7 +198,9 @@ export class PathState {
     const { deadMs } = this.#timers;
     if (this.#isHearing && deadMs > 0 && nowMs - this.#heardMs > deadMs) {
       this.#isHearing = false;
+      this.#hopeUntilMs = nowMs + HOPE_MS;
     }
+    if (nowMs > this.#hopeUntilMs) this.#hopeUntilMs = -Infinity;
     if (nowMs >= this.#settleUntilMs) this.#settleUntilMs = -Infinity;
     if (nowMs > this.#confirmedUntilMs) this.#confirmedUntilMs = -Infinity;
     if (nowMs > this.#probationEndMs) {
@@ -235,9 +253,15 @@ export class PathState {
       this.#probationEndMs + 1,
       this.#settleUntilMs === -Infinity ? Infinity : this.#settleUntilMs,
       this.#confirmedUntilMs === -Infinity ? Infinity : this.#confirmedUntilMs + 1,
+      this.#hopeUntilMs === -Infinity ? Infinity : this.#hopeUntilMs + 1,
       word === PathStatus.ok ? this.#confirmAtMs : Infinity,
       word === this.#said ? Infinity : this.#sayAtMs,
     );
+  }
+
+  /** Whether neither hand nor link forbids the path. */
+  #isOpen(): boolean {
+    return !this.#isSetDown && this.#isLinkUp && this.#settleUntilMs === -Infinity;
   }
 
   /** What we tell the peer: whether we hear it and want its packets here. */
@@ -249,6 +273,7 @@ export class PathState {
   #startAnew(nowMs: number): void {
     this.#isHearing = true;
     this.#confirmedUntilMs = -Infinity;
+    this.#hopeUntilMs = -Infinity;
     this.#heardMs = nowMs;
     this.#keepaliveAtMs = nowMs;
     this.#clearWord();
