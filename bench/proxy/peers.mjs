@@ -14,15 +14,19 @@ export const PORT = 3128;
 export const Ports = {
   stream: 5001,
   sink: 5003,
+  echo: 5005,
   greet: 6000,
   web: 8080,
   mptcpStream: 5002,
   mptcpSink: 5004,
+  mptcpEcho: 5006,
   mptcpGreet: 6100,
 };
 /** Target ports of the tunnels, so that addresses and ports are many enough for one second of TIME_WAIT. */
 export const GREET_PORTS = 16;
-const MAX_TUNNELS = 5000;
+/** What a stream is measured against: two threads that do nothing but splice. */
+export const SPLICE_RELAY = 'splice relay';
+const MAX_TUNNELS = 6000;
 
 function file(folder, name, lines) {
   const path = join(folder, name);
@@ -40,10 +44,12 @@ function idOf(user) {
 }
 
 /**
- * name, version(): for the report. command(folder): argument array. fixed: forwards to one target, without CONNECT.
- * port(kind): where a kind of test connects, when it is not PORT. mptcp: the server's MPTCP ports are used.
- * remembers: its first connection to a server is another than the later ones; both are measured.
+ * name, version(): for the report. command(folder): argument array. way: how the client asks, as way.mjs writes it;
+ * absent: by CONNECT. port(kind): where a kind of test connects, when it is not PORT. kinds: what is measured, when it is
+ * not everything. mptcp: the server's MPTCP ports are used. remembers: its first connection to a server is another than
+ * the later ones; both are measured.
  */
+const WITHOUT_REQUESTS = ['idle', 'tunnels', 'echo', 'connects', 'stream', 'upload'];
 export const PEERS = [
   {
     name: 'Weft, TCP upstream',
@@ -61,6 +67,21 @@ export const PEERS = [
     version: () => 'this checkout',
     remembers: true,
     command: () => [process.execPath, join(here, 'weft.mjs'), PROXY_ADDRESS, String(PORT), 'mptcp'],
+  },
+  {
+    name: 'Weft, SOCKS5',
+    version: () => 'this checkout',
+    way: `socks5:${PROXY_ADDRESS}`,
+    kinds: WITHOUT_REQUESTS,
+    command: () => [process.execPath, join(here, 'weft.mjs'), PROXY_ADDRESS, String(PORT), 'tcp'],
+  },
+  {
+    name: SPLICE_RELAY,
+    note: 'moves pages and nothing else: no names, no limits, no HTTP but CONNECT (splice-relay.py)',
+    version: () => firstLine('/usr/bin/python3', '--version'),
+    // A thread for each direction of each tunnel: thousands of them would measure threads.
+    kinds: ['stream', 'upload', 'echo', 'connects'],
+    command: () => ['/usr/bin/python3', '-I', join(here, 'splice-relay.py'), PROXY_ADDRESS, String(PORT)],
   },
   {
     name: 'squid',
@@ -106,10 +127,19 @@ export const PEERS = [
   },
   {
     name: 'haproxy',
-    note: 'has no CONNECT: forwards to one fixed target, TCP for tunnels and HTTP for requests',
+    note: 'has no CONNECT: forwards to one fixed target, TCP (spliced) for tunnels and HTTP for requests',
     version: () => firstLine('haproxy', '-v').replace(/^HAProxy version (\S+).*/, '$1'),
-    fixed: true,
-    port: (kind) => ({ stream: 3131, tunnels: 3132, idle: 3132, requests: 3133, upload: 3134 })[kind],
+    way: `=${PROXY_ADDRESS}`,
+    port: (kind) =>
+      ({
+        stream: 3131,
+        tunnels: 3132,
+        connects: 3132,
+        idle: 3132,
+        requests: 3133,
+        upload: 3134,
+        echo: 3135,
+      })[kind],
     command: (folder) => [
       'haproxy',
       '-db',
@@ -123,13 +153,17 @@ export const PEERS = [
         '  timeout connect 10s',
         '  timeout client 600s',
         '  timeout server 600s',
-        '  option splice-auto',
+        '  option splice-request',
+        '  option splice-response',
         'listen stream',
         `  bind ${PROXY_ADDRESS}:3131`,
         `  server s ${SERVER_ADDRESS}:${Ports.stream}`,
         'listen sink',
         `  bind ${PROXY_ADDRESS}:3134`,
         `  server s ${SERVER_ADDRESS}:${Ports.sink}`,
+        'listen echo',
+        `  bind ${PROXY_ADDRESS}:3135`,
+        `  server s ${SERVER_ADDRESS}:${Ports.echo}`,
         'listen greet',
         `  bind ${PROXY_ADDRESS}:3132`,
         ...Array.from(

@@ -1,6 +1,10 @@
 /**
  * The results as bench/RESULTS.md. Pure.
  */
+import { SPLICE_RELAY } from './peers.mjs';
+
+export const DIRECT = 'none (direct)';
+const WEFT = 'Weft, TCP upstream';
 
 const KINDS = [
   ['stream', 'one CONNECT stream down, Gbit/s', 1, Math.max],
@@ -8,6 +12,13 @@ const KINDS = [
   ['requests', 'small GETs/s', 0, Math.max],
   ['tunnels', 'new tunnels/s', 0, Math.max],
   ['idle', 'KiB per idle tunnel', 1, Math.min],
+];
+
+const TIMES = [
+  ['echo50', 'small message, p50', 0, Math.min],
+  ['echo99', 'p99', 0, Math.min],
+  ['connects50', 'new tunnel, p50', 0, Math.min],
+  ['connects99', 'p99', 0, Math.min],
 ];
 
 function median(values) {
@@ -24,6 +35,58 @@ function cell(values, digits, best) {
   return `${written(best(...values), digits)} (${written(median(values), digits)})`;
 }
 
+function table(names, kinds, results) {
+  return [
+    `| program | ${kinds.map(([, title]) => title).join(' | ')} |`,
+    `|---|${kinds.map(() => '---').join('|')}|`,
+    ...names.map((name) => {
+      const cells = kinds.map(([kind, , digits, best]) => cell(results[name][kind], digits, best));
+      return `| ${name} | ${cells.join(' | ')} |`;
+    }),
+    '',
+  ];
+}
+
+/** What the proxy is held to, each with the figures of this run. */
+function goals(results) {
+  const best = (name, kind, pick) =>
+    results[name]?.[kind] === undefined ? undefined : pick(...results[name][kind]);
+  const lines = [];
+  const goal = (text, figures, met) => {
+    if (figures.some((figure) => figure === undefined)) return;
+    lines.push(
+      `| ${text} | ${met(...figures) ? 'yes' : '**no**'} | ${figures.map((f) => written(f, 1)).join(' against ')} |`,
+    );
+  };
+  const ours = (kind, pick) => best(WEFT, kind, pick);
+  const relay = best(SPLICE_RELAY, 'stream', Math.max);
+  goal(
+    `one CONNECT stream at least 0.9 of the ${SPLICE_RELAY}'s, Gbit/s`,
+    [ours('stream', Math.max), relay],
+    (a, b) => a >= 0.9 * b,
+  );
+  for (const peer of ['squid', 'haproxy', 'tinyproxy']) {
+    goal(
+      `one CONNECT stream faster than ${peer}'s, Gbit/s`,
+      [ours('stream', Math.max), best(peer, 'stream', Math.max)],
+      (a, b) => a > b,
+    );
+  }
+  goal('an idle tunnel below 20 KiB', [ours('idle', Math.min)], (a) => a < 20);
+  goal(
+    "new tunnels a second at least squid's",
+    [ours('tunnels', Math.max), best('squid', 'tunnels', Math.max)],
+    (a, b) => a >= b,
+  );
+  const added = (kind) => {
+    const [through, straight] = [ours(kind, Math.min), best(DIRECT, kind, Math.min)];
+    return through === undefined || straight === undefined ? undefined : through - straight;
+  };
+  goal('a small message at most 1 ms later at p99, µs', [added('echo99')], (a) => a < 1000);
+  goal('a new tunnel at most 1 ms later at p99, µs', [added('connects99')], (a) => a < 1000);
+  return lines.length === 0 ? [] : ['| goal | met | figures |', '|---|---|---|', ...lines, ''];
+}
+
 /** The best of Weft against the best of each peer, as `1.8`. */
 function ratio(results, kind, best, weft, peer) {
   const ours = results[weft]?.[kind];
@@ -33,11 +96,8 @@ function ratio(results, kind, best, weft, peer) {
 }
 
 export function report({ results, notes, peers, rounds, seconds, idleTunnels, pathRate, machine }) {
-  const names = ['none (direct)', ...peers.map(({ name }) => name)].filter(
-    (name) => results[name] !== undefined,
-  );
-  const weft = names.find((name) => name.startsWith('Weft, TCP'));
-  const rivals = names.filter((name) => !name.startsWith('Weft') && name !== 'none (direct)');
+  const names = [DIRECT, ...peers.map(({ name }) => name)].filter((name) => results[name] !== undefined);
+  const rivals = names.filter((name) => !name.startsWith('Weft') && name !== DIRECT);
   const lines = [
     '# Proxy benchmark',
     '',
@@ -52,19 +112,17 @@ export function report({ results, notes, peers, rounds, seconds, idleTunnels, pa
       .map(({ name, version }) => `${name} ${version()}`)
       .join(', ')}.`,
     '',
-    `| program | ${KINDS.map(([, title]) => title).join(' | ')} |`,
-    `|---|${KINDS.map(() => '---').join('|')}|`,
-    ...names.map((name) => {
-      const cells = KINDS.map(([kind, , digits, best]) => cell(results[name][kind], digits, best));
-      return `| ${name} | ${cells.join(' | ')} |`;
-    }),
+    ...goals(results),
+    ...table(names, KINDS, results),
+    'Times in µs, one at a time on a connection that nobody else disturbs:',
     '',
+    ...table(names, TIMES, results),
     'Weft with TCP upstream, as a multiple of each peer (below 1 is better for memory):',
     '',
     `| peer | ${KINDS.map(([, title]) => title).join(' | ')} |`,
     `|---|${KINDS.map(() => '---').join('|')}|`,
     ...rivals.map((peer) => {
-      const cells = KINDS.map(([kind, , , best]) => ratio(results, kind, best, weft, peer));
+      const cells = KINDS.map(([kind, , , best]) => ratio(results, kind, best, WEFT, peer));
       return `| ${peer} | ${cells.join(' | ')} |`;
     }),
     '',
@@ -90,6 +148,8 @@ export function report({ results, notes, peers, rounds, seconds, idleTunnels, pa
     '',
     '- A tunnel counts as open when one byte of the server has come through it; 32 are being opened at a time.',
     `- Memory is the growth of the proxy's own memory (PSS, all its processes) by ${idleTunnels} idle tunnels; the kernel's socket memory is not in it.`,
+    '- Small message: 64 bytes to an echo and back through a kept tunnel. New tunnel: from connect(2) to the byte of the',
+    '  server, SOCKS5 with its own two round trips. Both one after another, all others idle.',
     '- GETs: 32 kept connections of `wrk`, 1 KiB bodies, absolute targets, kept connections upstream.',
     ...peers
       .filter(({ name, note }) => note !== undefined && results[name] !== undefined)

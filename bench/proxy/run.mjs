@@ -1,10 +1,10 @@
 /**
- * `node bench/proxy/run.mjs [--rounds N] [--seconds N] [--only NAME] [--no-write]`
+ * `node bench/proxy/run.mjs [--rounds N] [--seconds N] [--only NAME] [--kinds KIND,KIND] [--no-write]`
  *
  * Measures Weft's proxy and its peers in one run and writes bench/RESULTS.md: one CONNECT stream each way, small GETs,
- * new tunnels, memory of an idle tunnel. Everything happens in namespaces that this program makes; nothing of the
+ * new tunnels, memory of an idle tunnel, and the time that a small message and a new tunnel take. Everything happens in namespaces that this program makes; nothing of the
  * host is touched. Needs root (or user namespaces), the build (`npm run build`), `npm ci --ignore-scripts` in bench/,
- * and Debian's squid, tinyproxy, haproxy, wrk, iproute2.
+ * and Debian's squid, tinyproxy, haproxy, python3, wrk, iproute2.
  *
  * Each round starts every peer anew, so that a disturbance of the machine does not hit one peer only. The best of
  * the rounds is reported, with the median beside it: disturbances only ever take away.
@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { GREET_PORTS, PEERS, PORT, Ports, webServerCommand } from './peers.mjs';
+import { DIRECT, report } from './report.mjs';
 import {
   buildTopology,
   CLIENT,
@@ -32,12 +33,13 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '4' },
     only: { type: 'string' },
+    kinds: { type: 'string' },
     'no-write': { type: 'boolean', default: false },
   },
 });
 const rounds = Number(options.rounds);
 const seconds = Number(options.seconds);
-const IDLE_TUNNELS = 4000;
+const IDLE_TUNNELS = 5000;
 const WARM_UP_TUNNELS = 200;
 const MPTCP_PATH_RATE = '2gbit';
 
@@ -140,7 +142,7 @@ const parse = (output) => JSON.parse(output.trim().split('\n').at(-1));
 
 function wayTo(peer, kind) {
   if (peer === undefined) return ['-', 0];
-  return [`${peer.fixed ? '=' : ''}${PROXY_ADDRESS}`, peer.port?.(kind) ?? PORT];
+  return [peer.way ?? PROXY_ADDRESS, peer.port?.(kind) ?? PORT];
 }
 
 async function oneTunnel(kind, peer, port) {
@@ -160,13 +162,26 @@ const measure = {
     const [, port] = wayTo(peer, 'requests');
     const wrk = ['wrk', '-t1', '-c32', `-d${seconds}s`];
     const command =
-      peer === undefined || peer.fixed
+      peer === undefined || peer.way !== undefined
         ? [...wrk, peer === undefined ? target : `http://${PROXY_ADDRESS}:${port}/`]
         : [...wrk, '-s', join(here, 'absolute.lua'), `http://${PROXY_ADDRESS}:${port}/`, '--', target];
     const output = await finish(CLIENT, command);
     const bad = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(output)?.[0];
     if (bad !== undefined && peer?.closes !== true) throw new Error(bad);
     return Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]);
+  },
+  async echo(peer) {
+    const port = peer?.mptcp ? Ports.mptcpEcho : Ports.echo;
+    return parse(
+      await finish(CLIENT, loadCommand('echo', seconds, ...wayTo(peer, 'echo'), SERVER_ADDRESS, port)),
+    );
+  },
+  async connects(peer) {
+    const port = peer?.mptcp ? Ports.mptcpGreet : Ports.greet;
+    const way = wayTo(peer, 'connects');
+    return parse(
+      await finish(CLIENT, loadCommand('connects', seconds, ...way, SERVER_ADDRESS, port, GREET_PORTS)),
+    );
   },
   async tunnels(peer) {
     const port = peer?.mptcp ? Ports.mptcpGreet : Ports.greet;
@@ -207,7 +222,10 @@ function note(name, kind, value) {
 
 async function attempt(name, kind, work) {
   try {
-    note(name, kind, await work());
+    const value = await work();
+    if (typeof value === 'number') return note(name, kind, value);
+    note(name, `${kind}50`, value.p50Us);
+    note(name, `${kind}99`, value.p99Us);
   } catch (error) {
     noteFailure(name, kind, error);
   }
@@ -216,6 +234,12 @@ async function attempt(name, kind, work) {
 function noteFailure(name, kind, error) {
   notes.push(`${name}, ${kind}: ${String(error.message).split('\n')[0]}`);
   console.error(`${name}: ${kind} failed: ${error.message}`);
+}
+
+/** What `--kinds` asks for and the peer can do. */
+function wants(peer, kind) {
+  if (options.kinds !== undefined && !options.kinds.split(',').includes(kind)) return false;
+  return peer.kinds === undefined || peer.kinds.includes(kind);
 }
 
 async function measurePeer(peer) {
@@ -227,19 +251,20 @@ async function measurePeer(peer) {
       throw new Error(`it does not listen on port ${port}: ${program.output()}`);
     const { pid } = program.child;
     // Before anything else, because memory once used is not always given back; after a few tunnels to warm up.
-    await attempt(peer.name, 'idle', async () => {
-      await measure.idle(peer, pid, WARM_UP_TUNNELS);
-      return measure.idle(peer, pid);
-    });
-    await attempt(peer.name, 'tunnels', () => measure.tunnels(peer));
-    await attempt(peer.name, 'requests', () => measure.requests(peer));
-    if (peer.remembers) {
+    if (wants(peer, 'idle')) {
+      await attempt(peer.name, 'idle', async () => {
+        await measure.idle(peer, pid, WARM_UP_TUNNELS);
+        return measure.idle(peer, pid);
+      });
+    }
+    if (peer.remembers && wants(peer, 'stream')) {
       await attempt(peer.name, 'firstStream', () => measure.stream(peer));
       await attempt(peer.name, 'firstUpload', () => measure.upload(peer));
     }
-    await attempt(peer.name, 'stream', () => measure.stream(peer));
-    await attempt(peer.name, 'upload', () => measure.upload(peer));
-    if (peer.mptcp) {
+    for (const kind of ['tunnels', 'requests', 'echo', 'connects', 'stream', 'upload']) {
+      if (wants(peer, kind)) await attempt(peer.name, kind, () => measure[kind](peer));
+    }
+    if (peer.mptcp && options.kinds === undefined) {
       limitPaths(MPTCP_PATH_RATE);
       await attempt(peer.name, 'twoPaths', () => measure.stream(peer));
       limitPaths(undefined);
@@ -255,18 +280,18 @@ async function main() {
   const source = (...args) =>
     start(SERVER, [process.execPath, join(here, 'source.mjs'), SERVER_ADDRESS, ...args.map(String)]);
   const servers = [
-    source(Ports.stream, Ports.sink, Ports.greet, GREET_PORTS),
-    source(Ports.mptcpStream, Ports.mptcpSink, Ports.mptcpGreet, GREET_PORTS, 'mptcp'),
+    source(Ports.stream, Ports.sink, Ports.echo, Ports.greet, GREET_PORTS),
+    source(Ports.mptcpStream, Ports.mptcpSink, Ports.mptcpEcho, Ports.mptcpGreet, GREET_PORTS, 'mptcp'),
   ];
   await Promise.all(servers.map(({ ready }) => ready));
   servers.push(start(SERVER, webServerCommand('/run/bench'), { waitFor: null }));
   const loadBefore = loadavg()[0];
   for (let round = 0; round < rounds; round++) {
     console.error(`round ${round + 1} of ${rounds}`);
-    for (const kind of ['tunnels', 'requests', 'stream', 'upload'])
-      await attempt('none (direct)', kind, () => measure[kind](undefined));
+    for (const kind of ['tunnels', 'requests', 'echo', 'connects', 'stream', 'upload'])
+      if (wants({}, kind)) await attempt(DIRECT, kind, () => measure[kind](undefined));
     for (const peer of PEERS) {
-      if (options.only !== undefined && !peer.name.includes(options.only)) continue;
+      if (!(options.only ?? peer.name).split('|').some((part) => peer.name.includes(part))) continue;
       try {
         await measurePeer(peer);
       } catch (error) {
@@ -275,7 +300,6 @@ async function main() {
     }
   }
   for (const server of servers) await stop(server);
-  const { report } = await import('./report.mjs');
   const text = report({
     results,
     notes,

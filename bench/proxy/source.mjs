@@ -1,14 +1,15 @@
 /**
  * The server of the benchmark: a port that sends zeros as fast as they are taken, one that takes everything and tells
- * how much every 100 ms, and ports that greet every connection with one byte and then wait for its end. One thread.
+ * how much every 100 ms, one that sends back what it gets, and ports that greet every connection with one byte and
+ * then wait for its end. One thread.
  *
- * Usage: node source.mjs ADDRESS STREAM_PORT SINK_PORT GREET_PORT GREET_PORTS [mptcp]
+ * Usage: node source.mjs ADDRESS STREAM_PORT SINK_PORT ECHO_PORT GREET_PORT GREET_PORTS [mptcp]
  */
 import * as native from '../../dist/native/index.js';
 import { Zeros } from './zeros.mjs';
 
 const { libc } = native;
-const [address, streamPort, sinkPort, greetPort, greetPorts, protocol] = process.argv.slice(2);
+const [address, streamPort, sinkPort, echoPort, greetPort, greetPorts, protocol] = process.argv.slice(2);
 
 function listen(port) {
   const number = protocol === 'mptcp' ? native.IPPROTO_MPTCP : native.IPPROTO_TCP;
@@ -68,6 +69,16 @@ function sink(fd) {
   });
 }
 
+/** For small messages: what the socket does not take at once is lost. */
+function echo(fd) {
+  native.trySetIntOption(fd, native.IPPROTO_TCP, native.TCP_NODELAY, 1);
+  watch(fd, native.EPOLLIN, () => {
+    const count = libc.recv(fd, scratch, 4096, 0);
+    if (count > 0) libc.send(fd, scratch, count, native.MSG_NOSIGNAL);
+    else if (count === 0 || native.lastErrno() !== native.EAGAIN) drop(fd);
+  });
+}
+
 function greet(fd) {
   native.trySetIntOption(fd, native.IPPROTO_TCP, native.TCP_NODELAY, 1);
   libc.send(fd, greeting, 1, native.MSG_NOSIGNAL);
@@ -83,6 +94,7 @@ function serve(port, welcome) {
 
 serve(streamPort, stream);
 serve(sinkPort, sink);
+serve(echoPort, echo);
 for (let i = 0; i < Number(greetPorts); i++) serve(Number(greetPort) + i, greet);
 console.log('ready');
 for (;;) {
