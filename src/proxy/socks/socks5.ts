@@ -95,15 +95,9 @@ export function parseRequest(bytes: Uint8Array): Parsed<Socks5Request> {
   const command = COMMANDS[bytes[1] as keyof typeof COMMANDS] ?? 'other';
   // The reserved byte is not looked at: some clients leave noise there, and it decides nothing.
   const address = parseAddress(bytes, 3);
-  switch (address.kind) {
-    case 'more':
-    case 'malformed':
-      return address;
-    case 'unknown-type':
-      return message({ command, destination: undefined }, bytes.length);
-    case 'message':
-      return message({ command, destination: address.value }, address.length);
-  }
+  if (address.kind === 'unknown-type') return message({ command, destination: undefined }, bytes.length);
+  if (address.kind !== 'message') return address;
+  return message({ command, destination: address.value }, address.length);
 }
 
 /** @param address what the client is told of our end; a reply that fails has 0.0.0.0 and port 0 */
