@@ -6,6 +6,7 @@
  * Invariant: nothing is ever removed or put back that is not in the record.
  */
 import { parseIp, type Prefix } from '../../base/index.ts';
+import { parseOwnedSetting, type OwnedSetting } from '../../native/index.ts';
 
 /** A route in the main table with protocol RTPROT_WEFT. */
 export interface OwnedRoute {
@@ -15,13 +16,7 @@ export interface OwnedRoute {
   readonly metric: number;
 }
 
-/** A kernel setting that was changed. */
-export interface OwnedSetting {
-  /** Below /proc/sys/net, such as `ipv4/conf/eth1/forwarding`. */
-  readonly name: string;
-  readonly former: string;
-  readonly set: string;
-}
+export type { OwnedSetting };
 
 export interface HostRecord {
   readonly routes: readonly OwnedRoute[];
@@ -75,17 +70,6 @@ function parseRoute(value: unknown): OwnedRoute | undefined {
   return typeof gateway === 'string' && parseIp(gateway) !== undefined ? { ...route, gateway } : undefined;
 }
 
-/** Settings that a tunnel changes; a record with any other name was not written by one. */
-const SETTING = /^(ipv4|ipv6)\/conf\/(?!\.{1,2}\/)[^/\s]{1,15}\/(forwarding|force_forwarding|accept_ra)$/;
-
-function parseSetting(value: unknown): OwnedSetting | undefined {
-  if (!isObject(value)) return undefined;
-  const { former, name, set } = value;
-  if (typeof name !== 'string' || !SETTING.test(name)) return undefined;
-  if (typeof former !== 'string' || !/^-?\d{1,10}$/.test(former)) return undefined;
-  return typeof set === 'string' && /^-?\d{1,10}$/.test(set) ? { name, former, set } : undefined;
-}
-
 function parseAll<T>(value: unknown, parse: (item: unknown) => T | undefined): T[] | undefined {
   if (!Array.isArray(value) || value.length > ENTRIES_MAX) return undefined;
   const items: T[] = [];
@@ -101,7 +85,7 @@ function parseAll<T>(value: unknown, parse: (item: unknown) => T | undefined): T
 export function parseHostRecord(value: unknown): HostRecord | undefined {
   if (!isObject(value)) return undefined;
   const routes = parseAll(value['routes'], parseRoute);
-  const settings = parseAll(value['settings'], parseSetting);
+  const settings = parseAll(value['settings'], parseOwnedSetting);
   return routes === undefined || settings === undefined ? undefined : { routes, settings };
 }
 
