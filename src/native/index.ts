@@ -4,6 +4,7 @@
  */
 export * from './constants.ts';
 export { DatagramSocket, type DatagramOrigin, type ReceivedDatagram } from './datagram-socket.ts';
+export { openSocketPair, sendDescriptor } from './descriptor-passing.ts';
 export * from './epoll.ts';
 export * from './epoll-thread.ts';
 export * from './errno.ts';

@@ -41,6 +41,8 @@ export interface Libc {
   readonly eventfd: NativeFunction<[number, number], number>;
   readonly execve: NativeFunction<[string, readonly (string | null)[], readonly (string | null)[]], number>;
   readonly fcntl: NativeFunction<[number, number, number], number>;
+  /** syscall(2) with the number of finit_module(2), which the C library has no function for. */
+  readonly finitModule: NativeFunction<[number, number, string, number], number>;
   readonly flock: NativeFunction<[number, number], number>;
   readonly getsockname: NativeFunction<[number, Bytes, Bytes], number>;
   readonly getsockopt: NativeFunction<[number, number, number, Bytes, Bytes], number>;
@@ -55,6 +57,7 @@ export interface Libc {
   readonly pipe2: NativeFunction<[Bytes, number], number>;
   readonly poll: NativeFunction<[Bytes, number, number], number>;
   readonly read: NativeFunction<[number, Bytes, number], number>;
+  readonly reboot: NativeFunction<[number], number>;
   readonly recv: NativeFunction<[number, Bytes, number, number], number>;
   readonly recvfrom: NativeFunction<[number, Bytes, number, number, Pointer, Pointer], number>;
   readonly recvmsg: NativeFunction<[number, Bytes, number], number>;
@@ -99,6 +102,7 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   eventfd: 'int eventfd(uint32_t, int)',
   execve: 'int execve(const char *, const char **, const char **)',
   fcntl: 'int fcntl(int, int, long)',
+  finitModule: 'long syscall(long, int, const char *, int)',
   flock: 'int flock(int, int)',
   getsockname: 'int getsockname(int, void *, void *)',
   getsockopt: 'int getsockopt(int, int, int, void *, void *)',
@@ -112,6 +116,7 @@ const PROTOTYPES: Readonly<Record<keyof Libc, string>> = {
   pipe2: 'int pipe2(void *, int)',
   poll: 'int poll(void *, unsigned long, int)',
   read: 'long read(int, void *, size_t)',
+  reboot: 'int reboot(int)',
   recv: 'long recv(int, void *, size_t, int)',
   recvfrom: 'long recvfrom(int, void *, size_t, int, void *, void *)',
   recvmsg: 'long recvmsg(int, void *, int)',
