@@ -42,10 +42,13 @@ export interface ProxyCounters {
   readonly bytesDown: number;
 }
 
+/** How the client asked. */
+export type ConnectionKind = 'connect' | 'http' | 'socks' | 'transparent';
+
 /** One connection through the proxy, as long as its upstream connection is open. */
 export interface ProxyConnection {
   readonly id: number;
-  readonly kind: 'connect' | 'http';
+  readonly kind: ConnectionKind;
   /** `address:port` of the client; for a kept http connection that of its latest one. */
   readonly client: string;
   /** `host:port` as asked for. */
@@ -54,6 +57,10 @@ export interface ProxyConnection {
   readonly remote: string;
   readonly protocol: 'mptcp' | 'tcp';
   readonly fallbackReason?: string;
+  /** Name of the upstream proxy that it leads through. */
+  readonly via?: string;
+  /** Who the client has proved to be. */
+  readonly user?: string;
   /** MPTCP's local token, as sock_diag and events have it. */
   readonly token?: number;
   readonly bytesUp: number;

@@ -1,6 +1,7 @@
 /**
  * proxy: the local HTTP proxy. CONNECT tunnels and plain HTTP/1.1 forwarding, upstream by MPTCP where it can be had.
  */
-export { type ProxyConnection, type ProxyCounters } from './counters.ts';
+export { type ConnectionKind, type ProxyConnection, type ProxyCounters } from './counters.ts';
 export { DEFAULT_LIMITS, type ListenAddress, type ProxyLimits, type ProxyOptions } from './options.ts';
+export * from './policy/types.ts';
 export { ProxyServer } from './server.ts';

@@ -7,6 +7,7 @@ import { type WeftError } from '../base/index.ts';
 import { ProxyTallies, type ProxyConnection, type ProxyCounters } from './counters.ts';
 import { Dialer } from './dialer/dialer.ts';
 import { Front } from './front.ts';
+import { ConnectHandler } from './http/connect.ts';
 import { Forwarder } from './http/forwarder.ts';
 import { Refusals } from './http/refusals.ts';
 import { DEFAULT_LIMITS, type ListenAddress, type ProxyOptions } from './options.ts';
@@ -47,7 +48,8 @@ export class ProxyServer {
       maxIdle: limits.maxIdleUpstreams,
       idleTimeoutMs: limits.upstreamIdleTimeoutMs,
     });
-    this.#tunnels = new Tunnels({ dialer, tallies, refusals, limits, logger, nextId });
+    this.#tunnels = new Tunnels({ dialer, tallies, limits, logger, nextId });
+    const connect = new ConnectHandler({ tunnels: this.#tunnels, refusals });
     const forwarder = new Forwarder({ agent: this.#agent, tallies, refusals, limits });
     this.#front = new Front({
       allowRemote,
@@ -56,7 +58,7 @@ export class ProxyServer {
       refusals,
       handlers: {
         request: (request, response, expects) => forwarder.handleRequest(request, response, expects),
-        connect: (request, socket, head) => this.#tunnels.handleConnect(request, socket, head),
+        connect: (request, socket, head) => connect.handleConnect(request, socket, head),
       },
     });
   }

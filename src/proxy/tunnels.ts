@@ -1,17 +1,16 @@
 /**
- * CONNECT: dials, answers, and hands both descriptors to the relay thread. No tunnelled byte passes through Node's
- * streams, except what the client sent before the answer.
+ * Tunnels, whichever protocol asked for them (CONNECT, SOCKS, transparent): dials by the policy, says "established"
+ * in the words of that protocol, and carries the bytes. What ends in a socket goes to the relay thread with both
+ * descriptors, so that no tunnelled byte passes through Node's streams, except what came before the handover; what
+ * ends in a stream (TLS) is carried here (stream-tunnels.ts).
  *
  * The handover happens within one turn of the event loop: take what Node has read → duplicate the descriptor →
- * answer 200 → destroy Node's socket (which closes its descriptor without shutting the connection down) → relay.
+ * answer → destroy Node's socket (which closes its descriptor without shutting the connection down) → relay.
  *
  * Invariant: every descriptor has one owner: Node until the handover, the relay after it.
  */
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { errorText, formatSocketAddress, type Logger } from '../base/index.ts';
-import { readMptcpInfo } from '../mptcp/index.ts';
 import {
   abortConnection,
   closeFd,
@@ -22,25 +21,57 @@ import {
   TCP_NODELAY,
   trySetIntOption,
 } from '../native/index.ts';
-import { clientOf, type Client } from './client.ts';
-import type { ProxyConnection, ProxyTallies, Refusal } from './counters.ts';
-import { DialError } from './dialer/dial-error.ts';
-import type { Dialer, Upstream } from './dialer/dialer.ts';
-import { hasTooManyFields, isBadFraming, requestBody } from './http/fields.ts';
-import { answerUnderWay, type Refusals } from './http/refusals.ts';
-import { isMalformed, parseAuthority, type Authority } from './http/target.ts';
+import type { Client } from './client.ts';
+import type { ConnectionKind, ProxyConnection, ProxyTallies } from './counters.ts';
+import { DialError, type DialFailure } from './dialer/dial-error.ts';
+import type { Dialer } from './dialer/dialer.ts';
+import {
+  closeUpstream,
+  tokenOf,
+  type SocketUpstream,
+  type StreamUpstream,
+  type Upstream,
+} from './dialer/upstream.ts';
 import { setKeepalive } from './keepalive.ts';
-import { RelayThread, type TunnelEnd } from './relay/relay-thread.ts';
 import type { ProxyLimits } from './options.ts';
+import type { Destination } from './policy/types.ts';
+import type { TunnelEnd } from './relay/relay-thread.ts';
+import { RelayThreadHolder } from './relay-holder.ts';
+import { StreamTunnels } from './stream-tunnels.ts';
 
-const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n');
+/** Why there is no tunnel. */
+export interface TunnelFailure {
+  readonly kind: DialFailure | 'too-many-tunnels' | 'not-set-up';
+  /** The HTTP status that says the same. */
+  readonly status: number;
+  /** A sentence for the client, without secrets. */
+  readonly reason: string;
+}
+
+/** One client's wish for a tunnel, with the protocol's own part as data and one callback. */
+export interface TunnelRequest {
+  readonly kind: Exclude<ConnectionKind, 'http'>;
+  readonly destination: Destination;
+  readonly client: Client;
+  /** The tunnel's from now on; errors on it are handled here. */
+  readonly socket: Socket;
+  /** What the client has sent after its request, and was read already. */
+  readonly head: Buffer;
+  /** What tells the client that the tunnel is there; `undefined`: nothing does. */
+  readonly established: Buffer | undefined;
+  /** Answers and closes the socket. Called at most once, and not when the client has gone. */
+  readonly refuse: (failure: TunnelFailure) => void;
+}
 
 interface OpenTunnel {
+  readonly kind: TunnelRequest['kind'];
   readonly client: string;
+  readonly user?: string;
   readonly target: string;
   readonly remote: string;
   readonly protocol: 'mptcp' | 'tcp';
   readonly fallbackReason?: string;
+  readonly via?: string;
   readonly token?: number;
   readonly openedAtMs: number;
 }
@@ -48,7 +79,6 @@ interface OpenTunnel {
 export interface TunnelsOptions {
   readonly dialer: Dialer;
   readonly tallies: ProxyTallies;
-  readonly refusals: Refusals;
   readonly limits: ProxyLimits;
   readonly logger: Logger;
   readonly nextId: () => number;
@@ -57,6 +87,7 @@ export interface TunnelsOptions {
 export class Tunnels {
   readonly #options: TunnelsOptions;
   readonly #relay: RelayThreadHolder;
+  readonly #streams: StreamTunnels;
   /** BOUNDED by `maxTunnels`, with `#dialing`. */
   readonly #open = new Map<number, OpenTunnel>();
   #dialing = 0;
@@ -64,7 +95,14 @@ export class Tunnels {
 
   constructor(options: TunnelsOptions) {
     this.#options = options;
-    this.#relay = new RelayThreadHolder(options, (end) => this.#handleEnd(end));
+    const { limits, logger } = options;
+    const onClosed = (end: TunnelEnd) => this.#handleEnd(end);
+    this.#relay = new RelayThreadHolder({ limits, logger, onClosed });
+    this.#streams = new StreamTunnels({
+      idleTimeoutMs: limits.tunnelIdleTimeoutMs,
+      halfClosedIdleTimeoutMs: limits.halfClosedTimeoutMs,
+      onClosed,
+    });
   }
 
   /** Starts the relay's thread. Rejects with WeftError NO_WORKER when its program was not built. */
@@ -76,125 +114,117 @@ export class Tunnels {
     return this.#open.size;
   }
 
-  /** Takes the socket of a CONNECT request over; `head` is what the client sent after the request. */
-  handleConnect(request: IncomingMessage, stream: Duplex, head: Buffer): void {
-    const socket = stream as Socket;
+  /** Takes the client's socket over and makes the tunnel, or has it refused. */
+  open(request: TunnelRequest): void {
+    const { socket, refuse } = request;
     // A socket without this listener would end the process at the first reset.
     socket.on('error', () => socket.destroy());
-    const client = clientOf(socket);
-    const authority = parseAuthority(request.url ?? '');
-    const problem = this.#problemOf(request, socket, authority);
-    if (problem !== undefined) {
-      const [status, refusal, reason] = problem;
-      this.#options.refusals.refuse(socket, refusal, status, reason);
-    } else if (!isMalformed(authority)) {
-      void this.#connect(authority, socket, client, head);
+    const { maxTunnels } = this.#options.limits;
+    if (this.#open.size + this.#dialing >= maxTunnels) {
+      this.#options.tallies.refusals.add('too-many-tunnels');
+      refuse({ kind: 'too-many-tunnels', status: 503, reason: `all ${maxTunnels} tunnels are in use` });
+      return;
     }
+    void this.#connect(request);
   }
 
-  #problemOf(
-    request: IncomingMessage,
-    socket: Socket,
-    authority: ReturnType<typeof parseAuthority>,
-  ): readonly [status: number, refusal: Refusal, reason: string] | undefined {
-    const body = requestBody(request.rawHeaders, request.httpVersion);
-    if (request.httpVersion !== '1.1' && request.httpVersion !== '1.0') {
-      return [505, 'malformed', `HTTP/${request.httpVersion} is not spoken here`];
-    }
-    if (hasTooManyFields(request.rawHeaders)) return [431, 'header-too-large', 'too many header fields'];
-    if (isBadFraming(body)) return [400, 'malformed', `refused a request with ${body.reason}`];
-    if (body.kind !== 'none' && !(body.kind === 'length' && Number(body.length) === 0)) {
-      return [400, 'malformed', 'refused a CONNECT request with a body'];
-    }
-    // Answers to earlier requests of this connection are still on their way.
-    if (socket.writableLength > 0 || answerUnderWay(socket) !== undefined) {
-      return [400, 'malformed', 'refused a CONNECT request before the end of earlier ones'];
-    }
-    if (isMalformed(authority)) return [400, 'bad-target', authority.reason];
-    if (this.#open.size + this.#dialing >= this.#options.limits.maxTunnels) {
-      return [503, 'too-many-tunnels', `all ${this.#options.limits.maxTunnels} tunnels are in use`];
-    }
-    return undefined;
-  }
-
-  async #connect(authority: Authority, socket: Socket, client: Client, head: Buffer): Promise<void> {
-    const { host, port } = authority;
-    const { dialer, tallies, refusals, logger } = this.#options;
-    const target = formatSocketAddress(host, port);
-    const dialing = dialer.dial({ host, port, forRemoteClient: client.remote });
+  async #connect(request: TunnelRequest): Promise<void> {
+    const { destination, socket, client } = request;
+    const { dialer, tallies, logger } = this.#options;
+    const target = formatSocketAddress(destination.host, destination.port);
+    const dialing = dialer.dial({ ...destination, client });
     socket.once('close', dialing.abort);
     this.#dialing++;
     let upstream: Upstream;
     try {
       upstream = await dialing.result;
     } catch (error) {
-      const failure = error instanceof DialError ? error.failure : 'other';
+      const { failure, status } =
+        error instanceof DialError ? error : ({ failure: 'other', status: 502 } as const);
       tallies.dialFailures.add(failure);
       logger.debug({ client: client.text, target, failure }, errorText(error));
-      refusals.answerAndClose(socket, error instanceof DialError ? error.status : 502, errorText(error));
+      if (!socket.destroyed) request.refuse({ kind: failure, status, reason: errorText(error) });
       return;
     } finally {
       this.#dialing--;
       socket.off('close', dialing.abort);
     }
     if (socket.destroyed) {
-      closeFd(upstream.fd);
+      closeUpstream(upstream);
       tallies.dialFailures.add('aborted');
       return;
     }
     try {
       if (this.#stopped) throw new Error('the proxy is stopping');
-      this.#handOver(socket, upstream, client, target, port, head);
+      if (upstream.kind === 'socket') this.#handOver(request, target, upstream);
+      else this.#carry(request, target, upstream);
     } catch (error) {
-      closeFd(upstream.fd);
+      closeUpstream(upstream);
       logger.warn({ client: client.text, target }, `tunnel could not be set up: ${errorText(error)}`);
-      refusals.answerAndClose(socket, 503, `the tunnel could not be set up: ${errorText(error)}`);
+      const reason = `the tunnel could not be set up: ${errorText(error)}`;
+      request.refuse({ kind: 'not-set-up', status: 503, reason });
     }
   }
 
   /** Throws before anything is taken over, or not at all. */
-  #handOver(
-    socket: Socket,
-    upstream: Upstream,
-    client: Client,
-    target: string,
-    port: number,
-    head: Buffer,
-  ): void {
-    const { tallies, logger, nextId } = this.#options;
+  #handOver(request: TunnelRequest, target: string, upstream: SocketUpstream): void {
+    const { socket, established } = request;
     const relay = this.#relay.start();
     const clientFd = duplicateFd(fdOf(socket));
-    const toUpstream = takeBuffered(socket, head);
+    const toUpstream = takeBuffered(socket, request.head);
     const answered =
-      libc.send(clientFd, ESTABLISHED, ESTABLISHED.length, MSG_NOSIGNAL) === ESTABLISHED.length;
+      established === undefined ||
+      libc.send(clientFd, established, established.length, MSG_NOSIGNAL) === established.length;
     socket.destroy();
     if (!answered) {
-      // The client has gone: a live connection has room for 39 bytes.
-      tallies.tunnelEnds.add('client-gone');
+      // The client has gone: a live connection has room for a few bytes.
+      this.#options.tallies.tunnelEnds.add('client-gone');
       abortConnection(clientFd);
       closeFd(clientFd);
       closeFd(upstream.fd);
       return;
     }
     prepareUpstream(upstream.fd);
-    const { protocol, descriptorProtocol, fallbackReason } = upstream;
+    const id = this.#register(request, target, upstream);
+    relay.open({
+      id,
+      clientFd,
+      upstreamFd: upstream.fd,
+      splice: upstream.descriptorProtocol === 'tcp',
+      toUpstream,
+      ...(upstream.ahead === undefined ? {} : { toClient: upstream.ahead }),
+    });
+  }
+
+  #carry(request: TunnelRequest, target: string, upstream: StreamUpstream): void {
+    const { socket, head, established } = request;
+    if (established !== undefined) socket.write(established);
+    const id = this.#register(request, target, upstream);
+    this.#streams.open({ id, client: socket, upstream: upstream.stream, head });
+  }
+
+  #register({ kind, client }: TunnelRequest, target: string, upstream: Upstream): number {
+    const { tallies, logger, nextId } = this.#options;
+    const { protocol, fallbackReason, via } = upstream;
     const id = nextId();
-    const token = protocol === 'mptcp' ? readMptcpInfo(upstream.fd)?.token : undefined;
+    const token = tokenOf(upstream);
     tallies.tunnelsOpened++;
     tallies.addUpstream(protocol, fallbackReason);
-    const remote = formatSocketAddress(upstream.address, port);
+    const remote = formatSocketAddress(upstream.address, upstream.port);
     this.#open.set(id, {
+      kind,
       client: client.text,
+      ...(client.user === undefined ? {} : { user: client.user }),
       target,
       remote,
       protocol,
       ...(fallbackReason === undefined ? {} : { fallbackReason }),
+      ...(via === undefined ? {} : { via }),
       ...(token === undefined ? {} : { token }),
       openedAtMs: Date.now(),
     });
-    const splice = descriptorProtocol === 'tcp';
-    relay.open({ id, clientFd, upstreamFd: upstream.fd, splice, toUpstream });
-    logger.debug({ id, client: client.text, target, remote, protocol, fallbackReason }, 'tunnel opened');
+    logger.debug({ id, client: client.text, target, remote, protocol, fallbackReason, via }, 'tunnel opened');
+    return id;
   }
 
   #handleEnd(end: TunnelEnd): void {
@@ -210,8 +240,8 @@ export class Tunnels {
   connections(): ProxyConnection[] {
     const list: ProxyConnection[] = [];
     for (const [id, tunnel] of this.#open) {
-      const bytes = this.#relay.bytesOf(id);
-      list.push({ id, kind: 'connect', ...tunnel, bytesUp: bytes.up, bytesDown: bytes.down });
+      const bytes = this.#streams.bytesOf(id) ?? this.#relay.bytesOf(id);
+      list.push({ id, ...tunnel, bytesUp: bytes.up, bytesDown: bytes.down });
     }
     return list;
   }
@@ -220,56 +250,10 @@ export class Tunnels {
    * Resets every tunnel; resolves when all descriptors are closed and the thread has ended. Tunnels being set up
    * end with their client sockets, which the server destroys.
    */
-  stop(): Promise<void> {
-    this.#stopped = true;
-    return this.#relay.stop();
-  }
-}
-
-/** The relay thread, made anew at the next tunnel after it has failed. */
-class RelayThreadHolder {
-  readonly #options: TunnelsOptions;
-  readonly #onClosed: (end: TunnelEnd) => void;
-  #thread: RelayThread | undefined;
-
-  constructor(options: TunnelsOptions, onClosed: (end: TunnelEnd) => void) {
-    this.#options = options;
-    this.#onClosed = onClosed;
-  }
-
-  start(): RelayThread {
-    if (this.#thread !== undefined) return this.#thread;
-    const { limits, logger } = this.#options;
-    const thread = new RelayThread(
-      {
-        idleTimeoutMs: limits.tunnelIdleTimeoutMs,
-        halfClosedIdleTimeoutMs: limits.halfClosedTimeoutMs,
-        heldBytesSoftLimit: limits.heldBytesSoftLimit,
-        maxPipes: limits.maxPipes,
-      },
-      {
-        onClosed: this.#onClosed,
-        onFailure: (error) => {
-          if (this.#thread === thread) this.#thread = undefined;
-          logger.error(
-            { error: error.stack },
-            `relay thread failed, its tunnels are closed: ${errorText(error)}`,
-          );
-        },
-      },
-    );
-    this.#thread = thread;
-    return thread;
-  }
-
-  bytesOf(id: number): { readonly up: number; readonly down: number } {
-    return this.#thread?.bytesOf(id) ?? { up: 0, down: 0 };
-  }
-
   async stop(): Promise<void> {
-    const thread = this.#thread;
-    this.#thread = undefined;
-    await thread?.stop();
+    this.#stopped = true;
+    this.#streams.stop();
+    await this.#relay.stop();
   }
 }
 

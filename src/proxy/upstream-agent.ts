@@ -8,15 +8,15 @@ import { Agent, type ClientRequestArgs } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { formatSocketAddress } from '../base/index.ts';
-import { readMptcpInfo } from '../mptcp/index.ts';
-import { closeFd, IPPROTO_TCP, TCP_NODELAY, trySetIntOption } from '../native/index.ts';
+import { IPPROTO_TCP, TCP_NODELAY, trySetIntOption } from '../native/index.ts';
 import type { ProxyConnection, ProxyTallies } from './counters.ts';
-import type { Dialer, Upstream } from './dialer/dialer.ts';
+import type { Client } from './client.ts';
+import type { Dialer } from './dialer/dialer.ts';
+import { closeUpstream, tokenOf, type SocketUpstream, type Upstream } from './dialer/upstream.ts';
 
 /** What a request tells of itself, beside what Node knows. */
 export interface DialContext {
-  readonly client: string;
-  readonly forRemoteClient: boolean;
+  readonly client: Client;
   /** Told how to give the dial up, when one begins for this request. */
   readonly onDial: (abort: () => void) => void;
 }
@@ -67,7 +67,7 @@ export class UpstreamAgent extends Agent {
 
   override getName(options?: ClientRequestArgs): string {
     const context = (options as UpstreamRequestOptions | undefined)?.dialContext;
-    return `${context?.forRemoteClient === true ? 'remote' : 'local'}|${super.getName(options)}`;
+    return `${context?.client.remote === true ? 'remote' : 'local'}|${super.getName(options)}`;
   }
 
   override createConnection(options: ClientRequestArgs, created?: Created): undefined {
@@ -78,37 +78,36 @@ export class UpstreamAgent extends Agent {
   /** Makes one connection; also used without the pool, for a request that must not get a kept one. */
   connectFor(options: UpstreamRequestOptions, created: Created): void {
     const { host, port, dialContext } = options;
-    const { client, forRemoteClient, onDial } = dialContext;
+    const { client, onDial } = dialContext;
     const { dialer, tallies } = this.#settings;
-    const dialing = dialer.dial({ host, port, forRemoteClient });
+    const dialing = dialer.dial({ host, port, client });
     onDial(dialing.abort);
     dialing.result.then(
       (upstream) => {
         if (this.#closed) {
-          closeFd(upstream.fd);
+          closeUpstream(upstream);
           created(new Error('the proxy is stopping'), null as never);
           return;
         }
-        let socket: Socket;
+        let stream: Duplex;
         try {
-          socket = this.#adopt(upstream, formatSocketAddress(host, port), client);
+          stream = this.#adopt(upstream, formatSocketAddress(host, port), client.text);
         } catch (error) {
-          closeFd(upstream.fd);
+          closeUpstream(upstream);
           created(error as Error, null as never);
           return;
         }
         tallies.addUpstream(upstream.protocol, upstream.fallbackReason);
-        created(null, socket);
+        created(null, stream);
       },
       (error: Error) => created(error, null as never),
     );
   }
 
-  #adopt(upstream: Upstream, target: string, client: string): Socket {
-    trySetIntOption(upstream.fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    const token = upstream.protocol === 'mptcp' ? readMptcpInfo(upstream.fd)?.token : undefined;
-    const socket = new Socket({ fd: upstream.fd, readable: true, writable: true });
-    this.#open.set(socket, {
+  #adopt(upstream: Upstream, target: string, client: string): Duplex {
+    const stream = upstream.kind === 'socket' ? adoptSocket(upstream) : upstream.stream;
+    const token = tokenOf(upstream);
+    this.#open.set(stream, {
       id: this.#settings.nextId(),
       target,
       upstream,
@@ -116,13 +115,14 @@ export class UpstreamAgent extends Agent {
       openedAtMs: Date.now(),
       client,
     });
-    socket.once('close', () => {
-      this.#open.delete(socket);
-      this.#idle.delete(socket);
-      this.#settings.tallies.bytesUp += socket.bytesWritten;
-      this.#settings.tallies.bytesDown += socket.bytesRead;
+    stream.once('close', () => {
+      this.#open.delete(stream);
+      this.#idle.delete(stream);
+      const bytes = bytesOf(stream);
+      this.#settings.tallies.bytesUp += bytes.up;
+      this.#settings.tallies.bytesDown += bytes.down;
     });
-    return socket;
+    return stream;
   }
 
   /** Node asks here whether to keep a connection whose exchange has ended. */
@@ -153,15 +153,16 @@ export class UpstreamAgent extends Agent {
   connections(): ProxyConnection[] {
     const list: ProxyConnection[] = [];
     for (const [stream, { upstream, ...entry }] of this.#open) {
-      const socket = stream as Socket;
+      const bytes = bytesOf(stream);
       list.push({
         ...entry,
         kind: 'http',
-        remote: formatSocketAddress(upstream.address, socket.remotePort ?? 0),
+        remote: formatSocketAddress(upstream.address, upstream.port),
         protocol: upstream.protocol,
         ...(upstream.fallbackReason === undefined ? {} : { fallbackReason: upstream.fallbackReason }),
-        bytesUp: socket.bytesWritten,
-        bytesDown: socket.bytesRead,
+        ...(upstream.via === undefined ? {} : { via: upstream.via }),
+        bytesUp: bytes.up,
+        bytesDown: bytes.down,
       });
     }
     return list;
@@ -177,4 +178,16 @@ export class UpstreamAgent extends Agent {
     this.destroy();
     await Promise.all(closed);
   }
+}
+
+function adoptSocket(upstream: SocketUpstream): Socket {
+  trySetIntOption(upstream.fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  const socket = new Socket({ fd: upstream.fd, readable: true, writable: true });
+  if (upstream.ahead !== undefined && upstream.ahead.length > 0) socket.unshift(upstream.ahead);
+  return socket;
+}
+
+function bytesOf(stream: Duplex): { readonly up: number; readonly down: number } {
+  const { bytesWritten = 0, bytesRead = 0 } = stream as Partial<Socket>;
+  return { up: bytesWritten, down: bytesRead };
 }

@@ -5,14 +5,7 @@
  * other attempt is aborted and its descriptor closed, whichever of success, failure, timeout and abort is first.
  */
 import { canonicalIp, familyOf, isLinkLocal, isLoopback, unmapV4 } from '../../base/index.ts';
-import {
-  connectFd,
-  interleaveFamilies,
-  RaceLost,
-  raceStaggered,
-  readTcpInfo,
-  type ConnectedSocket,
-} from '../../mptcp/index.ts';
+import { connectFd, interleaveFamilies, RaceLost, raceStaggered, readTcpInfo } from '../../mptcp/index.ts';
 import { closeFd, localAddressOf, openSocket, SOCK_DGRAM, startConnect } from '../../native/index.ts';
 import {
   connectFailed,
@@ -23,13 +16,12 @@ import {
   resolveFailed,
 } from './dial-error.ts';
 import { PlainServers } from './plain-servers.ts';
+import type { ClientIdentity, Destination } from '../policy/types.ts';
 import { Resolver } from './resolve.ts';
+import { closeUpstream, type SocketUpstream, type Upstream } from './upstream.ts';
 
-export interface DialRequest {
-  readonly host: string;
-  readonly port: number;
-  /** The client is not of this host: it may not reach what only this host can. */
-  readonly forRemoteClient: boolean;
+export interface DialRequest extends Destination {
+  readonly client: ClientIdentity;
 }
 
 /** A dial under way. */
@@ -38,11 +30,6 @@ export interface Dialing {
   readonly result: Promise<Upstream>;
   /** Gives it up, when it has not ended yet. */
   readonly abort: () => void;
-}
-
-/** A connected socket and where it leads to. */
-export interface Upstream extends ConnectedSocket {
-  readonly address: string;
 }
 
 export interface DialerOptions {
@@ -116,7 +103,7 @@ export class Dialer {
       this.#checkAllowed(request, addresses);
       const upstream = await this.#race(host, port, addresses, stop.signal);
       if (!stop.signal.aborted) return upstream;
-      closeFd(upstream.fd);
+      closeUpstream(upstream);
       throw dialAborted(host, port);
     } catch (error) {
       if (timedOut) throw dialTimedOut(host, port, timeoutMs, resolving);
@@ -139,8 +126,8 @@ export class Dialer {
   }
 
   #checkAllowed(request: DialRequest, addresses: readonly string[]): void {
-    const { host, port, forRemoteClient } = request;
-    if (forRemoteClient && addresses.some((address) => isPrivateToHost(address))) {
+    const { host, port, client } = request;
+    if (client.remote && addresses.some((address) => isPrivateToHost(address))) {
       throw dialForbidden(host, port, 'clients of other hosts may not reach addresses private to this one');
     }
     const own = this.#options.isOwnPort(port);
@@ -159,7 +146,7 @@ export class Dialer {
     port: number,
     addresses: readonly string[],
     signal: AbortSignal,
-  ): Promise<Upstream> {
+  ): Promise<SocketUpstream> {
     try {
       return await raceStaggered({
         candidates: interleaveFamilies(addresses),
@@ -173,13 +160,14 @@ export class Dialer {
     }
   }
 
-  async #connect(address: string, port: number, signal: AbortSignal): Promise<Upstream> {
+  async #connect(address: string, port: number, signal: AbortSignal): Promise<SocketUpstream> {
     const { multipath } = this.#options;
     const plain = multipath && this.#isPlain(address, port);
     const socket = await connectFd({ address, port, multipath: multipath && !plain, signal });
-    if (plain) return { ...socket, address, fallbackReason: REMEMBERED_FALLBACK };
+    const led = { kind: 'socket', ...socket, address, port } as const;
+    if (plain) return { ...led, fallbackReason: REMEMBERED_FALLBACK };
     if (socket.protocol !== socket.descriptorProtocol) this.#notePlain(socket.fd, address, port);
-    return { ...socket, address };
+    return led;
   }
 
   #isPlain(address: string, port: number): boolean {

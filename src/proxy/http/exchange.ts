@@ -89,7 +89,7 @@ export class Exchange {
       timeout: limits.exchangeIdleTimeoutMs,
       maxHeaderSize: limits.maxHeaderBytes,
       insecureHTTPParser: false,
-      dialContext: { client: client.text, forRemoteClient: client.remote, onDial: this.#noteDial },
+      dialContext: { client, onDial: this.#noteDial },
       ...(fresh
         ? {
             createConnection: (given, created) => {

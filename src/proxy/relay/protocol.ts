@@ -17,6 +17,8 @@ export interface OpenTunnel {
   readonly splice: boolean;
   /** What Node had read of the client's bytes before the handover. */
   readonly toUpstream: Uint8Array | undefined;
+  /** What the upstream sent before the handover. */
+  readonly toClient?: Uint8Array;
 }
 
 export type ToRelay =

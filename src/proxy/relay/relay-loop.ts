@@ -223,7 +223,7 @@ export class RelayLoop {
       clientFd,
       upstreamFd,
       up: new Direction(clientFd, upstreamFd, splice, message.toUpstream),
-      down: new Direction(upstreamFd, clientFd, splice, undefined),
+      down: new Direction(upstreamFd, clientFd, splice, message.toClient),
       lastActivityMs: this.#nowMs,
       queued: false,
     };
@@ -241,7 +241,7 @@ export class RelayLoop {
     if (this.#nextCheckMs === Infinity && (idleTimeoutMs > 0 || halfClosedIdleTimeoutMs > 0)) {
       this.#planIdleCheck();
     }
-    if (message.toUpstream !== undefined) this.#pumpBoth(slot, tunnel);
+    if (message.toUpstream !== undefined || message.toClient !== undefined) this.#pumpBoth(slot, tunnel);
   }
 
   /** Anything but `finished` resets both connections, so that neither end takes what it has for the whole. */

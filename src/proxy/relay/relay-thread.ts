@@ -20,6 +20,7 @@ export interface RelayedTunnel {
   readonly upstreamFd: number;
   readonly splice: boolean;
   readonly toUpstream: Uint8Array | undefined;
+  readonly toClient?: Uint8Array;
 }
 
 export interface TunnelEnd {
@@ -81,9 +82,9 @@ export class RelayThread {
   /** Takes both descriptors over, for good. */
   open(tunnel: RelayedTunnel): void {
     const counterSlot = this.#takeSlot();
-    const { id, clientFd, upstreamFd, splice, toUpstream } = tunnel;
+    const { id, clientFd, upstreamFd } = tunnel;
     this.#carried.set(id, { counterSlot, clientFd, upstreamFd });
-    this.#send({ kind: 'open', id, counterSlot, clientFd, upstreamFd, splice, toUpstream });
+    this.#send({ kind: 'open', counterSlot, ...tunnel });
   }
 
   /** Resets both connections of the tunnel. */
