@@ -139,6 +139,19 @@ function say(fd, tunnel) {
   if (request !== undefined) libc.send(fd, request, request.length, native.MSG_NOSIGNAL);
 }
 
+/** `true`: the greeting is there too. */
+function hear(fd, tunnel, bytes) {
+  tunnel.text += String.fromCharCode(...bytes);
+  while (tunnel.step < tunnel.steps.length) {
+    const length = tunnel.steps[tunnel.step].read(tunnel.text);
+    if (length === undefined) return false;
+    tunnel.text = tunnel.text.slice(length);
+    tunnel.step++;
+    say(fd, tunnel);
+  }
+  return tunnel.text.length > 0;
+}
+
 function tunnels() {
   const loop = new native.EpollLoop({ capacity: 256 });
   const buffer = new Uint8Array(4096);
@@ -169,18 +182,6 @@ function tunnels() {
       native.abortConnection(fd);
       libc.close(fd);
     }
-  };
-  /** `true`: the greeting is there too. */
-  const hear = (fd, tunnel, bytes) => {
-    tunnel.text += String.fromCharCode(...bytes);
-    while (tunnel.step < tunnel.steps.length) {
-      const length = tunnel.steps[tunnel.step].read(tunnel.text);
-      if (length === undefined) return false;
-      tunnel.text = tunnel.text.slice(length);
-      tunnel.step++;
-      say(fd, tunnel);
-    }
-    return tunnel.text.length > 0;
   };
   const step = (fd, events) => {
     const tunnel = open.get(fd);
