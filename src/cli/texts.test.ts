@@ -53,7 +53,12 @@ const report = (change: Partial<StatusReport> = {}): StatusReport => ({
   upForMs: 65_000,
   mode: 'multipath',
   reason: '2 paths are in use',
-  multipath: { inUse: true, explanation: ['Multipath is in use.', 'Another sentence.'] },
+  multipath: {
+    inUse: true,
+    explanation: ['Multipath is in use.', 'Another sentence.'],
+    endToEnd: { connections: 1, mptcp: 1, severalPaths: 1 },
+  },
+  backend: { kind: 'native', why: 'the kernel of this host speaks MPTCP' },
   paths: [path(), path({ link: 'lte0', address: '10.2.0.2', endpointId: 2, backup: true })],
   ignoredLinks: [
     { link: 'lo', why: 'loopback' },

@@ -18,6 +18,7 @@ export * from './namespace.ts';
 export * from './network-settings.ts';
 export * from './owned-buffer.ts';
 export { reactor, type ReadyCallback, type Watch } from './reactor.ts';
+export * from './process-identity.ts';
 export { removeFile } from './remove-file.ts';
 export * from './sockaddr.ts';
 export * from './socket.ts';

@@ -54,7 +54,16 @@ export function takeLock(path: string): FileLock | undefined {
 
 /** A namespace may have several tunnels: a killed one's socket is nobody's, if its name is not used again. */
 const TUNNEL_PREFIX = 'tunnel.';
-const LEFT_OVER = /^(control|paths|mptcpd|tunnel\.[^/]+|folder\.\d+)-(\d+)\.(?:lock|sock|json|json\.new)$/;
+const LEFT_OVER =
+  /^(control|paths|mptcpd|up|tunnel\.[^/]+|folder\.\d+)-(\d+)\.(?:lock|sock|json|json\.new|log|log\.1)$/;
+/** What `weft up` keeps beside its lock, which has the name of its control socket. */
+const UP_ENDINGS = ['json', 'json.new', 'log', 'log.1'];
+
+/** The record and the log of a killed `weft up`: nobody asks for them any more when its namespace is gone. */
+function removeUpFiles(folder: string, inode: number, living: ReadonlySet<number> | undefined): void {
+  if (living === undefined || living.has(inode)) return;
+  for (const ending of UP_ENDINGS) rmSync(join(folder, `up-${inode}.${ending}`), { force: true });
+}
 
 /**
  * Removes what killed processes of other network namespaces left in the runtime folder, and killed tunnels of this one.
@@ -71,6 +80,10 @@ export function removeAbandoned(folder: string, ownNetnsInode: number): void {
   if (found.size === 0) return;
   const living = livingNamespaces();
   for (const [stem, { inode, kind }] of found) {
+    if (kind === 'up') {
+      removeUpFiles(folder, inode, living);
+      continue;
+    }
     const base = join(folder, stem);
     const lock = FileLock.tryTake(`${base}.lock`);
     if (lock === undefined) continue;

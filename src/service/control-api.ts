@@ -4,10 +4,14 @@
  *
  * Everything here is plain JSON. Fields are only ever added within one `apiVersion`.
  */
+import { WeftError } from '../base/index.ts';
 import type { Limits } from '../mptcp/index.ts';
 import type { ControlFace } from './control-face.ts';
 
 export const API_VERSION = 1;
+
+/** What carries multipath connections: this host's kernel, or a virtual machine whose kernel can. */
+export type BackendKind = 'native' | 'appliance';
 
 /** What Weft can do on this host; see `StatusReport.reason` for why. */
 export type Mode = 'multipath' | 'single-path' | 'unprivileged' | 'no-mptcp';
@@ -61,8 +65,10 @@ export interface SubflowReport {
 
 export interface ConnectionReport {
   readonly id: number;
-  readonly kind: 'connect' | 'http';
+  readonly kind: 'connect' | 'http' | 'socks' | 'transparent';
   readonly client: string;
+  /** Who the client has proved to be; absent where no users are asked for. */
+  readonly user?: string;
   readonly target: string;
   /** `address:port` that it leads to. */
   readonly remote: string;
@@ -70,6 +76,8 @@ export interface ConnectionReport {
   readonly protocol: 'mptcp' | 'tcp';
   /** Why it is TCP although MPTCP was wanted. */
   readonly fallbackReason?: string;
+  /** Name of the upstream proxy that it leads through. */
+  readonly via?: string;
   /** The kernel's name for the MPTCP connection. */
   readonly token?: number;
   /** From the client to the target. */
@@ -91,6 +99,54 @@ export interface ProxyReport {
   readonly counters: Readonly<Record<string, number | Readonly<Record<string, number>>>>;
 }
 
+/** How one link of the host is reached by the appliance. */
+export interface LinkMapping {
+  /** The host's uplink. */
+  readonly link: string;
+  /** The host's end of the cable into the virtual machine. */
+  readonly tap?: string;
+  readonly mac?: string;
+  /** The link's name inside. */
+  readonly guestLink?: string;
+  /** `ADDRESS/LENGTH` */
+  readonly hostAddresses: readonly string[];
+  readonly guestAddresses: readonly string[];
+  /** `active`, `waiting` … */
+  readonly state: string;
+  readonly why?: string;
+}
+
+export interface ApplianceReport {
+  readonly state: 'starting' | 'running' | 'failed' | 'stopped';
+  /** When `failed`. */
+  readonly why?: string;
+  /** Of QEMU. */
+  readonly pid?: number;
+  readonly accelerator?: string;
+  readonly memoryMiB?: number;
+  readonly cpus?: number;
+  /** From its start to a proxy that listens. */
+  readonly bootMs?: number;
+  readonly image?: {
+    readonly version: string;
+    readonly kernel: string;
+    /** SHA-256 of its manifest, hexadecimal. */
+    readonly digest: string;
+  };
+  /** The proxy inside, and whether it has answered when it was last asked. */
+  readonly proxy?: { readonly address: string; readonly port: number; readonly alive: boolean };
+  readonly links: readonly LinkMapping[];
+}
+
+/** MPTCP as it was really seen on connections that go through now, not what could be. */
+export interface EndToEndReport {
+  readonly connections: number;
+  /** Whose server speaks MPTCP, as the kernel says of the connection itself. */
+  readonly mptcp: number;
+  /** Of these, with two established subflows at least. */
+  readonly severalPaths: number;
+}
+
 export interface StatusReport {
   readonly apiVersion: typeof API_VERSION;
   readonly version: string;
@@ -103,7 +159,15 @@ export interface StatusReport {
     readonly inUse: boolean;
     /** Whole sentences for people: in use or not, and why not. */
     readonly explanation: readonly string[];
+    readonly endToEnd: EndToEndReport;
   };
+  readonly backend: {
+    readonly kind: BackendKind;
+    /** Why this one, in words. */
+    readonly why: string;
+  };
+  /** When the backend is one. */
+  readonly appliance?: ApplianceReport;
   readonly paths: readonly PathReport[];
   readonly ignoredLinks: readonly IgnoredLink[];
   readonly endpoints: readonly EndpointReport[];
@@ -122,8 +186,26 @@ export interface StatusReport {
 
 export const CONNECTIONS_SHOWN_MAX = 2000;
 
+/** What somebody who asks Weft to end is told at once; the end follows. */
+export interface StopAnswer {
+  readonly pid: number;
+}
+
+/** The argument of calls that need none and change something, which are therefore no GET. */
+export type NoArgument = Readonly<Record<string, never>>;
+
 export interface ControlApi {
   status(): Promise<StatusReport>;
+  /** Compares what is wanted on this host with what is there, makes it so, and tells. */
+  reconcile(nothing: NoArgument): Promise<StatusReport>;
+  /** Undoes what was made and ends the process. */
+  stop(nothing: NoArgument): Promise<StopAnswer>;
+}
+
+/** Pure. @throws WeftError `BAD_ARGUMENT` */
+export function readNoArgument(value: unknown): NoArgument {
+  if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return {};
+  throw new WeftError('this call takes {} and nothing in it', { code: 'BAD_ARGUMENT' });
 }
 
 export const WEFT_FACE: ControlFace<ControlApi> = {
@@ -132,5 +214,9 @@ export const WEFT_FACE: ControlFace<ControlApi> = {
   absent: 'Weft is not running here',
   startHint: 'start it with "weft up"',
   askCommand: 'weft status',
-  calls: { status: { method: 'GET', path: '/v1/status' } },
+  calls: {
+    status: { method: 'GET', path: '/v1/status' },
+    reconcile: { method: 'POST', path: '/v1/reconcile', readArgument: readNoArgument },
+    stop: { method: 'POST', path: '/v1/stop', readArgument: readNoArgument },
+  },
 };

@@ -7,7 +7,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { WeftError } from '../base/index.ts';
-import { WEFT_FACE, type ControlApi, type StatusReport } from './control-api.ts';
+import { WEFT_FACE, type ControlApi, type StatusReport, type StopAnswer } from './control-api.ts';
 import type { ControlFace, ControlFailure } from './control-face.ts';
 import {
   controlSocketPath,
@@ -226,5 +226,15 @@ export class ControlClient implements ControlApi {
   /** @throws WeftError `NOT_RUNNING` and others that say what to do */
   async status(): Promise<StatusReport> {
     return (await callControl(WEFT_FACE, WEFT_FACE.calls.status)) as StatusReport;
+  }
+
+  /** @throws WeftError as `status` */
+  async reconcile(): Promise<StatusReport> {
+    return (await callControl(WEFT_FACE, { ...WEFT_FACE.calls.reconcile, argument: {} })) as StatusReport;
+  }
+
+  /** @throws WeftError as `status` */
+  async stop(): Promise<StopAnswer> {
+    return (await callControl(WEFT_FACE, { ...WEFT_FACE.calls.stop, argument: {} })) as StopAnswer;
   }
 }

@@ -7,6 +7,7 @@ export { ControlClient } from './control-client.ts';
 export * from './daemon/control-api.ts';
 export { DaemonControlClient, type DaemonEventStream } from './daemon/control-client.ts';
 export { DaemonControl, type ControlledDaemon, type DaemonControlOptions } from './daemon/control-listen.ts';
+export { BACKEND_WISHES, type BackendWish } from './backend-choice.ts';
 export { explainMultipath } from './explain.ts';
 export { openLog, wantsColor, type LogOptions } from './log.ts';
 export * from './doctor/index.ts';

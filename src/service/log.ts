@@ -7,6 +7,7 @@
  */
 import type { Logger } from '../base/index.ts';
 import { formatLogMessage } from './log-text.ts';
+import { LogFile } from './log-file.ts';
 import { writeLine } from './write-line.ts';
 
 export interface LogOptions {
@@ -16,6 +17,8 @@ export interface LogOptions {
   readonly verbose?: boolean;
   /** Colours in the text; see `wantsColor`. */
   readonly color?: boolean;
+  /** This file, bounded, instead of a descriptor; for a Weft in the background. Lines have the date too. */
+  readonly file?: string;
 }
 
 /** Colours only on a terminal that has them, and never against the wish of the user (no-color.org). */
@@ -26,10 +29,20 @@ export function wantsColor(isTty: boolean, env: Readonly<Record<string, string |
 const STDOUT = 1;
 const STDERR = 2;
 
+function sink({ file, json }: LogOptions): (line: string) => void {
+  if (file !== undefined) {
+    const log = new LogFile(file);
+    return (line) => log.write(line);
+  }
+  const fd = json === true ? STDOUT : STDERR;
+  return (line) => writeLine(fd, line);
+}
+
 /** Loads pino when it is wanted, because `weft status` and `weft doctor` never do. */
 export async function openLog(options: LogOptions): Promise<Logger> {
   const { pino } = await import('pino');
   const level = options.verbose === true ? 'debug' : 'info';
+  const write = sink(options);
   if (options.json === true) {
     const json: Logger = pino(
       {
@@ -38,14 +51,14 @@ export async function openLog(options: LogOptions): Promise<Logger> {
         timestamp: pino.stdTimeFunctions.isoTime,
         formatters: { level: (label) => ({ level: label }) },
       },
-      { write: (line) => writeLine(STDOUT, line) },
+      { write },
     );
     return json;
   }
   const { prettyFactory } = await import('pino-pretty');
   const toText = prettyFactory({
     colorize: options.color === true,
-    translateTime: 'SYS:HH:MM:ss',
+    translateTime: options.file === undefined ? 'SYS:HH:MM:ss' : 'SYS:yyyy-mm-dd HH:MM:ss',
     ignore: 'pid,hostname',
     hideObject: true,
     messageFormat: (fields, messageKey) => formatLogMessage(fields, messageKey, options.verbose === true),
@@ -55,6 +68,6 @@ export async function openLog(options: LogOptions): Promise<Logger> {
       level: (_level, _key, _log, { labelColorized }) => labelColorized,
     },
   });
-  const text: Logger = pino({ level }, { write: (line) => writeLine(STDERR, toText(line)) });
+  const text: Logger = pino({ level }, { write: (line) => write(toText(line)) });
   return text;
 }

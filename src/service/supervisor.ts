@@ -165,6 +165,12 @@ export class Supervisor {
     if (!sameKnowledge(before, after)) this.#options.onChange?.(after);
   }
 
+  /** Looks at once, without a message of the kernel. Harmless when not started. */
+  lookNow(): void {
+    this.#pace.handleEvent('host', performance.now());
+    this.#runLook();
+  }
+
   /** As of the last look. */
   status(): SupervisorStatus {
     return { ...this.#status, actions: this.#actions() };

@@ -1,8 +1,8 @@
 /**
- * A running Weft: the proxy, the supervisor that keeps paths and endpoints in step with the host, and the control
- * socket, started and stopped together.
+ * A running Weft: the proxy, the backend that gives its connections several paths, and the control socket, started and
+ * stopped together.
  *
- * Invariant: `start` either leaves all of it running or nothing; `stop` undoes what the supervisor made on the host
+ * Invariant: `start` either leaves all of it running or nothing; `stop` undoes what the backend made on the host
  * first, because that is what would hurt if the process were killed in between.
  */
 import { networkInterfaces } from 'node:os';
@@ -11,12 +11,16 @@ import { listConnections, type MptcpConnection } from '../mptcp/index.ts';
 import type { FileLock } from '../native/index.ts';
 import { ProxyServer, type ListenAddress } from '../proxy/index.ts';
 import { removeAbandoned } from './abandoned.ts';
+import type { BackendWish } from './backend-choice.ts';
 import { reportConnections } from './connection-report.ts';
-import { API_VERSION, WEFT_FACE, type ControlApi, type StatusReport } from './control-api.ts';
+import { API_VERSION, WEFT_FACE } from './control-api.ts';
+import type { ControlApi, StatusReport, StopAnswer } from './control-api.ts';
 import { ControlServer, takeServiceLock } from './control-server.ts';
+import { countEndToEnd } from './end-to-end.ts';
 import { explainMultipath } from './explain.ts';
+import { makeBackend, type ChosenBackend } from './make-backend.ts';
+import { removeProcessRecord, writeProcessRecord } from './process-record.ts';
 import { networkNamespaceInode, prepareRuntimeFolder } from './runtime-folder.ts';
-import { Supervisor } from './supervisor.ts';
 
 export interface WeftOptions {
   readonly version: string;
@@ -28,7 +32,15 @@ export interface WeftOptions {
   readonly interfaces: readonly string[];
   readonly exclude: readonly string[];
   readonly backup: readonly string[];
+  /** Default: `auto`. */
+  readonly backend?: BackendWish;
   readonly logger: Logger;
+  /** For the record of this process: its command line's options. */
+  readonly args?: readonly string[];
+  /** For the record: the file that the log goes to. */
+  readonly logFile?: string;
+  /** Somebody has asked over the control socket for the end: the owner calls `stop` then. */
+  readonly onStopRequest?: () => void;
 }
 
 function linkByAddress(): Map<string, string> {
@@ -46,9 +58,10 @@ export class WeftService implements ControlApi {
   readonly #startedAtMs = performance.now();
   #lock: FileLock | undefined;
   #proxy: ProxyServer | undefined;
-  #supervisor: Supervisor | undefined;
+  #chosen: ChosenBackend | undefined;
   #control: ControlServer | undefined;
-  #stopped: Promise<void> | undefined;
+  #folder: string | undefined;
+  #ending: Promise<void> | undefined;
 
   constructor(options: WeftOptions) {
     this.#options = options;
@@ -60,32 +73,35 @@ export class WeftService implements ControlApi {
    */
   async start(): Promise<void> {
     try {
-      const folder = this.#takeLock();
+      this.#takeLock();
       await this.#startProxy();
-      await this.#startSupervisor(folder);
-      if (folder !== undefined) await this.#startControl(folder);
+      await this.#startBackend();
+      if (this.#folder !== undefined) await this.#startControl(this.#folder);
     } catch (error) {
-      await this.stop();
+      await this.end();
       throw error;
     }
   }
 
   /** The lock comes first: two that work on the same host's routes would undo each other's work. */
-  #takeLock(): string | undefined {
+  #takeLock(): void {
     let folder: string;
     try {
       folder = prepareRuntimeFolder();
     } catch (error) {
       this.#logger.warn({}, `"weft status" will not find this Weft: ${errorText(error)}`);
-      return undefined;
+      return;
     }
-    this.#lock = takeServiceLock(folder, networkNamespaceInode());
+    const netns = networkNamespaceInode();
+    this.#lock = takeServiceLock(folder, netns);
+    this.#folder = folder;
+    const { args = [], logFile } = this.#options;
     try {
-      removeAbandoned(folder, networkNamespaceInode());
+      writeProcessRecord(folder, netns, { args, ...(logFile === undefined ? {} : { log: logFile }) });
+      removeAbandoned(folder, netns);
     } catch (error) {
-      this.#logger.debug({}, `what killed processes left in "${folder}" stays: ${errorText(error)}`);
+      this.#logger.debug({}, `the runtime folder "${folder}" could not be put in order: ${errorText(error)}`);
     }
-    return folder;
   }
 
   async #startProxy(): Promise<void> {
@@ -95,17 +111,21 @@ export class WeftService implements ControlApi {
     this.#proxy = proxy;
   }
 
-  async #startSupervisor(stateFolder: string | undefined): Promise<void> {
-    const { interfaces, exclude, backup, multipath, logger } = this.#options;
-    const supervisor = new Supervisor({
+  async #startBackend(): Promise<void> {
+    const { backend = 'auto', interfaces, exclude, backup, multipath, logger } = this.#options;
+    const chosen = await makeBackend(backend, {
       interfaces,
       exclude,
       backup,
+      multipath,
       logger,
-      ...(stateFolder === undefined ? {} : { stateFolder }),
+      ...(this.#folder === undefined ? {} : { stateFolder: this.#folder }),
     });
-    this.#supervisor = supervisor;
-    if (multipath) await supervisor.start();
+    this.#chosen = chosen;
+    const { choice } = chosen;
+    logger.info({ backend: choice.kind }, `backend ${choice.kind}: ${choice.why}`);
+    if (choice.warning !== undefined) logger.warn({}, choice.warning);
+    await chosen.backend.start();
   }
 
   async #startControl(folder: string): Promise<void> {
@@ -126,17 +146,18 @@ export class WeftService implements ControlApi {
    * Undoes what was made on the host, then ends connections and listeners. May be called again.
    * @throws AggregateError when a part could not be stopped; the others are all the same
    */
-  stop(): Promise<void> {
-    this.#stopped ??= this.#stop();
-    return this.#stopped;
+  end(): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
   }
 
-  async #stop(): Promise<void> {
+  async #end(): Promise<void> {
     const results = await Promise.allSettled([
-      Promise.resolve().then(() => this.#supervisor?.stop()),
+      Promise.resolve().then(() => this.#chosen?.backend.stop()),
       Promise.resolve().then(() => this.#control?.close()),
       Promise.resolve().then(() => this.#proxy?.stop()),
     ]);
+    if (this.#folder !== undefined) removeProcessRecord(this.#folder, networkNamespaceInode());
     this.#lock?.release();
     const errors = results.flatMap((result) =>
       result.status === 'rejected' ? [result.reason as unknown] : [],
@@ -162,12 +183,13 @@ export class WeftService implements ControlApi {
   }
 
   status(): Promise<StatusReport> {
-    const [proxy, supervisor] = [this.#proxy, this.#supervisor];
-    if (proxy === undefined || supervisor === undefined) {
+    const [proxy, chosen] = [this.#proxy, this.#chosen];
+    if (proxy === undefined || chosen === undefined) {
       return Promise.reject(new WeftError('Weft has not started yet', { code: 'NOT_STARTED' }));
     }
     const { allowRemote, multipath, version } = this.#options;
-    const supervised = supervisor.status();
+    const { appliance, guest, ...host } = chosen.backend.status();
+    const { kind, why } = chosen.choice;
     const links = linkByAddress();
     const joined = reportConnections(proxy.connections(), this.#kernelConnections(), Date.now(), (address) =>
       links.get(address),
@@ -177,12 +199,33 @@ export class WeftService implements ControlApi {
       version,
       pid: process.pid,
       upForMs: Math.round(performance.now() - this.#startedAtMs),
-      ...supervised,
-      actions: { ...supervised.actions },
+      ...host,
+      backend: { kind, why },
+      ...(appliance === undefined ? {} : { appliance }),
       proxy: { addresses: this.proxyAddresses, allowRemote, multipath, counters: { ...proxy.counters() } },
       ...joined,
     } as const;
-    const { inUse, explanation } = explainMultipath({ ...report, wanted: multipath });
-    return Promise.resolve({ ...report, multipath: { inUse, explanation } });
+    // The appliance's kernel has the connections, so it is asked about them.
+    if (guest !== undefined) return Promise.resolve({ ...report, multipath: guest.multipath });
+    const endToEnd = countEndToEnd(joined.connections);
+    return Promise.resolve({
+      ...report,
+      multipath: { ...explainMultipath({ ...report, wanted: multipath }), endToEnd },
+    });
+  }
+
+  async reconcile(): Promise<StatusReport> {
+    await this.#chosen?.backend.reconcile();
+    return this.status();
+  }
+
+  stop(): Promise<StopAnswer> {
+    const { onStopRequest } = this.#options;
+    if (onStopRequest === undefined) {
+      return Promise.reject(new WeftError('this Weft ends with its program', { code: 'NOT_STOPPABLE' }));
+    }
+    // After the answer has left.
+    setImmediate(onStopRequest);
+    return Promise.resolve({ pid: process.pid });
   }
 }

@@ -59,7 +59,7 @@ async function stopInTime(service: WeftService, logger: Logger): Promise<boolean
     timer = setTimeout(() => resolve('late'), STOP_DEADLINE_MS);
   });
   try {
-    const outcome = await Promise.race([service.stop(), late]);
+    const outcome = await Promise.race([service.end(), late]);
     if (outcome === 'late') {
       logger.error(
         {},
