@@ -92,6 +92,13 @@ export class PayloadWriter {
     return this;
   }
 
+  /** In network order, as netfilter has all numbers. */
+  be32(type: number, value: number): this {
+    const at = this.#header(type, 4);
+    this.#view.setUint32(at, value >>> 0, false);
+    return this;
+  }
+
   s32(type: number, value: number): this {
     return this.u32(type, value >>> 0);
   }
@@ -191,6 +198,14 @@ export class Attributes {
   u32(type: number): number | undefined {
     const at = this.#valueAt(type, 4);
     return at < 0 ? undefined : u32At(this.#bytes, at);
+  }
+
+  /** Network order, as netfilter has all numbers. */
+  be32(type: number): number | undefined {
+    const at = this.#valueAt(type, 4);
+    if (at < 0) return undefined;
+    const bytes = this.#bytes;
+    return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
   }
 
   s32(type: number): number | undefined {

@@ -44,6 +44,7 @@ import {
   parseMessages,
   parseVerdict,
   type NetlinkMessage,
+  type NetlinkRequest,
 } from './message.ts';
 
 export const NETLINK_ROUTE = 0;
@@ -112,7 +113,23 @@ const LAST_SEQUENCE = 0x7fffffff;
 /** BOUNDED: how many answers may wait in the receive buffer at once. */
 const GETS_TOGETHER = 64;
 
+/** What opens or closes a batch. */
+export interface BatchFrame {
+  readonly type: number;
+  readonly payload: Uint8Array;
+}
+
 const align8 = (length: number) => (length + 7) & ~7;
+
+function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
 
 const outsideHeap = (lengthBytes: number) => new Uint8Array(new ArrayBuffer(lengthBytes));
 
@@ -277,6 +294,55 @@ export class NetlinkConnection {
         const refused = message.type === NLMSG_ERROR;
         results.push(refused ? new NetlinkError(operation, parseVerdict(message)) : message);
         sequence++;
+      }
+    }
+  }
+
+  /**
+   * Sends requests of which the kernel carries out all or none, between the messages that open and close their batch
+   * (nfnetlink), and waits for its verdicts.
+   * @throws NetlinkError of the first that the kernel refuses; nothing has changed then
+   */
+  transaction(begin: BatchFrame, requests: readonly NetlinkRequest[], end: BatchFrame): void {
+    const last = requests.at(-1);
+    if (last === undefined) return;
+    const count = requests.length + 2;
+    if (this.#sequence > LAST_SEQUENCE - count) this.#sequence = 0;
+    const first = this.#sequence + 1;
+    const parts = [
+      emitMessage(begin.type, NLM_F_REQUEST, first, begin.payload),
+      ...requests.map(({ type, flags, payload }, i) =>
+        emitMessage(type, flags | NLM_F_REQUEST | NLM_F_ACK, first + 1 + i, payload),
+      ),
+      emitMessage(end.type, NLM_F_REQUEST, first + count - 1, end.payload),
+    ];
+    this.#sequence += count;
+    this.#send(joinBytes(parts), last.operation);
+    const refusal = this.#collectVerdicts(first, requests);
+    if (refusal !== undefined) throw refusal;
+  }
+
+  /**
+   * The first refusal among the verdicts of a batch. The kernel tells what concerns the whole batch under the number
+   * of its begin, before the verdicts of the requests, and then perhaps without them.
+   */
+  #collectVerdicts(first: number, requests: readonly NetlinkRequest[]): NetlinkError | undefined {
+    let refusal: NetlinkError | undefined;
+    for (;;) {
+      for (const message of this.#receive(requests[0]!.operation)) {
+        const index = message.sequence - first - 1;
+        if (index < -1 || index >= requests.length || message.type !== NLMSG_ERROR) {
+          this.strayMessages++;
+          continue;
+        }
+        const verdict = parseVerdict(message);
+        if (index === -1 && verdict.errno !== 0) {
+          return new NetlinkError(requests[0]!.operation, verdict);
+        }
+        if (index >= 0 && verdict.errno !== 0) {
+          refusal ??= new NetlinkError(requests[index]!.operation, verdict);
+        }
+        if (index === requests.length - 1) return refusal;
       }
     }
   }

@@ -43,6 +43,16 @@ export interface NetlinkMessage {
   readonly payload: Uint8Array;
 }
 
+/** One of several requests that are sent together. */
+export interface NetlinkRequest {
+  readonly type: number;
+  /** NLM_F_REQUEST and NLM_F_ACK are added. */
+  readonly flags: number;
+  readonly payload: Uint8Array;
+  /** What it does, for the message of an error. */
+  readonly operation: string;
+}
+
 function emitHeader(
   view: DataView,
   at: number,
