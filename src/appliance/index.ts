@@ -1,0 +1,10 @@
+/**
+ * appliance: a small virtual machine whose kernel speaks MPTCP, for hosts whose kernel does not. The image and how
+ * it is kept (image), what runs inside (guest), and what the host does for it (host).
+ */
+export { emitLine, LineReader } from './guest/agent-lines.ts';
+export { AgentPort, findPort, type AgentPortHandlers } from './guest/agent-port.ts';
+export { GuestAgent, type GuestFace } from './guest/agent.ts';
+export { bootGuest, endGuest } from './guest/boot.ts';
+export { GuestLinks, type GuestLinksOptions } from './guest/guest-links.ts';
+export * from './guest/protocol.ts';

@@ -1,0 +1,182 @@
+/**
+ * Weft inside the appliance: what `weft up` is on a host (proxy and supervisor), made for what the host asks over the
+ * agent's port. The proxy listens on the link to the host and on nothing else; the supervisor looks after the uplinks.
+ *
+ * Invariant: nothing is open to the network before the host has asked for the proxy.
+ */
+import { readFileSync } from 'node:fs';
+import { freemem, networkInterfaces, release, totalmem, uptime } from 'node:os';
+import {
+  GuestLinks,
+  PROTOCOL_VERSION,
+  type GuestFace,
+  type GuestHello,
+  type GuestLink,
+  type GuestLinkReport,
+  type GuestProxy,
+  type GuestProxyReport,
+  type GuestStatus,
+} from '../../appliance/index.ts';
+import { errorText, formatSocketAddress, type Logger } from '../../base/index.ts';
+import { listConnections, readSysctls, type MptcpConnection } from '../../mptcp/index.ts';
+import { ProxyServer } from '../../proxy/index.ts';
+import { reportConnections } from '../connection-report.ts';
+import { Supervisor } from '../supervisor.ts';
+
+/** Of the supervisor's record; it goes with the machine. */
+const STATE_FOLDER = '/run/weft';
+
+export interface GuestWeftOptions {
+  readonly version: string;
+  readonly logger: Logger;
+  /** Paths, links or mode are others than before. */
+  readonly onChange: () => void;
+  /** The host wants the end. */
+  readonly onStop: () => void;
+  readonly stateFolder?: string;
+}
+
+interface RunningProxy {
+  readonly wanted: Required<GuestProxy>;
+  readonly server: ProxyServer;
+}
+
+/** Why MPTCP cannot be used; `undefined` when it can. */
+function mptcpProblem(): string | undefined {
+  try {
+    return readSysctls().enabled === false ? 'net.mptcp.enabled is 0' : undefined;
+  } catch (error) {
+    return errorText(error);
+  }
+}
+
+function memoryAvailable(): number {
+  const match = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'utf8'));
+  return match === null ? freemem() : Number(match[1]) * 1024;
+}
+
+export class GuestWeft implements GuestFace {
+  readonly #options: GuestWeftOptions;
+  readonly #links: GuestLinks;
+  /** Names, read by the supervisor at every look: NICs come and go. BOUNDED by the links. */
+  readonly #backup: string[] = [];
+  readonly #exclude: string[] = [];
+  #supervisor: Supervisor | undefined;
+  #proxy: RunningProxy | undefined;
+
+  constructor(options: GuestWeftOptions) {
+    this.#options = options;
+    this.#links = new GuestLinks({ logger: options.logger, onChange: () => this.#handleLinks() });
+  }
+
+  #handleLinks(): void {
+    this.#backup.splice(0, Infinity, ...this.#links.names(({ backup }) => backup === true));
+    this.#exclude.splice(0, Infinity, ...this.#links.names(({ role }) => role === 'host'));
+    this.#options.onChange();
+  }
+
+  hello(): GuestHello {
+    const problem = mptcpProblem();
+    return {
+      protocol: PROTOCOL_VERSION,
+      version: this.#options.version,
+      kernel: release(),
+      node: process.versions.node,
+      mptcp: problem === undefined,
+      ...(problem === undefined ? {} : { mptcpProblem: problem }),
+      uptimeMs: Math.round(uptime() * 1000),
+      macs: this.#links.macs(),
+    };
+  }
+
+  link(link: GuestLink, waitMs: number | undefined): Promise<GuestLinkReport> {
+    return this.#links.want(link, waitMs);
+  }
+
+  unlink(mac: string): void {
+    this.#links.forget(mac);
+  }
+
+  async proxy(wanted: Required<GuestProxy>): Promise<GuestProxyReport> {
+    const running = this.#proxy;
+    if (running !== undefined && JSON.stringify(running.wanted) === JSON.stringify(wanted)) {
+      return this.#proxyReport(running.server);
+    }
+    await this.#stopProxy();
+    const { logger, stateFolder = STATE_FOLDER } = this.#options;
+    const { address, multipath, port } = wanted;
+    const server = new ProxyServer({ listen: [{ address, port }], allowRemote: true, multipath, logger });
+    await server.start();
+    this.#proxy = { wanted, server };
+    if (multipath && this.#supervisor === undefined) {
+      const supervisor = new Supervisor({
+        backup: this.#backup,
+        exclude: this.#exclude,
+        logger,
+        stateFolder,
+        onChange: () => this.#options.onChange(),
+      });
+      await supervisor.start();
+      this.#supervisor = supervisor;
+    }
+    return this.#proxyReport(server);
+  }
+
+  #proxyReport(server: ProxyServer): GuestProxyReport {
+    return { addresses: server.addresses.map(({ address, port }) => formatSocketAddress(address, port)) };
+  }
+
+  async #stopProxy(): Promise<void> {
+    const running = this.#proxy;
+    this.#proxy = undefined;
+    await running?.server.stop();
+  }
+
+  status(): Promise<GuestStatus> {
+    return Promise.resolve({
+      uptimeMs: Math.round(uptime() * 1000),
+      memoryTotalBytes: totalmem(),
+      memoryAvailableBytes: memoryAvailable(),
+      links: this.#links.reports(),
+      missingMacs: this.#links.missingMacs,
+      ...this.#report(),
+    });
+  }
+
+  #report(): { readonly report?: unknown } {
+    const [proxy, supervisor] = [this.#proxy, this.#supervisor];
+    if (proxy === undefined || supervisor === undefined) return {};
+    const links = new Map<string, string>();
+    for (const [name, addresses] of Object.entries(networkInterfaces())) {
+      for (const { address } of addresses ?? []) links.set(address, name);
+    }
+    const joined = reportConnections(
+      proxy.server.connections(),
+      this.#kernelConnections(),
+      Date.now(),
+      (address) => links.get(address),
+    );
+    const supervised = supervisor.status();
+    return { report: { ...supervised, actions: { ...supervised.actions }, ...joined } };
+  }
+
+  #kernelConnections(): readonly MptcpConnection[] {
+    try {
+      return listConnections();
+    } catch {
+      // Without the module mptcp_diag the proxy's own numbers remain.
+      return [];
+    }
+  }
+
+  stop(): void {
+    this.#options.onStop();
+  }
+
+  /** Ends proxy and supervisor; in bounded time as far as they do. */
+  async close(): Promise<void> {
+    await this.#stopProxy();
+    await this.#supervisor?.stop();
+    this.#links.close();
+  }
+}
