@@ -118,7 +118,7 @@ function newRule(table: string, chain: string, rule: NfRule, position: number): 
     .nest(NFTA_RULE_EXPRESSIONS, (list) => {
       const expressions = new ExpressionWriter(list);
       for (const match of rule.when) expressions.match(match);
-      expressions.action(rule.then);
+      expressions.action(rule.verdict);
     });
   if (rule.comment !== undefined) payload.bytes(NFTA_RULE_USERDATA, commentBytes(rule.comment));
   return {

@@ -39,18 +39,24 @@ const answers: NfMatch = { match: 'connectionState', in: ['established', 'relate
 export function forwardingTable(name: string, options: ForwardingTableOptions): NfTable {
   const { guardedUplinks = [], links } = options;
   const masquerade = links.flatMap(({ sources, uplink }) =>
-    sources.map((prefix): NfRule => ({ when: [source(prefix), to(uplink)], then: { action: 'masquerade' } })),
+    sources.map((prefix): NfRule => ({
+      when: [source(prefix), to(uplink)],
+      verdict: { action: 'masquerade' },
+    })),
   );
   const pass = links.flatMap(({ link, sources, uplink }): NfRule[] => [
     ...sources.map((prefix): NfRule => ({
       when: [from(link), to(uplink), source(prefix)],
-      then: { action: 'accept' },
+      verdict: { action: 'accept' },
     })),
-    { when: [from(link)], then: { action: 'drop' } },
-    { when: [from(uplink), to(link), answers], then: { action: 'accept' } },
-    { when: [to(link)], then: { action: 'drop' } },
+    { when: [from(link)], verdict: { action: 'drop' } },
+    { when: [from(uplink), to(link), answers], verdict: { action: 'accept' } },
+    { when: [to(link)], verdict: { action: 'drop' } },
   ]);
-  const guard = guardedUplinks.map((uplink): NfRule => ({ when: [from(uplink)], then: { action: 'drop' } }));
+  const guard = guardedUplinks.map((uplink): NfRule => ({
+    when: [from(uplink)],
+    verdict: { action: 'drop' },
+  }));
   return {
     name,
     chains: [

@@ -46,7 +46,7 @@ export type NfAction =
 
 export interface NfRule {
   readonly when: readonly NfMatch[];
-  readonly then: NfAction;
+  readonly verdict: NfAction;
   /** Shown by `nft list`; at most 120 bytes. */
   readonly comment?: string;
 }
