@@ -26,6 +26,8 @@ export interface ConnectOptions {
   readonly localPort?: number;
   /** Name of the link that the connection's first subflow is bound to. */
   readonly localLink?: string;
+  /** SO_MARK; see ConnectFdOptions. */
+  readonly mark?: number;
   /** `false` asks for plain TCP. Default `true`. */
   readonly multipath?: boolean;
   /** For the whole of it, name resolution and every address. Rejects with ETIMEDOUT. */
@@ -105,7 +107,7 @@ function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 async function connectAny(options: ConnectOptions, stop: AbortSignal): Promise<ConnectedSocket> {
-  const { host = 'localhost', port, localAddress, localPort, localLink, multipath } = options;
+  const { host = 'localhost', port, localAddress, localPort, localLink, mark, multipath } = options;
   const addresses = await orAborted(resolveHost(host, options), stop);
   try {
     return await raceStaggered({
@@ -119,6 +121,7 @@ async function connectAny(options: ConnectOptions, stop: AbortSignal): Promise<C
           ...(localAddress === undefined ? {} : { localAddress }),
           ...(localPort === undefined ? {} : { localPort }),
           ...(localLink === undefined ? {} : { localLink }),
+          ...(mark === undefined ? {} : { mark }),
           ...(multipath === undefined ? {} : { multipath }),
         }),
       discard: (loser) => closeFd(loser.fd),

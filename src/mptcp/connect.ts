@@ -21,8 +21,10 @@ import {
   ETIMEDOUT,
   IPPROTO_IP,
   reactor,
+  setIntOption,
   setSocketOption,
   SO_BINDTODEVICE,
+  SO_MARK,
   SOL_SOCKET,
   startConnect,
   SystemError,
@@ -44,6 +46,11 @@ export interface ConnectFdOptions {
   readonly localPort?: number;
   /** Name of the link that the connection's first subflow is bound to (SO_BINDTODEVICE). */
   readonly localLink?: string;
+  /**
+   * SO_MARK, by which firewall and routing rules know the connection's packets, those of later subflows too (from
+   * Linux 5.13 on). Needs CAP_NET_ADMIN.
+   */
+  readonly mark?: number;
   /** `false` asks for plain TCP. Default `true`. */
   readonly multipath?: boolean;
   /** Rejects with ETIMEDOUT after this long. Without it the kernel's own limit counts (about 2 minutes). */
@@ -126,6 +133,7 @@ interface Attempt {
 function startAttempt(options: ConnectFdOptions, remote: SocketAddress, multipath: boolean): Attempt {
   const socket = openStreamSocket(isIpv6(remote.address) ? AF_INET6 : AF_INET, multipath);
   try {
+    if (options.mark !== undefined) setIntOption(socket.fd, SOL_SOCKET, SO_MARK, options.mark);
     bindLocal(socket.fd, options);
     return { socket, complete: startConnect(socket.fd, remote) };
   } catch (error) {

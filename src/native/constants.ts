@@ -26,6 +26,7 @@ export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_REUSEPORT = 15;
 export const SO_BINDTODEVICE = 25;
+export const SO_MARK = 36;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_PROTOCOL = 38;
@@ -45,6 +46,8 @@ export const IPV6_MTU_DISCOVER = 23;
 export const IP_PMTUDISC_DO = 2;
 export const IP_PMTUDISC_PROBE = 3;
 export const IP_MTU = 14;
+/** <linux/netfilter_ipv4.h>, <linux/netfilter_ipv6/ip6_tables.h>: one number for both levels. */
+export const SO_ORIGINAL_DST = 80;
 export const IPV6_MTU = 24;
 
 export const SOL_UDP = 17;

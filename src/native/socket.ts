@@ -2,6 +2,7 @@
  * Sockets as file descriptors: any family, type and protocol. Each function is one system call with its errors
  * made into SystemError; who opens a descriptor closes it.
  */
+import { AF_INET6, type Family } from '../base/ip.ts';
 import * as C from './constants.ts';
 import { check, EAGAIN, EINPROGRESS, EINTR, SystemError } from './errno.ts';
 import { lastErrno, libc } from './libc.ts';
@@ -92,6 +93,21 @@ export function localAddressOf(fd: number): SocketAddress | undefined {
   const view = new DataView(length.buffer);
   view.setUint32(0, sockaddr.length, true);
   if (libc.getsockname(fd, sockaddr, length) < 0) return undefined;
+  return parseSockaddr(sockaddr.subarray(0, view.getUint32(0, true)));
+}
+
+/**
+ * Where an accepted connection was going before a firewall rule of this host redirected it here (conntrack); its own
+ * local address when nothing did. `undefined` when the kernel does not know: no connection tracking, or the other
+ * end has gone and was forgotten.
+ */
+export function originalDestinationOf(fd: number, family: Family): SocketAddress | undefined {
+  const sockaddr = new Uint8Array(SOCKADDR_STORAGE_BYTES);
+  const length = new Uint8Array(4);
+  const view = new DataView(length.buffer);
+  view.setUint32(0, family === AF_INET6 ? 28 : 16, true);
+  const level = family === AF_INET6 ? C.IPPROTO_IPV6 : C.IPPROTO_IP;
+  if (libc.getsockopt(fd, level, C.SO_ORIGINAL_DST, sockaddr, length) < 0) return undefined;
   return parseSockaddr(sockaddr.subarray(0, view.getUint32(0, true)));
 }
 

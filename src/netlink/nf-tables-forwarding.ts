@@ -44,15 +44,17 @@ export function forwardingTable(name: string, options: ForwardingTableOptions): 
       verdict: { action: 'masquerade' },
     })),
   );
-  const pass = links.flatMap(({ link, sources, uplink }): NfRule[] => [
-    ...sources.map((prefix): NfRule => ({
+  const pass = links.flatMap(({ link, sources, uplink }) => {
+    const out = sources.map((prefix): NfRule => ({
       when: [from(link), to(uplink), source(prefix)],
       verdict: { action: 'accept' },
-    })),
-    { when: [from(link)], verdict: { action: 'drop' } },
-    { when: [from(uplink), to(link), answers], verdict: { action: 'accept' } },
-    { when: [to(link)], verdict: { action: 'drop' } },
-  ]);
+    }));
+    return out.concat([
+      { when: [from(link)], verdict: { action: 'drop' } },
+      { when: [from(uplink), to(link), answers], verdict: { action: 'accept' } },
+      { when: [to(link)], verdict: { action: 'drop' } },
+    ]);
+  });
   const guard = guardedUplinks.map((uplink): NfRule => ({
     when: [from(uplink)],
     verdict: { action: 'drop' },
