@@ -50,11 +50,16 @@ const takeLength = (socket: Socket, length: number) => take(socket, (bytes) => b
 const portBytes = (port: number) => [port >> 8, port & 255];
 const v4Bytes = (address: string) => address.split('.').map(Number);
 
-async function socks5(socket: Socket, address: readonly number[], port: number): Promise<void> {
+async function socks5(
+  socket: Socket,
+  address: readonly number[],
+  port: number,
+  ahead: Buffer,
+): Promise<void> {
   socket.write(Buffer.from([5, 1, 0]));
   const method = await takeLength(socket, 2);
   if (method[0] !== 5 || method[1] !== 0) throw new Error(`SOCKS5 method: ${method.toString('hex')}`);
-  socket.write(Buffer.from([5, 1, 0, ...address, ...portBytes(port)]));
+  socket.write(Buffer.from([5, 1, 0, ...address, ...portBytes(port), ...ahead]));
   const reply = await takeLength(socket, 4);
   if (reply[0] !== 5 || reply[1] !== 0) throw new Error(`SOCKS5 reply: ${reply.toString('hex')}`);
   await takeLength(socket, (reply[3] === 4 ? 16 : 4) + 2);
@@ -68,30 +73,34 @@ async function socks4(socket: Socket, request: Buffer): Promise<void> {
 
 /**
  * Resolves when the tunnel to an IPv4 target is open; the socket is paused then.
+ * @param early goes to the target, together with the last words to the proxy, before it is known whether there is a tunnel
  * @throws Error with what the proxy said instead
  */
 export async function enterTunnel(
   socket: Socket,
   entrance: Entrance,
   { address, port }: EntranceTarget,
+  early = '',
 ): Promise<void> {
   const name = Buffer.from(address);
+  const ahead = Buffer.from(early);
   switch (entrance) {
     case 'straight':
+      if (early !== '') socket.write(ahead);
       return;
     case 'connect': {
-      socket.write(`CONNECT ${address}:${port} HTTP/1.1\r\nHost: ${address}:${port}\r\n\r\n`);
+      socket.write(`CONNECT ${address}:${port} HTTP/1.1\r\nHost: ${address}:${port}\r\n\r\n${early}`);
       const head = await take(socket, (bytes) => bytes.toString('latin1').endsWith('\r\n\r\n'));
       if (!head.toString('latin1').startsWith('HTTP/1.1 200 ')) throw new Error(head.toString('latin1'));
       return;
     }
     case 'socks5':
-      return socks5(socket, [1, ...v4Bytes(address)], port);
+      return socks5(socket, [1, ...v4Bytes(address)], port, ahead);
     case 'socks5-name':
-      return socks5(socket, [3, name.length, ...name], port);
+      return socks5(socket, [3, name.length, ...name], port, ahead);
     case 'socks4':
-      return socks4(socket, Buffer.from([4, 1, ...portBytes(port), ...v4Bytes(address), 0]));
+      return socks4(socket, Buffer.from([4, 1, ...portBytes(port), ...v4Bytes(address), 0, ...ahead]));
     case 'socks4a':
-      return socks4(socket, Buffer.from([4, 1, ...portBytes(port), 0, 0, 0, 1, 0, ...name, 0]));
+      return socks4(socket, Buffer.from([4, 1, ...portBytes(port), 0, 0, 0, 1, 0, ...name, 0, ...ahead]));
   }
 }
