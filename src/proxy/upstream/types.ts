@@ -4,7 +4,7 @@
  *
  * Everything through an upstream proxy is a tunnel (CONNECT, or SOCKS), also what the client asked by plain HTTP.
  */
-import type { Duplex } from 'node:stream';
+import type { SocketUpstream } from '../dialer/upstream.ts';
 
 /**
  * `weft`: the far end of a Weft, TLS 1.3 over MPTCP, known by token or certificate. `http`, `https`: any proxy that
@@ -48,33 +48,6 @@ export interface UpstreamTarget {
   readonly host: string;
   readonly port: number;
 }
-
-interface AnyUpstream {
-  readonly protocol: 'mptcp' | 'tcp';
-  readonly fallbackReason?: string;
-  /** Where the connection of this host leads: the destination, or the upstream proxy. */
-  readonly address: string;
-}
-
-/** A connected descriptor, the receiver's to close. Nothing was read from it that belongs to the tunnel. */
-export interface SocketUpstream extends AnyUpstream {
-  readonly kind: 'socket';
-  /** Non-blocking. */
-  readonly fd: number;
-  readonly descriptorProtocol: 'mptcp' | 'tcp';
-}
-
-/** A connected stream (TLS), the receiver's to destroy; paused. */
-export interface StreamUpstream extends AnyUpstream {
-  readonly kind: 'stream';
-  readonly stream: Duplex;
-  /** The kernel's name for the MPTCP connection below, when there is one. */
-  readonly token?: number;
-  /** Port of the proxy that it leads to. */
-  readonly port: number;
-}
-
-export type ThroughUpstream = SocketUpstream | StreamUpstream;
 
 /** Reaches the proxy itself; the dialer's own way, with its time limits, mark and memory of plain servers. */
 export type ReachProxy = (

@@ -6,14 +6,8 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../base/index.ts';
-import type {
-  ReachProxy,
-  ThroughUpstream,
-  UdpPath,
-  UpstreamHealth,
-  UpstreamProxy,
-  UpstreamTarget,
-} from './types.ts';
+import type { Upstream } from '../dialer/upstream.ts';
+import type { ReachProxy, UdpPath, UpstreamHealth, UpstreamProxy, UpstreamTarget } from './types.ts';
 import { UpstreamClient } from './upstream-client.ts';
 import { UpstreamError } from './upstream-error.ts';
 
@@ -59,7 +53,7 @@ export class UpstreamSet {
    *
    * Rejects with UpstreamError, and with nothing else; nothing stays open then.
    */
-  async connectThrough(name: string, target: UpstreamTarget, signal: AbortSignal): Promise<ThroughUpstream> {
+  async connectThrough(name: string, target: UpstreamTarget, signal: AbortSignal): Promise<Upstream> {
     return await this.#clientOf(name).connect(target, signal);
   }
 

@@ -4,7 +4,7 @@
  *
  * Invariant: a problem's text never holds what stands before the `@`.
  */
-import { canonicalIp } from '../../base/index.ts';
+import { canonicalIp, printable } from '../../base/index.ts';
 import { UPSTREAM_KINDS, type UpstreamKind, type UpstreamProxy } from './types.ts';
 
 /** Where `weft serve` listens unless told otherwise; not a port that a firewall lets through by accident. */
@@ -41,10 +41,7 @@ function decoded(text: string): string | undefined {
 
 function isUsable(credential: string | undefined): credential is string {
   if (credential === undefined) return false;
-  // eslint-disable-next-line no-control-regex
-  return (
-    !/[\u0000-\u001f\u007f]/.test(credential) && Buffer.byteLength(credential) <= LONGEST_CREDENTIAL_BYTES
-  );
+  return printable(credential) === credential && Buffer.byteLength(credential) <= LONGEST_CREDENTIAL_BYTES;
 }
 
 /** Returns what is wrong, as text, when it is none of the forms above. */

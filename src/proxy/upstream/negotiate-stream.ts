@@ -1,0 +1,54 @@
+/**
+ * Asks for a tunnel on a stream (TLS). What came after the answer is put back, and the stream is left paused.
+ *
+ * Invariant: the stream stays the caller's, whatever comes, with no listener of ours left.
+ */
+import type { Duplex } from 'node:stream';
+import { CLOSED_EARLY, type Negotiation } from './negotiation.ts';
+import { NegotiationError } from './negotiate-fd.ts';
+
+/** Rejects with NegotiationError, the stream's error, or the signal's reason. */
+export function negotiateStream(
+  stream: Duplex,
+  negotiation: Negotiation,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let answered = false;
+    const finish = (act: () => void) => {
+      signal.removeEventListener('abort', onAbort);
+      stream.off('data', onData);
+      stream.off('end', onEnd);
+      stream.off('close', onEnd);
+      stream.off('error', onError);
+      stream.pause();
+      act();
+    };
+    const onAbort = () => finish(() => reject(signal.reason as Error));
+    const onError = (error: Error) => finish(() => reject(error));
+    const onEnd = () => finish(() => reject(new NegotiationError(CLOSED_EARLY, !answered)));
+    const onData = (chunk: Buffer) => {
+      answered = true;
+      const { send, ahead, failed } = negotiation.handleBytes(chunk);
+      if (failed !== undefined) finish(() => reject(new NegotiationError(failed, false)));
+      else if (ahead !== undefined) {
+        finish(() => {
+          if (ahead.length > 0) stream.unshift(Buffer.from(ahead));
+          resolve();
+        });
+      } else if (send !== undefined) stream.write(send);
+    };
+    if (signal.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
+    if (stream.destroyed) {
+      reject(new NegotiationError(CLOSED_EARLY, true));
+      return;
+    }
+    signal.addEventListener('abort', onAbort, { once: true });
+    stream.on('data', onData).once('end', onEnd).once('close', onEnd).once('error', onError);
+    stream.write(negotiation.first);
+    stream.resume();
+  });
+}
