@@ -16,7 +16,8 @@ import { findPaths, RoutingTables, tunnelOfDefaultTraffic } from '../routing/ind
 import type { HostPath, HostView, IgnoredLink, LinkChoice } from '../routing/index.ts';
 import { readHostView } from './host-view.ts';
 import { prepareRuntimeFolder } from './runtime-folder.ts';
-import { namespaceIdentity, StateJournal } from './state.ts';
+import { namespaceIdentity } from './namespace-identity.ts';
+import { StateJournal } from './state.ts';
 import { decide, type Decision } from './supervisor-decision.ts';
 import { IDLE_LOOK, type Look } from './supervisor-status.ts';
 

@@ -6,7 +6,8 @@
 import { silentLogger } from '../../src/base/index.ts';
 import { EndpointFlag, PathManager } from '../../src/mptcp/index.ts';
 import { PathDaemon } from '../../src/pathmanager/index.ts';
-import { namespaceIdentity, StateJournal } from '../../src/service/state.ts';
+import { namespaceIdentity } from '../../src/service/namespace-identity.ts';
+import { StateJournal } from '../../src/service/state.ts';
 import { dieAfter } from './die-after.ts';
 
 const [, , netns = '', stateFolder = '', deeds] = process.argv;

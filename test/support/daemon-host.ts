@@ -5,7 +5,8 @@
 import type { OwnershipJournal, PathDaemonOptions } from '../../src/pathmanager/index.ts';
 import { PathDaemon } from '../../src/pathmanager/index.ts';
 import { EndpointFlag } from '../../src/mptcp/index.ts';
-import { namespaceIdentity, StateJournal } from '../../src/service/state.ts';
+import { namespaceIdentity } from '../../src/service/namespace-identity.ts';
+import { StateJournal } from '../../src/service/state.ts';
 import { until, UpHost } from './up-host.ts';
 
 export type DaemonChoice = Partial<Omit<PathDaemonOptions, 'notify'>> & {

@@ -15,7 +15,8 @@ import {
 } from '../../pathmanager/index.ts';
 import { removeAbandoned } from '../abandoned.ts';
 import { networkNamespaceInode } from '../runtime-folder.ts';
-import { namespaceIdentity, StateJournal } from '../state.ts';
+import { namespaceIdentity } from '../namespace-identity.ts';
+import { StateJournal } from '../state.ts';
 import { DaemonControl } from './control-listen.ts';
 import { DAEMON_JOURNAL, prepareDaemonFolder } from './daemon-folder.ts';
 import type { DaemonLog } from './daemon-log.ts';

@@ -7,16 +7,14 @@ import {
   type HostJournal,
   type HostRecord,
 } from '../../tunnel/index.ts';
-import { namespaceIdentity } from '../state.ts';
-import { RecordFile } from './record-file.ts';
+import { namespaceIdentity } from '../namespace-identity.ts';
+import { RecordFile } from '../record-file.ts';
 
 class TunnelJournal implements HostJournal {
   readonly #file: RecordFile;
-  readonly #logger: Logger;
 
-  constructor(file: RecordFile, logger: Logger) {
+  constructor(file: RecordFile) {
     this.#file = file;
-    this.#logger = logger;
   }
 
   load(): HostRecord {
@@ -24,7 +22,7 @@ class TunnelJournal implements HostJournal {
     if (content === undefined) return EMPTY_RECORD;
     const record = parseHostRecord(content);
     if (record !== undefined) return record;
-    this.#logger.warn({}, 'the record of an earlier tunnel is not understood; what that one left may stay');
+    this.#file.reject();
     return EMPTY_RECORD;
   }
 
@@ -39,5 +37,5 @@ class TunnelJournal implements HostJournal {
  */
 export function openTunnelJournal(path: string | undefined, logger: Logger): HostJournal {
   if (path === undefined) return new MemoryJournal();
-  return new TunnelJournal(new RecordFile(path, namespaceIdentity(), logger), logger);
+  return new TunnelJournal(new RecordFile(path, 'a tunnel', namespaceIdentity(), logger));
 }
