@@ -38,7 +38,7 @@ function remoteLines({ proxy }: StatusReport): GreetingLine[] {
 }
 
 /** What follows the log lines about paths, which the supervisor writes as it finds them. */
-export function greeting(report: StatusReport): GreetingLine[] {
+export function greeting(report: StatusReport, { background = false } = {}): GreetingLine[] {
   const { proxy } = report;
   const best = bestAddress(proxy.addresses);
   const lines = [info(`the proxy listens on ${proxy.addresses.join(' and ')}`), ...remoteLines(report)];
@@ -46,6 +46,6 @@ export function greeting(report: StatusReport): GreetingLine[] {
   if (best !== undefined) {
     lines.push(info(`to use it: export http_proxy=${asUrl(best)} https_proxy=${asUrl(best)}`));
   }
-  lines.push(info('to see what it does: weft status; to stop it: Ctrl-C'));
+  lines.push(info(`to see what it does: weft status; to stop it: ${background ? 'weft down' : 'Ctrl-C'}`));
   return lines;
 }

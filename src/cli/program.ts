@@ -21,6 +21,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./commands/up.ts')).upCommand(),
   },
   {
+    name: 'down',
+    summary: 'stop the running Weft, and undo what a killed one left',
+    load: async () => (await import('./commands/down.ts')).downCommand(),
+  },
+  {
     name: 'status',
     summary: 'say whether multipath is in use, and show paths and connections',
     load: async () => (await import('./commands/status.ts')).statusCommand(),

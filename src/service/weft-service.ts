@@ -61,6 +61,7 @@ export class WeftService implements ControlApi {
   #chosen: ChosenBackend | undefined;
   #control: ControlServer | undefined;
   #folder: string | undefined;
+  #starting: Promise<void> | undefined;
   #ending: Promise<void> | undefined;
 
   constructor(options: WeftOptions) {
@@ -69,18 +70,30 @@ export class WeftService implements ControlApi {
   }
 
   /**
-   * @throws WeftError `ALREADY_RUNNING`; the proxy's errors, such as a taken port; nothing is left then
+   * @throws WeftError `ALREADY_RUNNING`; the proxy's and the backend's errors, such as a taken port; `ABORTED` when
+   * `end` was called meanwhile. Nothing is left then.
    */
   async start(): Promise<void> {
+    this.#starting = this.#start();
     try {
-      this.#takeLock();
-      await this.#startProxy();
-      await this.#startBackend();
-      if (this.#folder !== undefined) await this.#startControl(this.#folder);
+      await this.#starting;
     } catch (error) {
-      await this.end();
+      await this.#closeAll();
       throw error;
     }
+  }
+
+  async #start(): Promise<void> {
+    this.#takeLock();
+    await this.#startProxy();
+    this.#checkNotEnding();
+    await this.#startBackend();
+    this.#checkNotEnding();
+    if (this.#folder !== undefined) await this.#startControl(this.#folder);
+  }
+
+  #checkNotEnding(): void {
+    if (this.#ending !== undefined) throw new WeftError('the start was given up', { code: 'ABORTED' });
   }
 
   /** The lock comes first: two that work on the same host's routes would undo each other's work. */
@@ -152,11 +165,21 @@ export class WeftService implements ControlApi {
   }
 
   async #end(): Promise<void> {
+    if (this.#starting !== undefined) {
+      // A start under way is not waited for, it is ended: a virtual machine may take a minute.
+      await Promise.allSettled([this.#chosen?.backend.stop()]);
+      await Promise.allSettled([this.#starting]);
+    }
+    await this.#closeAll();
+  }
+
+  async #closeAll(): Promise<void> {
     const results = await Promise.allSettled([
       Promise.resolve().then(() => this.#chosen?.backend.stop()),
       Promise.resolve().then(() => this.#control?.close()),
       Promise.resolve().then(() => this.#proxy?.stop()),
     ]);
+    this.#control = undefined;
     if (this.#folder !== undefined) removeProcessRecord(this.#folder, networkNamespaceInode());
     this.#lock?.release();
     const errors = results.flatMap((result) =>
@@ -165,6 +188,11 @@ export class WeftService implements ControlApi {
     if (errors.length > 0) {
       throw new AggregateError(errors, `could not stop everything: ${errors.map(errorText).join('; ')}`);
     }
+  }
+
+  /** Its end takes longer then. */
+  get hasAppliance(): boolean {
+    return this.#chosen?.choice.kind === 'appliance';
   }
 
   /** Where the proxy listens, as a client names it. */

@@ -1,0 +1,118 @@
+/**
+ * `weft up --background`: the command that starts a Weft which goes on without it, and tells how that went. What it
+ * starts is `weft up` with the same options (up-run.ts).
+ */
+import { realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { WeftError } from '../base/index.ts';
+import {
+  ControlClient,
+  startInBackground,
+  type BackgroundOutcome,
+  type StatusReport,
+} from '../service/index.ts';
+import { failureJson, reportFailure, reportNotice, writeOutput } from './command-result.ts';
+import { greeting } from './greeting.ts';
+import type { UpOptions } from './up-options.ts';
+
+/** Far above what a kernel needs. */
+const NATIVE_DEADLINE_MS = 30_000;
+/** A virtual machine under plain emulation on a slow machine, after a try with hardware. */
+const APPLIANCE_DEADLINE_MS = 120_000;
+const INTERRUPTED = 130;
+
+/** How this very Weft runs `weft`, whichever of its programs this is: they stand beside one another. */
+export function weftProgram(): [string, ...string[]] {
+  const script = realpathSync(process.argv[1] ?? '');
+  return [process.execPath, ...process.execArgv, join(dirname(script), 'weft.js')];
+}
+
+/** `true` while the start may be given up by Ctrl-C. */
+function interruptible(): { readonly signal: AbortSignal; readonly done: () => void } {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const name of signals) process.on(name, abort);
+  return {
+    signal: controller.signal,
+    done: () => {
+      for (const name of signals) process.off(name, abort);
+    },
+  };
+}
+
+/**
+ * Starts `weft up WORDS` unless one runs.
+ * @throws WeftError why it could not start; `ABORTED` after Ctrl-C
+ */
+export async function startUp(
+  options: Pick<UpOptions, 'backend'>,
+  words: readonly string[],
+): Promise<BackgroundOutcome> {
+  const { done, signal } = interruptible();
+  try {
+    return await startInBackground({
+      command: [...weftProgram(), 'up'],
+      args: words,
+      deadlineMs: options.backend === 'native' ? NATIVE_DEADLINE_MS : APPLIANCE_DEADLINE_MS,
+      signal,
+    });
+  } finally {
+    done();
+  }
+}
+
+/** They change what is told, not what is done. */
+const TELLING = new Set(['--json', '--verbose']);
+
+const deeds = (words: readonly string[]) => JSON.stringify(words.filter((word) => !TELLING.has(word)));
+
+/** The one that ran before has other options than those that are wanted. */
+function isOther(outcome: BackgroundOutcome, words: readonly string[]): boolean {
+  return outcome.kind === 'already' && outcome.args !== undefined && deeds(outcome.args) !== deeds(words);
+}
+
+function otherOptions({ args = [], pid }: BackgroundOutcome): WeftError {
+  const options = args.length === 0 ? 'without options' : `with ${args.join(' ')}`;
+  return new WeftError(`Weft is already running here (process ${pid}), ${options}`, {
+    code: 'ALREADY_RUNNING',
+    hint: '"weft down" stops it; then start it as you want it',
+  });
+}
+
+function tell(outcome: BackgroundOutcome, report: StatusReport): string {
+  const { kind, log, pid } = outcome;
+  const already = `Weft is already running here, process ${pid}.`;
+  const started = `Weft runs in the background, process ${pid}; its log is ${log ?? 'nowhere'}.`;
+  const lines = greeting(report, { background: true }).map(({ message }) => message);
+  return `${[kind === 'already' ? already : started, ...lines].join('\n')}\n`;
+}
+
+function asJson({ kind, log, pid }: BackgroundOutcome, report: StatusReport): string {
+  const { backend, mode, proxy, reason } = report;
+  const facts = {
+    started: kind === 'started',
+    alreadyRunning: kind === 'already',
+    pid,
+    log,
+    mode,
+    reason,
+    backend,
+  };
+  return `${JSON.stringify({ ...facts, proxy: proxy.addresses })}\n`;
+}
+
+export async function runUpInBackground(options: UpOptions, words: readonly string[]): Promise<void> {
+  const { json = false, verbose } = options;
+  try {
+    const outcome = await startUp(options, words);
+    if (isOther(outcome, words)) throw otherOptions(outcome);
+    const report = await new ControlClient().status();
+    writeOutput(json ? asJson(outcome, report) : tell(outcome, report));
+    if (!json && report.mode !== 'multipath') reportNotice(`${report.mode}: ${report.reason}`);
+  } catch (error) {
+    if (json && error instanceof WeftError) writeOutput(failureJson(error));
+    reportFailure(error, verbose);
+    process.exitCode = error instanceof WeftError && error.code === 'ABORTED' ? INTERRUPTED : 1;
+  }
+}

@@ -1,0 +1,53 @@
+/** The options of `weft up`: what they are, how each value is read, and the words that give them to another process. */
+import { InvalidArgumentError } from 'commander';
+import { nearestWord } from '../base/index.ts';
+import { BACKEND_WISHES, type BackendWish } from '../service/index.ts';
+import { addListen, parseListen, type ListenAddress } from './listen-address.ts';
+
+export interface UpOptions {
+  readonly interface?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly backup?: readonly string[];
+  readonly backend?: BackendWish;
+  readonly listen?: readonly ListenAddress[];
+  readonly allowRemote?: boolean;
+  readonly multipath: boolean;
+  readonly background?: boolean;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** The kernel's own rule for names (dev_valid_name in net/core/dev.c); IFNAMSIZ is 16 with the terminating zero. */
+const LINK_NAME = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
+
+export function collectLink(value: string, previous: readonly string[] = []): readonly string[] {
+  if (!LINK_NAME.test(value)) {
+    throw new InvalidArgumentError('No link can have this name; "ip link" shows those of this machine.');
+  }
+  return [...previous, value];
+}
+
+export function collectListen(
+  value: string,
+  previous: readonly ListenAddress[] = [],
+): readonly ListenAddress[] {
+  const parsed = parseListen(value);
+  if (typeof parsed === 'string') throw new InvalidArgumentError(`${parsed}.`);
+  return addListen(previous, parsed);
+}
+
+export function parseBackend(value: string): BackendWish {
+  const known = BACKEND_WISHES.find((wish) => wish === value);
+  if (known !== undefined) return known;
+  const near = nearestWord(value, BACKEND_WISHES);
+  const meant = near === undefined ? '' : ` (did you mean "${near}"?)`;
+  throw new InvalidArgumentError(`It is ${BACKEND_WISHES.join(', ')}${meant}.`);
+}
+
+/** Words that only say how to start, so that they are neither recorded nor handed on. */
+const HOW_TO_START = new Set(['--background']);
+
+/** The command line's options as they were given, without those words. */
+export function optionWords(argv: readonly string[]): string[] {
+  return argv.filter((word) => !HOW_TO_START.has(word));
+}

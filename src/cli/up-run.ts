@@ -1,0 +1,110 @@
+/**
+ * Carries out `weft up` in this process, until something ends it. The same in the foreground and in the background:
+ * there the log goes to a file, and the command that started it is told when it is ready.
+ */
+import { errorText, type Logger } from '../base/index.ts';
+import { platformProblem } from '../native/index.ts';
+import { RouteNetlink } from '../netlink/index.ts';
+import { openLog, Readiness, wantsColor, WeftService } from '../service/index.ts';
+import { greeting } from './greeting.ts';
+import { DEFAULT_LISTEN } from './listen-address.ts';
+import { UpLife } from './up-life.ts';
+import type { UpOptions } from './up-options.ts';
+import { packageVersion } from './version.ts';
+
+/** A name that no link has may be a mistake, or a modem that is not plugged in yet. */
+function warnOfUnknownLinks(options: UpOptions, logger: Logger): void {
+  const named = new Set([options.interface, options.exclude, options.backup].flatMap((names) => names ?? []));
+  if (named.size === 0) return;
+  const netlink = RouteNetlink.open();
+  const known = new Set(netlink.links().map(({ name }) => name));
+  netlink.close();
+  for (const name of named) {
+    if (!known.has(name)) logger.warn({}, `there is no link "${name}" now; it counts when it appears`);
+  }
+}
+
+function startFailure(error: unknown): string {
+  const text = errorText(error);
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  // The proxy's own error says which address; what to do about it is known here.
+  if (code === 'EADDRINUSE') {
+    return `${text} — is it Weft ("weft status" tells)? Another port: --listen 127.0.0.1:13129`;
+  }
+  return text;
+}
+
+function openUpLog({ json = false, verbose = false }: UpOptions, file: string | undefined): Promise<Logger> {
+  const color = file === undefined && wantsColor(process.stderr.isTTY, process.env);
+  return openLog({ json, verbose, color, ...(file === undefined ? {} : { file }) });
+}
+
+function makeService(
+  options: UpOptions,
+  {
+    args,
+    life,
+    logFile,
+    logger,
+  }: { args: readonly string[]; life: UpLife; logFile: string | undefined; logger: Logger },
+): WeftService {
+  return new WeftService({
+    version: packageVersion(),
+    listen: options.listen ?? DEFAULT_LISTEN,
+    allowRemote: options.allowRemote ?? false,
+    multipath: options.multipath,
+    interfaces: options.interface ?? [],
+    exclude: options.exclude ?? [],
+    backup: options.backup ?? [],
+    backend: options.backend ?? 'auto',
+    logger,
+    args,
+    ...(logFile === undefined ? {} : { logFile }),
+    onStopRequest: () => life.handleStopRequest(),
+  });
+}
+
+/**
+ * Runs until it is ended, and ends the process.
+ * @param args the command line's options, for the record
+ */
+export async function runUp(options: UpOptions, args: readonly string[]): Promise<never> {
+  const readiness = Readiness.take();
+  const logger = await openUpLog(options, readiness?.logFile);
+  const problem = platformProblem();
+  if (problem !== undefined) {
+    await readiness?.failed(problem);
+    throw problem;
+  }
+  const life = new UpLife(logger);
+  const service = makeService(options, { args, life, logFile: readiness?.logFile, logger });
+  life.handleSignals();
+  logger.info({}, `Weft ${packageVersion()}`);
+  const started = await Promise.race([
+    service.start().then(
+      () => true as const,
+      (error: unknown) => ({ error }),
+    ),
+    life.ended,
+  ]);
+  if (started !== true && 'error' in started) {
+    const text = startFailure(started.error);
+    logger.error(options.verbose === true ? { err: started.error } : {}, text);
+    await readiness?.failed(started.error, text);
+    return process.exit(1);
+  }
+  if (started === true) {
+    warnOfUnknownLinks(options, logger);
+    for (const { level, message } of greeting(await service.status(), {
+      background: readiness !== undefined,
+    }))
+      logger[level]({}, message);
+    readiness?.ready();
+  }
+  const reason = await life.ended;
+  if (reason.kind === 'signal') logger.info({}, `${reason.signal}: stopping`);
+  if (reason.kind === 'asked') logger.info({}, 'asked to stop: stopping');
+  const stopped = await life.stopInTime(() => service.end(), service.hasAppliance);
+  if (stopped) logger.info({}, 'stopped; this machine is as it was');
+  return process.exit(stopped && reason.kind !== 'error' ? 0 : 1);
+}

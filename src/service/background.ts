@@ -1,0 +1,258 @@
+/**
+ * Starts a Weft that goes on when the command that starts it has ended: in a session of its own, without a terminal,
+ * its log in a bounded file of the runtime folder. Returns when it is ready or has failed, within a deadline.
+ *
+ * Invariant: what did not become ready in time is ended before this returns; nothing of it is left.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync } from 'node:fs';
+import { errorText, WeftError } from '../base/index.ts';
+import { isRunning, readProcessIdentity, signalProcess } from '../native/index.ts';
+import { ControlClient } from './control-client.ts';
+import { openLogFile } from './log-file.ts';
+import { logPath, readRunningRecord } from './process-record.ts';
+import { BACKGROUND_LOG, isReadinessMessage, type ReadinessMessage } from './readiness.ts';
+import { networkNamespaceInode, prepareRuntimeFolder } from './runtime-folder.ts';
+
+export interface BackgroundOptions {
+  /** Program and arguments that run Weft in the foreground: Node, its options, the script, `up`. */
+  readonly command: readonly [string, ...string[]];
+  /** What follows. */
+  readonly args: readonly string[];
+  readonly deadlineMs: number;
+  /** Gives up. */
+  readonly signal?: AbortSignal;
+}
+
+export interface BackgroundOutcome {
+  /** `already`: one ran before. */
+  readonly kind: 'started' | 'already';
+  readonly pid: number;
+  /** Absent: it runs in the foreground of somebody's terminal. */
+  readonly log?: string;
+  /** What the one that ran before was started with, when that is known. */
+  readonly args?: readonly string[];
+}
+
+/** How long one that is to be given up may take for its end. */
+const END_DEADLINE_MS = 10_000;
+const POLL_MS = 20;
+
+const sleep = (ms: number) =>
+  new Promise<void>((resolve) => {
+    setTimeout(resolve, ms);
+  });
+
+/** The one that runs, when it answers: it may be starting, or ending. */
+async function findRunning(folder: string, netns: number): Promise<BackgroundOutcome | undefined> {
+  const record = readRunningRecord(folder, netns);
+  try {
+    const { pid } = await new ControlClient().status();
+    if (record?.pid !== pid) return { kind: 'already', pid };
+    return {
+      kind: 'already',
+      pid,
+      args: record.args,
+      ...(record.log === undefined ? {} : { log: record.log }),
+    };
+  } catch (error) {
+    if (error instanceof WeftError && ['NOT_RUNNING', 'NOT_STARTED'].includes(error.code)) return undefined;
+    throw error;
+  }
+}
+
+type Verdict =
+  ReadinessMessage | { readonly kind: 'ended'; readonly how: string } | { readonly kind: 'late' | 'aborted' };
+
+/** The first of: a message, its end, the deadline, the user's wish to stop. */
+function waitForVerdict(child: ChildProcess, { deadlineMs, signal }: BackgroundOptions): Promise<Verdict> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => resolve({ kind: 'late' }), deadlineMs);
+    const abort = () => resolve({ kind: 'aborted' });
+    const settle = (verdict: Verdict) => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+      resolve(verdict);
+    };
+    child.on('message', (message) => {
+      if (isReadinessMessage(message)) settle(message);
+    });
+    child.on('exit', (code, ending) => {
+      settle({ kind: 'ended', how: ending === null ? `exit code ${code}` : `signal ${ending}` });
+    });
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+    if (signal?.aborted === true) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** Ends what was started here: in order if it can, and in any case. */
+async function endChild(child: ChildProcess): Promise<void> {
+  if (hasEnded(child)) return;
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), END_DEADLINE_MS);
+  await ended;
+  clearTimeout(timer);
+}
+
+/** Before its parent hears of it, one that has told of its failure undoes what it made. */
+async function waitForEnd(child: ChildProcess): Promise<void> {
+  if (hasEnded(child)) return;
+  await Promise.race([
+    new Promise<void>((resolve) => child.once('exit', () => resolve())),
+    sleep(END_DEADLINE_MS),
+  ]);
+  await endChild(child);
+}
+
+async function failureOf(
+  child: ChildProcess,
+  verdict: Verdict,
+  log: string,
+  deadlineMs: number,
+): Promise<WeftError> {
+  switch (verdict.kind) {
+    case 'failed':
+      await waitForEnd(child);
+      return new WeftError(verdict.text, { code: verdict.code });
+    case 'ended':
+      return new WeftError(`Weft ended while it started (${verdict.how})`, {
+        code: 'START',
+        hint: `its log says more: "${log}"`,
+      });
+    case 'aborted':
+      await endChild(child);
+      return new WeftError('the start was given up, and undone', { code: 'ABORTED' });
+    default:
+      await endChild(child);
+      return new WeftError(`Weft was not ready within ${deadlineMs / 1000} s, and was ended`, {
+        code: 'ETIMEDOUT',
+        hint: `its log says more: "${log}"`,
+      });
+  }
+}
+
+function spawnDetached({ args, command }: BackgroundOptions, log: string): ChildProcess {
+  const [program, ...first] = command;
+  const fd = openLogFile(log);
+  try {
+    return spawn(program, [...first, ...args], {
+      detached: true,
+      stdio: ['ignore', fd, fd, 'ipc'],
+      env: { ...process.env, [BACKGROUND_LOG]: log },
+    });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The one that another command has begun to start. */
+async function awaitOther(
+  folder: string,
+  netns: number,
+  deadlineMs: number,
+): Promise<BackgroundOutcome | undefined> {
+  const endMs = performance.now() + deadlineMs;
+  for (;;) {
+    const running = await findRunning(folder, netns);
+    if (running !== undefined) return running;
+    const record = readRunningRecord(folder, netns);
+    if (record === undefined) return undefined;
+    if (performance.now() >= endMs) {
+      throw new WeftError(`another Weft has begun to start (process ${record.pid}) and is not ready`, {
+        code: 'ETIMEDOUT',
+        hint: '"weft down" ends it',
+      });
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+/**
+ * Starts one, unless one runs.
+ * @throws WeftError: why it could not start, or `ABORTED`, `ETIMEDOUT`; the errors of the runtime folder
+ */
+export async function startInBackground(options: BackgroundOptions): Promise<BackgroundOutcome> {
+  const folder = prepareRuntimeFolder();
+  const netns = networkNamespaceInode();
+  const before = await awaitOther(folder, netns, options.deadlineMs);
+  if (before !== undefined) return before;
+  const log = logPath(folder, netns);
+  const child = spawnDetached(options, log);
+  const verdict = await waitForVerdict(child, options);
+  if (verdict.kind === 'ready') {
+    // From here on it has no parent.
+    if (child.connected) child.disconnect();
+    child.unref();
+    return { kind: 'started', pid: child.pid ?? 0, log };
+  }
+  const failure = await failureOf(child, verdict, log, options.deadlineMs);
+  if (failure.code === 'ALREADY_RUNNING') {
+    // Two commands at once: the other one was faster.
+    const other = await awaitOther(folder, netns, options.deadlineMs);
+    if (other !== undefined) return other;
+  }
+  throw failure;
+}
+
+export interface EndOptions {
+  /** For an orderly end. */
+  readonly deadlineMs: number;
+}
+
+export type EndOutcome = 'not-running' | 'ended' | 'killed';
+
+async function waitUntilGone(
+  identity: { pid: number; startTicks: string },
+  deadlineMs: number,
+): Promise<boolean> {
+  const endMs = performance.now() + deadlineMs;
+  while (isRunning(identity)) {
+    if (performance.now() >= endMs) return false;
+    await sleep(POLL_MS);
+  }
+  return true;
+}
+
+/** Asks the running one to end. `undefined`: none answers. @throws WeftError: another user's */
+async function askToEnd(): Promise<number | undefined> {
+  try {
+    return (await new ControlClient().stop()).pid;
+  } catch (error) {
+    if (error instanceof WeftError && (error.code === 'EACCES' || error.code === 'EPERM')) throw error;
+    return undefined;
+  }
+}
+
+/**
+ * Ends the Weft of this network namespace: asked, then told by a signal, then killed.
+ * @throws WeftError: it belongs to another user, or cannot be ended
+ */
+export async function endRunning({ deadlineMs }: EndOptions): Promise<EndOutcome> {
+  const folder = prepareRuntimeFolder();
+  const record = readRunningRecord(folder, networkNamespaceInode());
+  const asked = await askToEnd();
+  const identity = asked === undefined || asked === record?.pid ? record : readProcessIdentity(asked);
+  if (identity === undefined) return asked === undefined ? 'not-running' : 'ended';
+  try {
+    if (asked !== undefined && (await waitUntilGone(identity, deadlineMs))) return 'ended';
+    signalProcess(identity, 'SIGTERM');
+    if (await waitUntilGone(identity, deadlineMs)) return 'ended';
+    signalProcess(identity, 'SIGKILL');
+  } catch (error) {
+    throw new WeftError(`process ${identity.pid} could not be ended: ${errorText(error)}`, {
+      code: 'STOP',
+      cause: error,
+    });
+  }
+  if (await waitUntilGone(identity, deadlineMs)) return 'killed';
+  throw new WeftError(`process ${identity.pid} does not end, not even killed`, { code: 'STOP' });
+}

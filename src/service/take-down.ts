@@ -1,0 +1,27 @@
+/**
+ * Ends the Weft of this network namespace and leaves the host as it was: what a running one undoes by itself, and what
+ * a killed one could not. Also when none runs, so that calling it twice, or after a crash, ends well.
+ */
+import { silentLogger } from '../base/index.ts';
+import { endRunning, type EndOutcome } from './background.ts';
+import { removeLog, undoLeftovers, type Leftovers } from './leftovers.ts';
+import { logPath } from './process-record.ts';
+import { networkNamespaceInode, prepareRuntimeFolder } from './runtime-folder.ts';
+
+export interface DownReport extends Leftovers {
+  readonly outcome: EndOutcome;
+}
+
+/** For each of: asked to end, told by a signal, killed. */
+const END_DEADLINE_MS = 15_000;
+
+/** @throws WeftError: it belongs to another user, or cannot be ended, or another has started meanwhile */
+export async function takeDown(): Promise<DownReport> {
+  const outcome = await endRunning({ deadlineMs: END_DEADLINE_MS });
+  const left = undoLeftovers(silentLogger);
+  // What an orderly end has not written is worth reading only when something went wrong.
+  if (outcome === 'ended' && left.failures.length === 0) {
+    removeLog(logPath(prepareRuntimeFolder(), networkNamespaceInode()));
+  }
+  return { outcome, ...left };
+}
