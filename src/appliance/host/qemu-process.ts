@@ -1,0 +1,144 @@
+/**
+ * One QEMU: started with the descriptors that it needs, watched, and ended. What it is asked goes through qmp.ts and
+ * agent-client.ts, whose ends this object makes.
+ *
+ * Invariant: when `start` throws, no process and no descriptor of it is left.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { setPriority } from 'node:os';
+import type { Readable } from 'node:stream';
+import { errorText, WeftError } from '../../base/index.ts';
+import { closeFd, openSocketPair } from '../../native/index.ts';
+import { qemuArguments, type QemuMachine } from './qemu-command.ts';
+import type { QemuUser } from './qemu-user.ts';
+
+/** Proxying is not worth a stutter of whatever the user looks at. */
+const NICENESS = 5;
+/** BOUNDED: what is kept of console and errors. */
+const CONSOLE_MAX = 16 << 10;
+/** What a terminal would take for colours and movements. */
+const TERMINAL_SEQUENCE = new RegExp(`${String.fromCharCode(27)}\\[[0-9;?]*[A-Za-z]`, 'g');
+/** Monitor and agent come right behind the standard streams, then the TAP links. */
+const MONITOR_FD = 3;
+const AGENT_FD = 4;
+const FIRST_TAP_FD = 5;
+
+export interface QemuNicDescriptor {
+  readonly slot: number;
+  readonly mac: string;
+  /** Stays the caller's. */
+  readonly fd: number;
+}
+
+export interface QemuStart extends Omit<QemuMachine, 'monitorFd' | 'agentFd' | 'nics'> {
+  /** Name or path. */
+  readonly program: string;
+  readonly user: QemuUser;
+  readonly nics: readonly QemuNicDescriptor[];
+}
+
+export interface QemuExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export class QemuProcess {
+  readonly pid: number;
+  /** The host's ends; whoever takes them over closes them. */
+  readonly monitorFd: number;
+  readonly agentFd: number;
+  readonly exited: Promise<QemuExit>;
+  readonly #child: ChildProcess;
+  #console = '';
+  #exit: QemuExit | undefined;
+
+  private constructor(child: ChildProcess, pid: number, monitorFd: number, agentFd: number) {
+    this.pid = pid;
+    this.#child = child;
+    this.monitorFd = monitorFd;
+    this.agentFd = agentFd;
+    this.exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.#exit = { code, signal };
+        resolve(this.#exit);
+      });
+    });
+    for (const stream of [child.stdout, child.stderr]) this.#keep(stream);
+  }
+
+  /**
+   * @throws WeftError NO_QEMU when the program cannot be run
+   */
+  static async start(options: QemuStart): Promise<QemuProcess> {
+    const { nics, program, user } = options;
+    const [monitorFd, monitorEnd] = openSocketPair();
+    const [agentFd, agentEnd] = openSocketPair();
+    const release = () => [monitorFd, agentFd].forEach(closeFd);
+    try {
+      const args = qemuArguments({
+        ...options,
+        monitorFd: MONITOR_FD,
+        agentFd: AGENT_FD,
+        nics: nics.map(({ mac, slot }, index) => ({ slot, mac, fd: FIRST_TAP_FD + index })),
+      });
+      const child = spawn(program, args, {
+        stdio: ['ignore', 'pipe', 'pipe', monitorEnd, agentEnd, ...nics.map(({ fd }) => fd)],
+        env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+        cwd: '/',
+        shell: false,
+        ...(user.uid === undefined ? {} : { uid: user.uid }),
+        ...(user.gid === undefined ? {} : { gid: user.gid }),
+      });
+      await new Promise<void>((resolve, reject) => {
+        child.once('spawn', resolve);
+        child.once('error', reject);
+      });
+      const { pid } = child;
+      if (pid === undefined) throw new Error('it has no process number');
+      try {
+        setPriority(pid, NICENESS);
+      } catch {
+        // It has ended already, which its exit tells better.
+      }
+      return new QemuProcess(child, pid, monitorFd, agentFd);
+    } catch (error) {
+      release();
+      throw new WeftError(`run "${program}": ${errorText(error)}`, {
+        code: 'NO_QEMU',
+        cause: error,
+        hint: 'install QEMU (Debian: apt install qemu-system-x86)',
+      });
+    } finally {
+      [monitorEnd, agentEnd].forEach(closeFd);
+    }
+  }
+
+  #keep(stream: Readable | null): void {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      this.#console = (this.#console + text).slice(-CONSOLE_MAX);
+    });
+    // Its end is told by the process's.
+    stream?.on('error', () => {});
+  }
+
+  /** The last lines of the guest's console and of QEMU's errors, fit for a log. */
+  consoleTail(lines = 5): string[] {
+    return this.#console
+      .replaceAll(TERMINAL_SEQUENCE, '')
+      .split(/[\r\n]+/)
+      .map((line) => line.replaceAll(/[^\x20-\x7e\u00a0-\uffff]/g, '').trim())
+      .filter((line) => line !== '')
+      .slice(-lines);
+  }
+
+  /** `undefined` while it runs. */
+  get exit(): QemuExit | undefined {
+    return this.#exit;
+  }
+
+  /** Ends it at once and waits for its end. Harmless when it has ended. */
+  async kill(): Promise<void> {
+    if (this.#exit === undefined) this.#child.kill('SIGKILL');
+    await this.exited;
+  }
+}
