@@ -21,13 +21,9 @@ import {
   type ConfigPath,
   type DaemonOptions,
 } from '../../service/index.ts';
+import { Ending, FAILURE, stopInTime } from '../service-life.ts';
 import { parseMptcpdCommandLine, type MptcpdProgram } from './mptcpd-options.ts';
 import { Output } from './output.ts';
-
-const FAILURE = 1;
-
-/** How long an orderly end may take before the process ends without it. */
-const STOP_DEADLINE_MS = 10_000;
 
 /** The log's name for this program, whichever way it was started. */
 const PROGRAM = 'mptcpd';
@@ -55,53 +51,6 @@ function reportStartFailure(log: DaemonLog, error: unknown): void {
   else log.error(error instanceof Error ? { err: error } : {}, `mptcpd cannot start: ${errorText(error)}`);
 }
 
-/** Resolves with the exit code, when the daemon is to end. */
-function waitForEnd(service: DaemonService, log: DaemonLog): Promise<number> {
-  return new Promise((resolve) => {
-    let ending = false;
-    const end = (code: number) => {
-      ending = true;
-      resolve(code);
-    };
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(signal, () => {
-        if (ending) {
-          log.warn({}, `second ${signal}: ending at once; the next start takes back what is left`);
-          process.exit(FAILURE);
-        }
-        log.debug({}, `${signal}: stopping`);
-        end(0);
-      });
-    }
-    process.on('SIGHUP', () => void service.reload());
-    process.on('uncaughtException', (err) => {
-      log.error({ err }, 'mptcpd has met an error that it did not foresee, and stops');
-      end(FAILURE);
-    });
-  });
-}
-
-/** @returns whether everything could be stopped in time */
-async function stopInTime(service: DaemonService, log: DaemonLog): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), STOP_DEADLINE_MS);
-  });
-  try {
-    const outcome = await Promise.race([service.stop(), late]);
-    if (outcome !== 'late') return true;
-    log.error(
-      {},
-      `stopping took longer than ${STOP_DEADLINE_MS / 1000} s; the next start takes back what is left`,
-    );
-  } catch (err) {
-    log.error({ err }, 'not everything could be stopped; the next start takes back what is left');
-  } finally {
-    clearTimeout(timer);
-  }
-  return false;
-}
-
 async function runDaemon(commandLine: CommandLineOptions, version: string): Promise<number> {
   const problem = platformProblem();
   if (problem !== undefined) {
@@ -115,7 +64,8 @@ async function runDaemon(commandLine: CommandLineOptions, version: string): Prom
   const log = new DaemonLog({ destination, debug, program: PROGRAM });
   const manager = new ServiceManager(process.env, process.pid, (text) => log.warn({}, text));
   const service = new DaemonService({ version, config, commandLine, options, log, manager });
-  const ended = waitForEnd(service, log);
+  const ending = new Ending();
+  ending.handleSignals(log, () => void service.reload());
   log.debug({ config: config.path }, 'configuration read');
   const started = service.start().then(
     () => undefined,
@@ -124,8 +74,8 @@ async function runDaemon(commandLine: CommandLineOptions, version: string): Prom
       return FAILURE;
     },
   );
-  const code = (await Promise.race([started, ended])) ?? (await ended);
-  const stopped = await stopInTime(service, log);
+  const code = (await Promise.race([started, ending.code])) ?? (await ending.code);
+  const stopped = await stopInTime(() => service.stop(), log);
   manager.close();
   log.close();
   return stopped ? code : FAILURE;
