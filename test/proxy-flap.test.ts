@@ -35,7 +35,7 @@ const FAULTS = [
 let lab: Lab;
 
 beforeEach(async () => {
-  lab = await Lab.twoUplinks({ rateBps: 200e6, delayMs: 5, web: false });
+  lab = await Lab.twoUplinks({ rateBps: 100e6, delayMs: 5, web: false });
 });
 afterEach(() => lab.close());
 
@@ -74,9 +74,9 @@ it(`${TUNNELS} tunnels lose nothing while an uplink flaps`, { timeout: 120_000 }
     entrances: ['connect'],
     tunnels: TUNNELS,
     opening: 64,
-    largestUp: 4000,
-    largestDown: 12_000,
-    restMs: 4000,
+    largestUp: 50_000,
+    largestDown: 200_000,
+    restMs: 6000,
     seed: 1,
   };
   const client = lab.node('client').spawn([process.execPath, clientProgram, JSON.stringify(options)], pipes);

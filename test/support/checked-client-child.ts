@@ -47,8 +47,10 @@ const total = { rounds: 0, bytesUp: 0, bytesDown: 0 };
 const problems: string[] = [];
 
 function randomRound(random: (limit: number) => number): Round {
-  const replyBytes = 1 + random(options.largestDown);
-  const payloadBytes = 1 + random(options.largestUp);
+  // Small ones are many, and the largest occurs.
+  const size = (largest: number) => Math.ceil(largest ** (random(1000) / 1000));
+  const replyBytes = size(options.largestDown);
+  const payloadBytes = size(options.largestUp);
   return {
     replyBytes,
     payloadBytes,
