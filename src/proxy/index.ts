@@ -5,3 +5,9 @@ export { type ConnectionKind, type ProxyConnection, type ProxyCounters } from '.
 export { DEFAULT_LIMITS, type ListenAddress, type ProxyLimits, type ProxyOptions } from './options.ts';
 export * from './policy/types.ts';
 export { ProxyServer } from './server.ts';
+export {
+  redirectTable,
+  TRANSPARENT_MARK,
+  TRANSPARENT_TABLE,
+  type RedirectPort,
+} from './transparent/redirect-table.ts';
