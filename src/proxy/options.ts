@@ -2,6 +2,7 @@
  * What a proxy is made with. Plain data and defaults.
  */
 import type { Logger } from '../base/index.ts';
+import type { ProxyPolicy } from './policy/types.ts';
 
 export interface ListenAddress {
   readonly address: string;
@@ -67,6 +68,10 @@ export interface ProxyOptions {
   readonly allowRemote?: boolean;
   /** `false`: upstream connections are plain TCP. Default `true`. */
   readonly multipath?: boolean;
+  /** What may be reached, by whom and which way. Default: everything, by multipath. */
+  readonly policy?: ProxyPolicy;
+  /** SO_MARK of every connection that the proxy makes; needs CAP_NET_ADMIN. */
+  readonly mark?: number;
   readonly logger: Logger;
   readonly limits?: Partial<ProxyLimits>;
 }

@@ -6,12 +6,18 @@
 import { type WeftError } from '../base/index.ts';
 import { ProxyTallies, type ProxyConnection, type ProxyCounters } from './counters.ts';
 import { Dialer } from './dialer/dialer.ts';
+import { reachProxy } from './dialer/reach-proxy.ts';
+import { Reacher } from './dialer/reacher.ts';
 import { Front } from './front.ts';
 import { ConnectHandler } from './http/connect.ts';
 import { Forwarder } from './http/forwarder.ts';
 import { Refusals } from './http/refusals.ts';
 import { DEFAULT_LIMITS, type ListenAddress, type ProxyOptions } from './options.ts';
+import { PolicyHolder } from './policy/policy-holder.ts';
+import { DEFAULT_POLICY, type ProxyPolicy } from './policy/types.ts';
 import { Tunnels } from './tunnels.ts';
+import type { UpstreamHealth, UpstreamProxy } from './upstream/types.ts';
+import { UpstreamSet } from './upstream/upstream-set.ts';
 import { UpstreamAgent } from './upstream-agent.ts';
 
 /** Reasons to leave an address out while another one works. */
@@ -22,6 +28,9 @@ export class ProxyServer {
   readonly #tallies = new ProxyTallies();
   readonly #front: Front;
   readonly #agent: UpstreamAgent;
+  readonly #policy: PolicyHolder;
+  readonly #upstreams: UpstreamSet;
+  #multipathVia: UpstreamProxy | undefined;
   readonly #tunnels: Tunnels;
   #lastId = 0;
   #state: 'new' | 'started' | 'stopped' = 'new';
@@ -30,19 +39,32 @@ export class ProxyServer {
 
   constructor(options: ProxyOptions) {
     this.#options = options;
-    const { logger, allowRemote = false, multipath = true } = options;
+    const { logger, allowRemote = false, multipath = true, mark, policy = DEFAULT_POLICY } = options;
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const tallies = this.#tallies;
     const refusals = new Refusals(tallies);
     const nextId = () => ++this.#lastId;
-    const dialer = new Dialer({
-      multipath,
-      timeoutMs: limits.connectTimeoutMs,
-      attemptDelayMs: limits.attemptDelayMs,
+    const { connectTimeoutMs: timeoutMs, attemptDelayMs } = limits;
+    this.#policy = new PolicyHolder(policy);
+    const reacher = new Reacher({
+      attemptDelayMs,
       isOwnPort: (port) => this.#ownPorts.filter((own) => own.port === port).map((own) => own.address),
+      ...(mark === undefined ? {} : { mark }),
+    });
+    this.#upstreams = new UpstreamSet({ reach: reachProxy(reacher, multipath), logger, timeoutMs });
+    this.#applyUpstreams();
+    const dialer = new Dialer({
+      policy: this.#policy,
+      reacher,
+      upstreams: this.#upstreams,
+      multipath,
+      multipathVia: () => this.#multipathVia?.name,
+      timeoutMs,
+      attemptDelayMs,
     });
     this.#agent = new UpstreamAgent({
       dialer,
+      policy: this.#policy,
       tallies,
       nextId,
       maxIdle: limits.maxIdleUpstreams,
@@ -99,6 +121,40 @@ export class ProxyServer {
     this.#ownPorts = this.addresses;
   }
 
+  /** The policy in force. */
+  get policy(): ProxyPolicy {
+    return this.#policy.current.policy;
+  }
+
+  /**
+   * From now on this policy counts. What is open stays open; connections that wait for their next use do not.
+   * @throws WeftError `BAD_POLICY`; the former one stays in force then
+   */
+  setPolicy(policy: ProxyPolicy): void {
+    this.#policy.replace(policy);
+    this.#applyUpstreams();
+    this.#agent.closeIdle();
+  }
+
+  /**
+   * The way `multipath` leads through this proxy, the appliance's; `undefined`: from this host itself. It is told
+   * addresses, never names. Its name must be none of the policy's upstream proxies.
+   */
+  setMultipathVia(proxy: UpstreamProxy | undefined): void {
+    this.#multipathVia = proxy;
+    this.setPolicy(this.policy);
+  }
+
+  #applyUpstreams(): void {
+    const via = this.#multipathVia;
+    this.#upstreams.apply([...this.policy.upstreams.values(), ...(via === undefined ? [] : [via])]);
+  }
+
+  /** How the upstream proxies do. */
+  upstreamHealth(): UpstreamHealth[] {
+    return this.#upstreams.health();
+  }
+
   #checkNotStopped(): void {
     if (this.#state === 'stopped') throw new Error('the proxy was stopped while it started');
   }
@@ -115,6 +171,7 @@ export class ProxyServer {
 
   async #close(): Promise<void> {
     this.#state = 'stopped';
+    this.#upstreams.close();
     await Promise.all([this.#front.close(), this.#tunnels.stop(), this.#agent.close()]);
   }
 

@@ -1,8 +1,9 @@
 /**
  * Upstream connections of plain requests: Node's http.Agent keeps and reuses them, the dialer makes them.
  *
- * Invariant: `#open` holds each upstream socket from the moment it exists until its 'close'. A connection made
- * for a client of this host is not given to one of another host, which may reach less (dialer.ts).
+ * Invariant: `#open` holds each upstream socket from the moment it exists until its 'close'. A kept connection is
+ * given only to a client that the policy of now would have given the same: of a former policy none is used again,
+ * and one made for a client of this host is not given to one of another host, which may reach less (dialer.ts).
  */
 import { Agent, type ClientRequestArgs } from 'node:http';
 import { Socket } from 'node:net';
@@ -12,6 +13,7 @@ import { IPPROTO_TCP, TCP_NODELAY, trySetIntOption } from '../native/index.ts';
 import type { ProxyConnection, ProxyTallies } from './counters.ts';
 import type { Client } from './client.ts';
 import type { Dialer } from './dialer/dialer.ts';
+import type { PolicyHolder } from './policy/policy-holder.ts';
 import { closeUpstream, tokenOf, type SocketUpstream, type Upstream } from './dialer/upstream.ts';
 
 /** What a request tells of itself, beside what Node knows. */
@@ -41,6 +43,7 @@ interface OpenUpstream {
 
 export interface UpstreamAgentOptions {
   readonly dialer: Dialer;
+  readonly policy: PolicyHolder;
   readonly tallies: ProxyTallies;
   readonly nextId: () => number;
   readonly maxIdle: number;
@@ -67,7 +70,15 @@ export class UpstreamAgent extends Agent {
 
   override getName(options?: ClientRequestArgs): string {
     const context = (options as UpstreamRequestOptions | undefined)?.dialContext;
-    return `${context?.client.remote === true ? 'remote' : 'local'}|${super.getName(options)}`;
+    return `${this.#classOf(context?.client)}|${super.getName(options)}`;
+  }
+
+  /** Who may use a kept connection: whoever the policy of now would have sent the same way. */
+  #classOf(client: Client | undefined): string {
+    const { policy } = this.#settings;
+    const remote = client?.remote === false ? 'local' : 'remote';
+    const who = policy.current.isClientSpecific ? `${client?.address} ${JSON.stringify(client?.user)}` : '';
+    return `${policy.generation}|${remote}|${who}`;
   }
 
   override createConnection(options: ClientRequestArgs, created?: Created): undefined {
@@ -166,6 +177,11 @@ export class UpstreamAgent extends Agent {
       });
     }
     return list;
+  }
+
+  /** Closes the connections that wait for a next request. */
+  closeIdle(): void {
+    for (const stream of this.#idle.keys()) stream.destroy();
   }
 
   /** Closes every connection and resolves when all are closed. */

@@ -4,6 +4,7 @@
  * Wording: `could not reach example.org port 443: connection refused on all 2 addresses (ECONNREFUSED)`.
  */
 import { errorText, WeftError } from '../../base/index.ts';
+import { UpstreamError, type UpstreamFailure } from '../upstream/upstream-error.ts';
 
 export type DialFailure =
   | 'not-found'
@@ -14,6 +15,14 @@ export type DialFailure =
   | 'reset'
   | 'loop'
   | 'forbidden'
+  /** A rule of the policy. */
+  | 'policy'
+  /** The upstream proxy could not be used. */
+  | 'upstream-failed'
+  /** The upstream proxy will not. */
+  | 'upstream-refused'
+  /** The upstream proxy tried, and the destination did not answer. */
+  | 'upstream-target'
   | 'no-resources'
   | 'aborted'
   | 'other';
@@ -28,6 +37,10 @@ const STATUS: Readonly<Record<DialFailure, number>> = {
   reset: 502,
   loop: 508,
   forbidden: 403,
+  policy: 403,
+  'upstream-failed': 502,
+  'upstream-refused': 502,
+  'upstream-target': 502,
   'no-resources': 503,
   aborted: 502,
   other: 502,
@@ -85,10 +98,10 @@ export class DialError extends WeftError {
   /** What a client is answered with. */
   readonly status: number;
 
-  constructor(message: string, failure: DialFailure, cause?: unknown) {
+  constructor(message: string, failure: DialFailure, cause?: unknown, status = STATUS[failure]) {
     super(message, { code: `DIAL_${failure.toUpperCase().replaceAll('-', '_')}`, cause });
     this.failure = failure;
-    this.status = STATUS[failure];
+    this.status = status;
   }
 }
 
@@ -133,4 +146,45 @@ export function dialForbidden(host: string, port: number, why: string): DialErro
 
 export function dialLoop(host: string, port: number): DialError {
   return new DialError(`${at(host, port)}: that is this proxy itself`, 'loop');
+}
+
+/** @param reason of the rule, in its writer's words */
+export function dialRefusedByRule(host: string, port: number, reason: string | undefined): DialError {
+  const why = reason === undefined ? '' : ` (${reason})`;
+  return new DialError(`${at(host, port)}: a rule of this proxy refuses it${why}`, 'policy');
+}
+
+const UPSTREAM_KINDS: Readonly<Record<UpstreamFailure, DialFailure>> = {
+  unreachable: 'upstream-failed',
+  handshake: 'upstream-failed',
+  broken: 'upstream-failed',
+  refused: 'upstream-refused',
+  target: 'upstream-target',
+  timeout: 'timeout',
+  aborted: 'aborted',
+};
+
+/** What of several attempts through an upstream proxy tells most: that it was reached and answered. */
+const MOST_TELLING_OF_UPSTREAM: readonly UpstreamFailure[] = [
+  'target',
+  'refused',
+  'handshake',
+  'broken',
+  'unreachable',
+  'timeout',
+  'aborted',
+];
+
+/** From the failures of every attempt through an upstream proxy; their texts name it. */
+export function throughUpstreamFailed(host: string, port: number, failures: readonly unknown[]): DialError {
+  const known = failures.filter((thrown) => thrown instanceof UpstreamError);
+  const kind = MOST_TELLING_OF_UPSTREAM.find((candidate) =>
+    known.some(({ failure }) => failure === candidate),
+  );
+  const chosen = known.find(({ failure }) => failure === kind);
+  if (chosen === undefined) {
+    return new DialError(`${at(host, port)}: ${errorText(failures[0])}`, 'upstream-failed', failures[0]);
+  }
+  const text = `${at(host, port)}: ${errorText(chosen)}`;
+  return new DialError(text, UPSTREAM_KINDS[chosen.failure], chosen, chosen.status);
 }

@@ -1,24 +1,27 @@
 /**
- * Reaches a host and port: name → addresses → the first that connects (RFC 8305), MPTCP where it can be had.
+ * Reaches what a client asks for, the way that the policy says: `route` decides, `dial` goes there.
  *
- * Invariant: a dial ends with one connected descriptor, which is then the caller's, or with a DialError; every
- * other attempt is aborted and its descriptor closed, whichever of success, failure, timeout and abort is first.
+ *   name or address → rules → (addresses → rules for each) → direct | multipath | through an upstream proxy | refused
+ *
+ * Invariants: a dial ends with one connection, which is then the caller's, or with a DialError; every other attempt
+ * is aborted and closed, whichever of success, failure, timeout and abort is first. What is connected to is what the
+ * rules were asked about: an address that was checked, never the name once more.
  */
-import { canonicalIp, familyOf, isLinkLocal, isLoopback, unmapV4 } from '../../base/index.ts';
-import { connectFd, interleaveFamilies, RaceLost, raceStaggered, readTcpInfo } from '../../mptcp/index.ts';
-import { closeFd, localAddressOf, openSocket, SOCK_DGRAM, startConnect } from '../../native/index.ts';
+import { canonicalIp, isLinkLocal, isLoopback, unmapV4 } from '../../base/index.ts';
+import { interleaveFamilies, RaceLost, raceStaggered } from '../../mptcp/index.ts';
+import type { CompiledPolicy, Decision } from '../policy/compiled-policy.ts';
+import type { PolicyHolder } from '../policy/policy-holder.ts';
+import type { ClientIdentity, Destination, Way } from '../policy/types.ts';
+import type { UpstreamTarget } from '../upstream/types.ts';
 import {
-  connectFailed,
   dialAborted,
   dialForbidden,
-  dialLoop,
+  dialRefusedByRule,
   dialTimedOut,
-  resolveFailed,
+  throughUpstreamFailed,
 } from './dial-error.ts';
-import { PlainServers } from './plain-servers.ts';
-import type { ClientIdentity, Destination } from '../policy/types.ts';
-import { Resolver } from './resolve.ts';
-import { closeUpstream, type SocketUpstream, type Upstream } from './upstream.ts';
+import { isOfThisHost, type Reacher } from './reacher.ts';
+import { closeUpstream, type Upstream } from './upstream.ts';
 
 export interface DialRequest extends Destination {
   readonly client: ClientIdentity;
@@ -32,13 +35,30 @@ export interface Dialing {
   readonly abort: () => void;
 }
 
+/** What the policy has decided, addresses included. */
+export type Route =
+  /** From this host, to one of these addresses, best first. */
+  | { readonly kind: 'direct' | 'multipath'; readonly addresses: readonly string[] }
+  /** Through the named upstream proxy, which is told one of these hosts: a name, or addresses, best first. */
+  | { readonly kind: 'upstream'; readonly upstream: string; readonly hosts: readonly string[] };
+
+/** What of the upstream proxies is needed here (upstream/upstream-set.ts). */
+export interface Upstreams {
+  /** Rejects with UpstreamError. */
+  connectThrough(name: string, target: UpstreamTarget, signal: AbortSignal): Promise<Upstream>;
+}
+
 export interface DialerOptions {
+  readonly policy: PolicyHolder;
+  readonly reacher: Reacher;
+  readonly upstreams: Upstreams;
+  /** `false`: the way `multipath` is plain TCP. */
   readonly multipath: boolean;
+  /** Name of the upstream proxy that the way `multipath` leads through (an appliance); asked at each dial. */
+  readonly multipathVia: () => string | undefined;
   /** For the whole of it, name resolution included. */
   readonly timeoutMs: number;
   readonly attemptDelayMs: number;
-  /** Where the proxy itself listens; a dial that leads there is refused. */
-  readonly isOwnPort: (port: number) => readonly string[];
 }
 
 /** Addresses that nobody but this host itself should reach through it. */
@@ -47,36 +67,13 @@ function isPrivateToHost(address: string): boolean {
   return isLoopback(plain) || isLinkLocal(plain) || plain === '::' || plain.startsWith('0.');
 }
 
-/** Where a connection to that address would come from. A datagram socket sends nothing when it connects. */
-function sourceTowards(address: string): string | undefined {
-  let fd: number | undefined;
-  try {
-    fd = openSocket(familyOf(address), SOCK_DGRAM, 0);
-    startConnect(fd, { address, port: 9 });
-    return localAddressOf(fd)?.address;
-  } catch {
-    // No route, or no descriptor left: the dial itself will tell.
-    return undefined;
-  } finally {
-    if (fd !== undefined) closeFd(fd);
-  }
+function sameWay(a: Way, b: Way): boolean {
+  if (a.kind === 'upstream' && b.kind === 'upstream') return a.upstream === b.upstream;
+  return a.kind === b.kind;
 }
-
-/**
- * An address of this host, as a connection to it would find. The kernel is asked, because a list of interfaces lacks
- * those without carrier and whole prefixes that are local: what goes to such an address also comes from it.
- */
-function isOfThisHost(address: string): boolean {
-  return isLoopback(address) || sourceTowards(address) === address;
-}
-
-const REMEMBERED_FALLBACK =
-  'the other end, or something on the path to it, did not speak MPTCP in the last minutes, and is asked again later';
 
 export class Dialer {
   readonly #options: DialerOptions;
-  readonly #resolver = new Resolver();
-  readonly #plainServers = new PlainServers();
 
   constructor(options: DialerOptions) {
     this.#options = options;
@@ -91,22 +88,21 @@ export class Dialer {
   async #run(request: DialRequest, stop: AbortController): Promise<Upstream> {
     const { host, port } = request;
     const { timeoutMs } = this.#options;
-    let resolving = true;
+    let routing = true;
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
       stop.abort();
     }, timeoutMs);
     try {
-      const addresses = await this.#resolve(host, port, stop.signal);
-      resolving = false;
-      this.#checkAllowed(request, addresses);
-      const upstream = await this.#race(host, port, addresses, stop.signal);
+      const route = await this.route(request, stop.signal);
+      routing = false;
+      const upstream = await this.#go(route, host, port, stop.signal);
       if (!stop.signal.aborted) return upstream;
       closeUpstream(upstream);
       throw dialAborted(host, port);
     } catch (error) {
-      if (timedOut) throw dialTimedOut(host, port, timeoutMs, resolving);
+      if (timedOut) throw dialTimedOut(host, port, timeoutMs, routing);
       if (stop.signal.aborted) throw dialAborted(host, port);
       throw error;
     } finally {
@@ -115,84 +111,102 @@ export class Dialer {
     }
   }
 
-  async #resolve(host: string, port: number, signal: AbortSignal): Promise<readonly string[]> {
-    const literal = canonicalIp(host);
-    if (literal !== undefined) return [literal];
-    try {
-      return await orAborted(this.#resolver.resolve(host), signal);
-    } catch (error) {
-      throw resolveFailed(host, port, error);
+  /**
+   * Asks the policy, and the name servers where that is needed.
+   *
+   * Rejects with DialError: a rule refuses, the name does not resolve, or nobody else but this host may go there; any
+   * error once the signal has aborted.
+   */
+  async route(request: DialRequest, signal: AbortSignal): Promise<Route> {
+    const compiled = this.#options.policy.current;
+    const route = await this.#decide(compiled, request, compiled.decide(request, request.client), signal);
+    const targets = route.kind === 'upstream' ? route.hosts : route.addresses;
+    if (request.client.remote && targets.some((target) => isPrivateToHost(target))) {
+      const why = 'clients of other hosts may not reach addresses private to this one';
+      throw dialForbidden(request.host, request.port, why);
     }
+    const via = this.#options.multipathVia();
+    if (route.kind !== 'multipath' || via === undefined) return route;
+    // The appliance is a host of its own: what is here it reaches by other ways, or not at all.
+    if (targets.some((target) => isPrivateToHost(target) || isOfThisHost(target))) {
+      return { kind: 'direct', addresses: targets };
+    }
+    return { kind: 'upstream', upstream: via, hosts: targets };
   }
 
-  #checkAllowed(request: DialRequest, addresses: readonly string[]): void {
+  async #decide(
+    compiled: CompiledPolicy,
+    request: DialRequest,
+    named: Decision,
+    signal: AbortSignal,
+  ): Promise<Route> {
     const { host, port, client } = request;
-    if (client.remote && addresses.some((address) => isPrivateToHost(address))) {
-      throw dialForbidden(host, port, 'clients of other hosts may not reach addresses private to this one');
+    const { way } = named;
+    if (way.kind === 'refuse' && !named.byAddress) throw dialRefusedByRule(host, port, way.reason);
+    if (way.kind === 'upstream' && !named.byAddress) {
+      return { kind: 'upstream', upstream: way.upstream, hosts: [canonicalIp(host) ?? host] };
     }
-    const own = this.#options.isOwnPort(port);
-    if (own.length === 0) return;
-    const everywhere = own.some((address) => address === '0.0.0.0' || address === '::');
-    for (const address of addresses) {
-      // A connection to 0.0.0.0 or :: reaches the loopback address.
-      const plain = unmapV4(address);
-      const target = plain === '0.0.0.0' ? '127.0.0.1' : plain === '::' ? '::1' : plain;
-      if (own.includes(target) || (everywhere && isOfThisHost(target))) throw dialLoop(host, port);
+    let addresses: readonly string[];
+    try {
+      addresses = await this.#options.reacher.resolve(host, port, signal);
+    } catch (error) {
+      // A name that only the upstream proxy knows, and no rule that its address could break.
+      if (way.kind !== 'upstream' || named.refusesByAddress || signal.aborted) throw error;
+      return { kind: 'upstream', upstream: way.upstream, hosts: [host] };
     }
+    if (!named.byAddress) return routeOf(way, addresses, host, port);
+    const decisions = addresses.map((address) => ({
+      address,
+      ...compiled.decideAddress(request, client, address),
+    }));
+    const chosen = decisions.find((decision) => decision.way.kind !== 'refuse') ?? decisions[0];
+    if (chosen === undefined) return routeOf(way, addresses, host, port);
+    const alike = decisions.filter((decision) => sameWay(decision.way, chosen.way));
+    const mayPassName = chosen.way.kind === 'upstream' && !decisions.some((one) => one.refusesByAddress);
+    const allowed = mayPassName ? [host] : alike.map(({ address }) => address);
+    return routeOf(chosen.way, allowed, host, port);
   }
 
-  async #race(
+  async #go(route: Route, host: string, port: number, signal: AbortSignal): Promise<Upstream> {
+    const { reacher, multipath } = this.#options;
+    if (route.kind === 'upstream') {
+      return await this.#goThrough(route.upstream, route.hosts, host, port, signal);
+    }
+    const wantsMultipath = multipath && route.kind === 'multipath';
+    return await reacher.connect(host, port, route.addresses, wantsMultipath, signal);
+  }
+
+  async #goThrough(
+    name: string,
+    hosts: readonly string[],
     host: string,
     port: number,
-    addresses: readonly string[],
     signal: AbortSignal,
-  ): Promise<SocketUpstream> {
+  ): Promise<Upstream> {
+    const { upstreams, attemptDelayMs } = this.#options;
     try {
       return await raceStaggered({
-        candidates: interleaveFamilies(addresses),
-        delayMs: this.#options.attemptDelayMs,
-        start: (address) => this.#connect(address, port, signal),
-        discard: ({ fd }) => closeFd(fd),
+        candidates: interleaveFamilies(hosts),
+        delayMs: attemptDelayMs,
+        start: (target) => upstreams.connectThrough(name, { host: target, port }, signal),
+        discard: closeUpstream,
         signal,
       });
     } catch (error) {
-      throw error instanceof RaceLost ? connectFailed(host, port, error.errors) : error;
-    }
-  }
-
-  async #connect(address: string, port: number, signal: AbortSignal): Promise<SocketUpstream> {
-    const { multipath } = this.#options;
-    const plain = multipath && this.#isPlain(address, port);
-    const socket = await connectFd({ address, port, multipath: multipath && !plain, signal });
-    const led = { kind: 'socket', ...socket, address, port } as const;
-    if (plain) return { ...led, fallbackReason: REMEMBERED_FALLBACK };
-    if (socket.protocol !== socket.descriptorProtocol) this.#notePlain(socket.fd, address, port);
-    return led;
-  }
-
-  #isPlain(address: string, port: number): boolean {
-    if (this.#plainServers.size === 0) return false;
-    const localAddress = sourceTowards(address);
-    if (localAddress === undefined) return false;
-    return this.#plainServers.has({ localAddress, address, port }, performance.now());
-  }
-
-  #notePlain(fd: number, address: string, port: number): void {
-    // After lost packets the kernel asks again without MPTCP (net.mptcp.syn_retrans_before_tcp_fallback).
-    if (readTcpInfo(fd).totalRetransSegments !== 0) return;
-    const localAddress = localAddressOf(fd)?.address;
-    if (localAddress !== undefined) {
-      this.#plainServers.add({ localAddress, address, port }, performance.now());
+      throw error instanceof RaceLost ? throughUpstreamFailed(host, port, error.errors) : error;
     }
   }
 }
 
-/** Rejects as soon as the signal aborts, for work that cannot be stopped itself. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(new Error('aborted'));
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
+/** @throws DialError when the way is none */
+function routeOf(way: Way, targets: readonly string[], host: string, port: number): Route {
+  switch (way.kind) {
+    case 'refuse':
+      throw dialRefusedByRule(host, port, way.reason);
+    case 'upstream':
+      return { kind: 'upstream', upstream: way.upstream, hosts: targets };
+    case 'direct':
+    case 'multipath':
+      return { kind: way.kind, addresses: targets };
+  }
 }
