@@ -200,13 +200,7 @@ export class Dialer {
 
 /** @throws DialError when the way is none */
 function routeOf(way: Way, targets: readonly string[], host: string, port: number): Route {
-  switch (way.kind) {
-    case 'refuse':
-      throw dialRefusedByRule(host, port, way.reason);
-    case 'upstream':
-      return { kind: 'upstream', upstream: way.upstream, hosts: targets };
-    case 'direct':
-    case 'multipath':
-      return { kind: way.kind, addresses: targets };
-  }
+  if (way.kind === 'refuse') throw dialRefusedByRule(host, port, way.reason);
+  if (way.kind === 'upstream') return { kind: 'upstream', upstream: way.upstream, hosts: targets };
+  return { kind: way.kind, addresses: targets };
 }
