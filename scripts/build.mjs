@@ -109,6 +109,20 @@ await build({
   outdir: join(dist, 'register'),
   outExtension: { '.js': '.cjs' },
 });
+// What runs in the appliance's guest is one file with everything in it but koffi's native half, which the image has
+// too (src/appliance/image/contents.ts).
+await build({
+  ...asCommonJs,
+  entryPoints: { guest: src('service/appliance/guest-main.ts') },
+  outdir: join(dist, 'appliance'),
+  outExtension: { '.js': '.cjs' },
+  packages: 'bundle',
+  external: ['koffi', '@koromix/*'],
+  define: {
+    ...asCommonJs.define,
+    WEFT_VERSION: JSON.stringify(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version),
+  },
+});
 const workers = workerEntries();
 if (Object.keys(workers).length > 0)
   await build({ ...common, entryPoints: workers, outdir: join(dist, 'workers') });

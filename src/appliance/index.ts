@@ -8,3 +8,11 @@ export { GuestAgent, type GuestFace } from './guest/agent.ts';
 export { bootGuest, endGuest } from './guest/boot.ts';
 export { GuestLinks, type GuestLinksOptions } from './guest/guest-links.ts';
 export * from './guest/protocol.ts';
+export { buildImage, describeFile, type BuildOptions } from './image/build.ts';
+export {
+  fetchKernelPackage,
+  findKernelPackage,
+  readKernelPackage,
+  type KernelFiles,
+} from './image/kernel-package.ts';
+export * from './image/manifest.ts';

@@ -7,7 +7,8 @@
 import { readFileSync } from 'node:fs';
 import { errorText, WeftError, type Logger } from '../../base/index.ts';
 import { inNamespace } from '../../native/index.ts';
-import { IFF_RUNNING, IFF_UP, RouteNetlink, watchRoutes, type Link } from '../../netlink/index.ts';
+import { IFF_RUNNING, IFF_UP, RouteNetlink, watchRoutes } from '../../netlink/index.ts';
+import type { InterfaceAddress, Link } from '../../netlink/index.ts';
 import { planLink } from './link-plan.ts';
 import type { GuestLink, GuestLinkReport } from './protocol.ts';
 
@@ -116,19 +117,24 @@ export class GuestLinks {
     const addresses = this.#netlink.addresses();
     return this.#nics().flatMap((nic) => {
       const link = this.#wanted.get(nic.hardwareAddress ?? '');
-      if (link === undefined) return [];
-      const own = addresses.filter((item) => item.linkIndex === nic.index);
-      return {
-        mac: link.mac,
-        name: nic.name,
-        ...(link.label === undefined ? {} : { label: link.label }),
-        role: link.role,
-        addresses: own.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
-        up: (nic.flags & IFF_UP) !== 0 && (nic.flags & IFF_RUNNING) !== 0,
-        receivedBytes: this.#counter(nic.name, 'rx_bytes'),
-        sentBytes: this.#counter(nic.name, 'tx_bytes'),
-      };
+      return link === undefined ? [] : [this.#report(link, nic, addresses)];
     });
+  }
+
+  #report(link: GuestLink, nic: Link, addresses: readonly InterfaceAddress[]): GuestLinkReport {
+    const { label, mac, role } = link;
+    return {
+      mac,
+      name: nic.name,
+      role,
+      addresses: addresses
+        .filter((item) => item.linkIndex === nic.index)
+        .map(({ address, prefixLength }) => `${address}/${prefixLength}`),
+      up: (nic.flags & IFF_UP) !== 0 && (nic.flags & IFF_RUNNING) !== 0,
+      receivedBytes: this.#counter(nic.name, 'rx_bytes'),
+      sentBytes: this.#counter(nic.name, 'tx_bytes'),
+      ...(label === undefined ? {} : { label }),
+    };
   }
 
   #nics(): Link[] {
@@ -157,7 +163,7 @@ export class GuestLinks {
         this.#waiters.delete(waiter);
         if (error === undefined) resolve();
         // oxlint-disable-next-line prefer-promise-reject-errors
-        else reject(error as Error);
+        else reject(error);
       };
       const timer = setTimeout(() => settle(), waitMs);
       const waiter = { mac, settle };

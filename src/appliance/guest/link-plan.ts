@@ -67,7 +67,8 @@ export function linkProblem(value: unknown): string | undefined {
   if (!isOptionalInteger(mtuBytes, MTU_MIN, MTU_MAX)) return `an MTU is ${MTU_MIN} to ${MTU_MAX} bytes`;
   if (!isOptionalInteger(metric, 1, 0x7fffffff)) return 'a metric is a positive number';
   if (backup !== undefined && typeof backup !== 'boolean') return 'backup is true or false';
-  if (label !== undefined && (typeof label !== 'string' || label.length > 64)) return 'a label is a short text';
+  if (label !== undefined && (typeof label !== 'string' || label.length > 64))
+    return 'a label is a short text';
   return undefined;
 }
 
@@ -96,6 +97,11 @@ function wantedRoutes(link: GuestLink, linkIndex: number): RouteSpec[] {
 const sameRoute = (a: RouteSpec, b: RouteSpec) =>
   a.family === b.family && a.gateway === b.gateway && a.priority === b.priority;
 
+function specOf({ family, gateway, linkIndex, priority = 0 }: Route): RouteSpec {
+  const spec = { family, table: RT_TABLE_MAIN, priority, ...(linkIndex !== undefined && { linkIndex }) };
+  return gateway === undefined ? spec : { ...spec, gateway };
+}
+
 /** The default routes of a link in the main table. */
 function ownRoutes(routes: readonly Route[], linkIndex: number): RouteSpec[] {
   return routes
@@ -106,13 +112,7 @@ function ownRoutes(routes: readonly Route[], linkIndex: number): RouteSpec[] {
         route.type === RTN_UNICAST &&
         (route.destination?.length ?? 0) === 0,
     )
-    .map(({ family, gateway, priority }) => ({
-      family,
-      table: RT_TABLE_MAIN,
-      linkIndex,
-      priority: priority ?? 0,
-      ...(gateway === undefined ? {} : { gateway }),
-    }));
+    .map(specOf);
 }
 
 /** @param link `undefined`: the NIC is to have nothing */
