@@ -11,6 +11,9 @@ export interface UpOptions {
   readonly backend?: BackendWish;
   readonly listen?: readonly ListenAddress[];
   readonly allowRemote?: boolean;
+  readonly transparent?: boolean;
+  readonly transparentFrom?: readonly string[];
+  readonly rejectQuic?: boolean;
   readonly multipath: boolean;
   readonly background?: boolean;
   readonly json?: boolean;

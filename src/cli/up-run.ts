@@ -2,10 +2,10 @@
  * Carries out `weft up` in this process, until something ends it. The same in the foreground and in the background:
  * there the log goes to a file, and the command that started it is told when it is ready.
  */
-import { errorText, type Logger } from '../base/index.ts';
+import { errorText, WeftError, type Logger } from '../base/index.ts';
 import { platformProblem } from '../native/index.ts';
 import { RouteNetlink } from '../netlink/index.ts';
-import { openLog, Readiness, wantsColor, WeftService } from '../service/index.ts';
+import { openLog, Readiness, wantsColor, WeftService, type WeftOptions } from '../service/index.ts';
 import { greeting } from './greeting.ts';
 import { DEFAULT_LISTEN } from './listen-address.ts';
 import { UpLife } from './up-life.ts';
@@ -14,7 +14,11 @@ import { packageVersion } from './version.ts';
 
 /** A name that no link has may be a mistake, or a modem that is not plugged in yet. */
 function warnOfUnknownLinks(options: UpOptions, logger: Logger): void {
-  const named = new Set([options.interface, options.exclude, options.backup].flatMap((names) => names ?? []));
+  const named = new Set(
+    [options.interface, options.exclude, options.backup, options.transparentFrom].flatMap(
+      (names) => names ?? [],
+    ),
+  );
   if (named.size === 0) return;
   const netlink = RouteNetlink.open();
   const known = new Set(netlink.links().map(({ name }) => name));
@@ -39,6 +43,22 @@ function openUpLog({ json = false, verbose = false }: UpOptions, file: string | 
   return openLog({ json, verbose, color, ...(file === undefined ? {} : { file }) });
 }
 
+/** Naming a link asks for transparent mode too. */
+function transparentOptions({
+  transparent = false,
+  transparentFrom = [],
+  rejectQuic = false,
+}: UpOptions): Pick<WeftOptions, 'transparent'> {
+  if (!transparent && transparentFrom.length === 0) {
+    if (!rejectQuic) return {};
+    throw new WeftError('--reject-quic is a part of transparent mode, which was not asked for', {
+      code: 'USAGE',
+      hint: 'add --transparent',
+    });
+  }
+  return { transparent: { fromLinks: transparentFrom, rejectQuic } };
+}
+
 function makeService(
   options: UpOptions,
   {
@@ -57,6 +77,7 @@ function makeService(
     exclude: options.exclude ?? [],
     backup: options.backup ?? [],
     backend: options.backend ?? 'auto',
+    ...transparentOptions(options),
     logger,
     args,
     ...(logFile === undefined ? {} : { logFile }),

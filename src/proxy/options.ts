@@ -72,6 +72,11 @@ export interface ProxyOptions {
   readonly policy?: ProxyPolicy;
   /** SO_MARK of every connection that the proxy makes; needs CAP_NET_ADMIN. */
   readonly mark?: number;
+  /** Also serve connections that a firewall rule redirects (transparent/); `mark` is TRANSPARENT_MARK then. */
+  readonly transparent?: {
+    /** Connections of other hosts are redirected too: it listens on every address, not on loopback only. */
+    readonly servesLinks: boolean;
+  };
   readonly logger: Logger;
   readonly limits?: Partial<ProxyLimits>;
 }

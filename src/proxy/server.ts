@@ -15,6 +15,8 @@ import { Refusals } from './http/refusals.ts';
 import { DEFAULT_LIMITS, type ListenAddress, type ProxyOptions } from './options.ts';
 import { PolicyHolder } from './policy/policy-holder.ts';
 import { DEFAULT_POLICY, type ProxyPolicy } from './policy/types.ts';
+import { TRANSPARENT_MARK, type RedirectPort } from './transparent/redirect-table.ts';
+import { TransparentFront } from './transparent/transparent-front.ts';
 import { Tunnels } from './tunnels.ts';
 import type { UpstreamHealth, UpstreamProxy } from './upstream/types.ts';
 import { UpstreamSet } from './upstream/upstream-set.ts';
@@ -32,6 +34,7 @@ export class ProxyServer {
   readonly #upstreams: UpstreamSet;
   #multipathVia: UpstreamProxy | undefined;
   readonly #tunnels: Tunnels;
+  readonly #transparent: TransparentFront | undefined;
   #lastId = 0;
   #state: 'new' | 'started' | 'stopped' = 'new';
   #stopping: Promise<void> | undefined;
@@ -39,7 +42,8 @@ export class ProxyServer {
 
   constructor(options: ProxyOptions) {
     this.#options = options;
-    const { logger, allowRemote = false, multipath = true, mark, policy = DEFAULT_POLICY } = options;
+    const { logger, allowRemote = false, multipath = true, transparent, policy = DEFAULT_POLICY } = options;
+    const mark = transparent === undefined ? options.mark : TRANSPARENT_MARK;
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const tallies = this.#tallies;
     const refusals = new Refusals(tallies);
@@ -71,6 +75,8 @@ export class ProxyServer {
       idleTimeoutMs: limits.upstreamIdleTimeoutMs,
     });
     this.#tunnels = new Tunnels({ dialer, tallies, limits, logger, nextId });
+    this.#transparent =
+      transparent && new TransparentFront({ ...transparent, tunnels: this.#tunnels, tallies, logger });
     const connect = new ConnectHandler({ tunnels: this.#tunnels, refusals });
     const forwarder = new Forwarder({ agent: this.#agent, tallies, refusals, limits });
     this.#front = new Front({
@@ -88,6 +94,11 @@ export class ProxyServer {
   /** Where it listens, with real port numbers. */
   get addresses(): readonly ListenAddress[] {
     return this.#front.addresses;
+  }
+
+  /** Where redirected connections are taken; none when that was not asked for. */
+  get transparentPorts(): readonly RedirectPort[] {
+    return this.#transparent?.ports ?? [];
   }
 
   /**
@@ -114,11 +125,13 @@ export class ProxyServer {
       if (this.addresses.length === 0 && absent !== undefined) throw absent;
       await this.#tunnels.start();
       this.#checkNotStopped();
+      await this.#transparent?.start();
+      this.#checkNotStopped();
     } catch (error) {
       await this.#close();
       throw error;
     }
-    this.#ownPorts = this.addresses;
+    this.#ownPorts = [...this.addresses, ...(this.#transparent?.addresses ?? [])];
   }
 
   /** The policy in force. */
@@ -172,7 +185,12 @@ export class ProxyServer {
   async #close(): Promise<void> {
     this.#state = 'stopped';
     this.#upstreams.close();
-    await Promise.all([this.#front.close(), this.#tunnels.stop(), this.#agent.close()]);
+    await Promise.all([
+      this.#front.close(),
+      this.#transparent?.close(),
+      this.#tunnels.stop(),
+      this.#agent.close(),
+    ]);
   }
 
   counters(): ProxyCounters {

@@ -21,6 +21,7 @@ import { explainMultipath } from './explain.ts';
 import { makeBackend, type ChosenBackend } from './make-backend.ts';
 import { removeProcessRecord, writeProcessRecord } from './process-record.ts';
 import { networkNamespaceInode, prepareRuntimeFolder } from './runtime-folder.ts';
+import { TransparentRedirect, type TransparentOptions } from './transparent.ts';
 
 export interface WeftOptions {
   readonly version: string;
@@ -32,6 +33,8 @@ export interface WeftOptions {
   readonly interfaces: readonly string[];
   readonly exclude: readonly string[];
   readonly backup: readonly string[];
+  /** Absent: only who names the proxy uses it. */
+  readonly transparent?: TransparentOptions;
   /** Default: `auto`. */
   readonly backend?: BackendWish;
   readonly logger: Logger;
@@ -60,6 +63,7 @@ export class WeftService implements ControlApi {
   #proxy: ProxyServer | undefined;
   #chosen: ChosenBackend | undefined;
   #control: ControlServer | undefined;
+  #redirect: TransparentRedirect | undefined;
   #folder: string | undefined;
   #starting: Promise<void> | undefined;
   #ending: Promise<void> | undefined;
@@ -85,10 +89,14 @@ export class WeftService implements ControlApi {
 
   async #start(): Promise<void> {
     this.#takeLock();
+    const { transparent } = this.#options;
+    // First of all, because it may be forbidden.
+    if (transparent !== undefined) this.#redirect = TransparentRedirect.open(transparent);
     await this.#startProxy();
     this.#checkNotEnding();
     await this.#startBackend();
     this.#checkNotEnding();
+    this.#installRedirect();
     if (this.#folder !== undefined) await this.#startControl(this.#folder);
   }
 
@@ -118,10 +126,32 @@ export class WeftService implements ControlApi {
   }
 
   async #startProxy(): Promise<void> {
-    const { listen, allowRemote, multipath, logger } = this.#options;
-    const proxy = new ProxyServer({ listen, allowRemote, multipath, logger });
+    const { listen, allowRemote, multipath, transparent, logger } = this.#options;
+    const proxy = new ProxyServer({
+      listen,
+      allowRemote,
+      multipath,
+      logger,
+      ...(transparent === undefined
+        ? {}
+        : { transparent: { servesLinks: transparent.fromLinks.length > 0 } }),
+    });
     await proxy.start();
     this.#proxy = proxy;
+  }
+
+  /** Last, so that no program comes before its connections can be carried. */
+  #installRedirect(): void {
+    const { transparent, logger } = this.#options;
+    const ports = this.#proxy?.transparentPorts ?? [];
+    if (transparent === undefined || ports.length === 0) return;
+    this.#redirect?.install(ports);
+    const { fromLinks } = transparent;
+    const others = fromLinks.length === 0 ? '' : `, and those that come in by ${fromLinks.join(', ')},`;
+    logger.info(
+      { ports, fromLinks },
+      `transparent: TCP connections of this host${others} go through the proxy`,
+    );
   }
 
   async #startBackend(): Promise<void> {
@@ -165,6 +195,8 @@ export class WeftService implements ControlApi {
   }
 
   async #end(): Promise<void> {
+    // At once: from now on programs reach the network by themselves.
+    this.#redirect?.close();
     if (this.#starting !== undefined) {
       // A start under way is not waited for, it is ended: a virtual machine may take a minute.
       await Promise.allSettled([this.#chosen?.backend.stop()]);
@@ -174,6 +206,7 @@ export class WeftService implements ControlApi {
   }
 
   async #closeAll(): Promise<void> {
+    this.#redirect?.close();
     const results = await Promise.allSettled([
       Promise.resolve().then(() => this.#chosen?.backend.stop()),
       Promise.resolve().then(() => this.#control?.close()),

@@ -42,6 +42,7 @@ Examples:
   sudo weft up --background    the same, until "sudo weft down"
   sudo weft up --backup lte0   lte0 carries data only when no other path works
   sudo weft up --exclude eth1  never use eth1
+  sudo weft up --transparent   for programs that know of no proxy, too
   weft up --listen 3128        as an ordinary user, on another port
   sudo weft up --listen 192.168.1.2:3128 --allow-remote
                                a proxy for the local network
@@ -66,6 +67,13 @@ export function upCommand(): Command {
       collectListen,
     )
     .option('--allow-remote', 'serve clients of other machines too')
+    .option('--transparent', 'programs of this machine use the proxy without knowing of it (nftables)')
+    .option(
+      '--transparent-from <name>',
+      'so do the machines behind this link; may be given more than once',
+      collectLink,
+    )
+    .option('--reject-quic', 'with --transparent: refuse UDP port 443, so that browsers use TCP')
     .option(
       '--backend <kind>',
       'what carries connections: auto, native or appliance (default: auto)',
