@@ -10,6 +10,13 @@ export { GuestLinks, type GuestLinksOptions } from './guest/guest-links.ts';
 export * from './guest/protocol.ts';
 export { buildImage, describeFile, type BuildOptions } from './image/build.ts';
 export {
+  brokenImage,
+  copyImageFolder,
+  readImageFolder,
+  verifyImageFolder,
+  type ImageFolder,
+} from './image/image-folder.ts';
+export {
   fetchKernelPackage,
   findKernelPackage,
   readKernelPackage,

@@ -71,6 +71,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./commands/tunnel.ts')).tunnelCommand(),
   },
   {
+    name: 'appliance',
+    summary: 'build, take and give images of the virtual machine for hosts without MPTCP',
+    load: async () => (await import('./commands/appliance.ts')).applianceCommand(),
+  },
+  {
     name: 'mptcp',
     summary: "the kernel's endpoints, limits, connections and counters (ip-mptcp(8)); see weft mptcp help",
   },

@@ -2,6 +2,8 @@
  * service: what makes a running Weft out of the layers below, and lets itself be asked: log, supervisor, proxy,
  * control calls, the sentences about multipath, and the doctor.
  */
+export { buildApplianceImage, type ImageBuildOptions } from './appliance/image-build.ts';
+export { ImageStore, storeFolder, type StoreUser } from './appliance/image-store.ts';
 export * from './control-api.ts';
 export { ControlClient } from './control-client.ts';
 export * from './daemon/control-api.ts';
@@ -10,6 +12,8 @@ export { DaemonControl, type ControlledDaemon, type DaemonControlOptions } from 
 export { startInBackground, type BackgroundOutcome } from './background.ts';
 export { BACKEND_WISHES, type BackendWish } from './backend-choice.ts';
 export { explainMultipath } from './explain.ts';
+export { watchHostChanges } from './host-changes.ts';
+export { surveyLinks, type LinkSurvey } from './link-survey.ts';
 export { openLog, wantsColor, type LogOptions } from './log.ts';
 export * from './doctor/index.ts';
 export { DaemonLog, type DaemonLogOptions } from './daemon/daemon-log.ts';
@@ -18,7 +22,9 @@ export { ConfigError, configPath, loadOptions, type ConfigPath } from './daemon/
 export { ServiceManager } from './daemon/notify.ts';
 export * from './daemon/option-values.ts';
 export type { CommandLineOptions, DaemonOptions } from './daemon/options.ts';
+export { hasCrashed, isProcessOf } from './process-record.ts';
 export * from './programs/index.ts';
+export { isProxyAlive } from './proxy-probe.ts';
 export * from './tunnel/index.ts';
 export { Readiness } from './readiness.ts';
 export { takeDown, type DownReport } from './take-down.ts';
