@@ -4,4 +4,6 @@ export * from './ip.ts';
 export * from './log.ts';
 export * from './nearest.ts';
 export * from './text.ts';
+export * from './toml-lines.ts';
+export * from './toml-table.ts';
 export * from './units.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readPolicy } from './policy-file.ts';
-import { tomlLines } from './toml-lines.ts';
+import { tomlLines } from '../../base/toml-lines.ts';
 
 const USERS = new Map([
   ['root', 0],

@@ -3,10 +3,21 @@
  * first, with its line and what was probably meant.
  */
 import { parse, TomlError, type TomlValue } from 'smol-toml';
-import { nearestWord, parseIp, canonicalIp, type Prefix } from '../../base/index.ts';
+import {
+  canonicalIp,
+  isTable,
+  isWhole,
+  nearestWord,
+  parseIp,
+  shown,
+  TableReader,
+  tomlLines,
+  type Prefix,
+  type Table,
+  type TomlLines,
+  type TomlMistake,
+} from '../../base/index.ts';
 import type { Policy, PolicyRule, PortRange } from './policy-rules.ts';
-import { tomlLines, type TomlLines } from './toml-lines.ts';
-import { isTable, isWhole, shown, TableReader, type Table, type TomlMistake } from './toml-table.ts';
 
 export interface ReadPolicy {
   /** Absent when there are mistakes. */

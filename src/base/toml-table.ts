@@ -3,7 +3,7 @@
  * meant, so that a reader of the file can go on to the next.
  */
 import type { TomlValue } from 'smol-toml';
-import { nearestWord } from '../../base/index.ts';
+import { nearestWord } from './nearest.ts';
 import type { TomlLines } from './toml-lines.ts';
 
 export interface TomlMistake {
