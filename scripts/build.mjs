@@ -28,6 +28,7 @@ function workerEntries() {
 const APART = {
   './program.ts': './verbs/program.mjs',
   './mptcp-own.ts': './mptcp-own.js',
+  './mptcpctl-run.ts': './verbs/mptcpctl-run.mjs',
   './mptcpd-run.ts': './mptcpd-run.js',
   '../compat/mptcpd-run.ts': './mptcpd-run.js',
 };
@@ -77,6 +78,7 @@ await build({
   entryPoints: {
     weft: src('cli/weft.ts'),
     'ip-mptcp': src('cli/compat/ip-mptcp.ts'),
+    mptcpctl: src('cli/compat/mptcpctl.ts'),
     mptcpd: src('cli/compat/mptcpd.ts'),
     mptcpize: src('cli/compat/mptcpize.ts'),
     mpt: src('cli/compat/mpt.ts'),
@@ -94,7 +96,7 @@ writeFileSync(join(dist, 'bin', 'package.json'), '{ "type": "commonjs" }\n');
 // Splitting keeps each verb in a chunk of its own that is read only when the verb is used.
 await build({
   ...common,
-  entryPoints: { program: src('cli/program.ts') },
+  entryPoints: { program: src('cli/program.ts'), 'mptcpctl-run': src('cli/compat/mptcpctl-run.ts') },
   outdir: join(dist, 'bin', 'verbs'),
   outExtension: { '.js': '.mjs' },
   splitting: true,
@@ -126,7 +128,15 @@ await build({
 const workers = workerEntries();
 if (Object.keys(workers).length > 0)
   await build({ ...common, entryPoints: workers, outdir: join(dist, 'workers') });
-for (const name of ['weft.js', 'ip-mptcp.js', 'mptcpd.js', 'mptcpize.js', 'mpt.js', 'mptsrv.js']) {
+for (const name of [
+  'weft.js',
+  'ip-mptcp.js',
+  'mptcpctl.js',
+  'mptcpd.js',
+  'mptcpize.js',
+  'mpt.js',
+  'mptsrv.js',
+]) {
   if (existsSync(join(dist, 'bin', name))) chmodSync(join(dist, 'bin', name), 0o755);
 }
 const built = join(root, 'dist');

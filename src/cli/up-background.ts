@@ -67,14 +67,12 @@ const TELLING = new Set(['--json', '--verbose']);
 
 const deeds = (words: readonly string[]) => JSON.stringify(words.filter((word) => !TELLING.has(word)));
 
-/** The one that ran before has other options than those that are wanted. */
-function isOther(outcome: BackgroundOutcome, words: readonly string[]): boolean {
-  return outcome.kind === 'already' && outcome.args !== undefined && deeds(outcome.args) !== deeds(words);
-}
-
-function otherOptions({ args = [], pid }: BackgroundOutcome): WeftError {
+/** @throws WeftError `ALREADY_RUNNING`: one ran before, with other options than those that are wanted */
+export function checkSameOptions(outcome: BackgroundOutcome, words: readonly string[]): void {
+  const { args, kind, pid } = outcome;
+  if (kind !== 'already' || args === undefined || deeds(args) === deeds(words)) return;
   const options = args.length === 0 ? 'without options' : `with ${args.join(' ')}`;
-  return new WeftError(`Weft is already running here (process ${pid}), ${options}`, {
+  throw new WeftError(`Weft is already running here (process ${pid}), ${options}`, {
     code: 'ALREADY_RUNNING',
     hint: '"weft down" stops it; then start it as you want it',
   });
@@ -106,7 +104,7 @@ export async function runUpInBackground(options: UpOptions, words: readonly stri
   const { json = false, verbose } = options;
   try {
     const outcome = await startUp(options, words);
-    if (isOther(outcome, words)) throw otherOptions(outcome);
+    checkSameOptions(outcome, words);
     const report = await new ControlClient().status();
     writeOutput(json ? asJson(outcome, report) : tell(outcome, report));
     if (!json && report.mode !== 'multipath') reportNotice(`${report.mode}: ${report.reason}`);

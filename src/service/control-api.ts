@@ -29,6 +29,8 @@ export interface PathReport {
   readonly backup: boolean;
   readonly state: string;
   readonly why?: string;
+  /** `true`: the host's own traffic takes it, by its default route. */
+  readonly preferred?: boolean;
 }
 
 export interface IgnoredLink {

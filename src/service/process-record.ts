@@ -8,6 +8,7 @@
 import { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isRunning, readProcessIdentity, type ProcessIdentity } from '../native/index.ts';
+import { networkNamespaceInode, prepareRuntimeFolder } from './runtime-folder.ts';
 
 export interface ProcessRecord extends ProcessIdentity {
   /** Options of the command line, without what only says how to start (`--background`). No secrets are among them. */
@@ -86,4 +87,19 @@ export function readProcessRecord(folder: string, netnsInode: number): ProcessRe
 export function readRunningRecord(folder: string, netnsInode: number): ProcessRecord | undefined {
   const record = readProcessRecord(folder, netnsInode);
   return record !== undefined && isRunning(record) ? record : undefined;
+}
+
+/** A test whether the process that has this number now goes on. */
+export function isProcessOf({ pid }: { readonly pid: number }): () => boolean {
+  const identity = readProcessIdentity(pid);
+  return () => identity !== undefined && isRunning(identity);
+}
+
+/** Whether a Weft that has ended was killed: an orderly end removes its record. */
+export function hasCrashed(pid: number): boolean {
+  try {
+    return readProcessRecord(prepareRuntimeFolder(), networkNamespaceInode())?.pid === pid;
+  } catch {
+    return false;
+  }
 }

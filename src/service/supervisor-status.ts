@@ -108,6 +108,7 @@ function reportPath(path: HostPath, look: Look, preferred: boolean): PathReport 
     family: path.family === AF_INET ? 4 : 6,
     backup: use?.backup ?? look.backup.includes(path.linkName),
     ...stateOf(path, look, use, preferred),
+    ...(preferred ? { preferred } : {}),
     ...(gateway === undefined ? {} : { gateway }),
     ...(table === undefined ? {} : { table }),
     ...(use?.id === undefined || use.state === 'missing' ? {} : { endpointId: use.id }),

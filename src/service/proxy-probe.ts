@@ -1,0 +1,43 @@
+/**
+ * Whether a proxy really answers: asked over TCP as any client would, not concluded from a process that runs. Weft's
+ * proxy calls itself so when it is asked as if it were a web server.
+ */
+import { request } from 'node:http';
+
+const PROBE_TIMEOUT_MS = 3000;
+/** BOUNDED: how much of an answer is looked at. */
+const ANSWER_MAX_BYTES = 4096;
+
+/** As statuses and texts name it: `127.0.0.1:13128`, `[::1]:13128`. An address for all is reached by loopback. */
+function targetOf(address: string): { readonly host: string; readonly port: number } | undefined {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(address);
+  if (match === null) return undefined;
+  const host = match[1] ?? match[2] ?? '';
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return { host: reachable, port: Number(match[3]) };
+}
+
+/** @param address `127.0.0.1:13128` */
+export function isProxyAlive(address: string): Promise<boolean> {
+  const at = targetOf(address);
+  if (at === undefined) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const asked = request({ ...at, path: '/', agent: false, timeout: PROBE_TIMEOUT_MS });
+    const end = (answer: boolean) => {
+      resolve(answer);
+      asked.destroy();
+    };
+    asked.on('timeout', () => end(false));
+    asked.on('error', () => end(false));
+    asked.on('response', (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (piece: string) => {
+        text += piece;
+        if (text.length > ANSWER_MAX_BYTES) end(false);
+      });
+      response.on('end', () => end(text.startsWith('weft: ')));
+      response.on('error', () => end(false));
+    });
+    asked.end();
+  });
+}
