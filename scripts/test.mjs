@@ -14,6 +14,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, setUp } from './setup.mjs';
+import { fetchKernel } from './fetch-kernel.mjs';
 import { filesThatNeed, installPackages, missingPackages, widenPath } from './test-programs.mjs';
 
 const PARTS = 2;
@@ -133,6 +134,7 @@ async function main(args) {
     setUp();
     const lacking = missingPackages();
     if (lacking.length > 0) installPackages(lacking);
+    fetchKernel();
   }
   const { enterSandbox, findSandbox, isSandbox, runInSandbox } = await import('../dist/lab/sandbox.js');
   if (inside) {
