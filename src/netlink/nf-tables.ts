@@ -87,6 +87,11 @@ export class NfTables {
     this.#names.add(table.name);
   }
 
+  /** Whether there is a table of that name, whoever made it. */
+  isPresent(name: string): boolean {
+    return this.#flagsOf(name) !== undefined;
+  }
+
   /** Removes a table of Weft's by its name, also one that an earlier process left. Harmless when there is none. */
   remove(name: string): void {
     this.#names.delete(name);

@@ -23,6 +23,7 @@ import {
   RT_SCOPE_UNIVERSE,
   RT_TABLE_MAIN,
   type NfChain,
+  type NfFamily,
   type NfMatch,
   type NfRule,
   type NfTable,
@@ -144,6 +145,12 @@ export function planForwarding(plan: LinkPlan): {
   return { ipv4: linksOf(AF_INET), ipv6: linksOf(AF_INET6) };
 }
 
+/** What only the appliance's own packets may pass: one link, or all of an IP version. */
+export interface Guard {
+  readonly family: NfFamily;
+  readonly link?: string;
+}
+
 const inputIs = (is: string): NfMatch => ({ match: 'inputLink', is });
 const outputIs = (is: string): NfMatch => ({ match: 'outputLink', is });
 const drop = (...when: NfMatch[]): NfRule => ({ when, verdict: { action: 'drop' } });
@@ -152,7 +159,7 @@ const ANSWERS: NfMatch = { match: 'connectionState', in: ['established', 'relate
 
 const guestsOf = ({ prefixes }: UplinkSlot) => [endsOf(prefixes.ipv4).guest, endsOf(prefixes.ipv6).guest];
 
-function forwardChain(plan: LinkPlan, guarded: readonly string[]): NfChain {
+function forwardChain(plan: LinkPlan, guards: readonly Guard[]): NfChain {
   const toUplink = plan.uplinks.flatMap((slot) =>
     guestsOf(slot).map(({ address }) =>
       accept(inputIs(slot.tapName), outputIs(slot.uplink.linkName), {
@@ -174,7 +181,9 @@ function forwardChain(plan: LinkPlan, guarded: readonly string[]): NfChain {
       ...toUplink,
       ...toGuest,
       ...taps.flatMap((name) => [drop(inputIs(name)), drop(outputIs(name))]),
-      ...guarded.map((name) => drop(inputIs(name))),
+      ...guards.map(({ family, link }) =>
+        drop({ match: 'family', is: family }, ...(link === undefined ? [] : [inputIs(link)])),
+      ),
     ],
   };
 }
@@ -214,10 +223,10 @@ function sourceNatChain(plan: LinkPlan): NfChain {
   };
 }
 
-/** @param guarded uplinks that forward only because the appliance switched it on */
-export function planFirewall(plan: LinkPlan, guarded: readonly string[]): NfTable {
+/** @param guards what forwards only because the appliance switched it on */
+export function planFirewall(plan: LinkPlan, guards: readonly Guard[]): NfTable {
   return {
     name: TABLE_NAME,
-    chains: [forwardChain(plan, guarded), inputChain(plan), sourceNatChain(plan)],
+    chains: [forwardChain(plan, guards), inputChain(plan), sourceNatChain(plan)],
   };
 }
