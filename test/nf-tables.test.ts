@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LabNode } from '../src/lab/index.ts';
-import { forwardingTable, NfPriority, NfTables, type NfTable } from '../src/netlink/index.ts';
+import { NfPriority, NfTables, type NfTable } from '../src/netlink/index.ts';
 import { bundleTypeScript } from './support/bundle.ts';
 import { UNPRIVILEGED } from './support/weft-program.ts';
 
@@ -289,49 +289,5 @@ describe('a table', () => {
     const program = await bundleTypeScript(new URL('support/nf-tables-child.ts', import.meta.url));
     const { stdout } = await node.run([...UNPRIVILEGED, process.execPath, program, 'weft-forbidden']);
     expect(stdout).toMatch(/^NO_PRIVILEGE nftables may not be used: .*\(EPERM\) — .*CAP_NET_ADMIN/);
-  });
-});
-
-describe('a table for forwarded links', () => {
-  it('says who may pass', () => {
-    openTables().replace(
-      forwardingTable('weft-forward', {
-        links: [
-          {
-            link: 'tap1',
-            uplink: 'eth0',
-            sources: [
-              { address: '10.99.1.2', length: 32 },
-              { address: 'fd99:1::', length: 64 },
-            ],
-          },
-          { link: 'tap2', uplink: 'wifi0', sources: [{ address: '10.99.2.2', length: 31 }] },
-        ],
-        guardedUplinks: ['wifi0'],
-      }),
-    );
-    expect(listed('weft-forward')).toEqual([
-      'table inet weft-forward {',
-      'chain forward {',
-      'type filter hook forward priority filter; policy accept;',
-      'iifname "tap1" oifname "eth0" ip saddr 10.99.1.2 accept',
-      'iifname "tap1" oifname "eth0" ip6 saddr fd99:1::/64 accept',
-      'iifname "tap1" drop',
-      'iifname "eth0" oifname "tap1" ct state established,related accept',
-      'oifname "tap1" drop',
-      'iifname "tap2" oifname "wifi0" ip saddr 10.99.2.2/31 accept',
-      'iifname "tap2" drop',
-      'iifname "wifi0" oifname "tap2" ct state established,related accept',
-      'oifname "tap2" drop',
-      'iifname "wifi0" drop',
-      '}',
-      'chain postrouting {',
-      'type nat hook postrouting priority srcnat; policy accept;',
-      'ip saddr 10.99.1.2 oifname "eth0" masquerade',
-      'ip6 saddr fd99:1::/64 oifname "eth0" masquerade',
-      'ip saddr 10.99.2.2/31 oifname "wifi0" masquerade',
-      '}',
-      '}',
-    ]);
   });
 });

@@ -19,7 +19,6 @@ export { findFamily, GENL_HEADER_BYTES, genericPayload, type GenericFamily } fro
 export type { LinkChange, LinkSpec } from './link.ts';
 export * from './message.ts';
 export { NfTables, type NfTablesOptions } from './nf-tables.ts';
-export { forwardingTable, type ForwardedLink, type ForwardingTableOptions } from './nf-tables-forwarding.ts';
 export * from './nf-tables-types.ts';
 export type { TokenBucket } from './qdisc.ts';
 export {
