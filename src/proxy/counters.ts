@@ -14,6 +14,12 @@ export type Refusal =
   | 'too-many-tunnels'
   | 'too-many-connections'
   | 'too-many-requests'
+  /** More than one client may have (client-limits.ts). */
+  | 'client-limit'
+  /** Users are asked for: none was named, a wrong one, or too many wrong ones before. */
+  | 'user-missing'
+  | 'user-wrong'
+  | 'user-slowed'
   | 'accept-failed';
 
 /** All counted since the start. */
@@ -40,6 +46,17 @@ export interface ProxyCounters {
   /** From clients, bodies and tunnelled bytes of all connections, also those still open. */
   readonly bytesUp: number;
   readonly bytesDown: number;
+  /** SOCKS UDP ASSOCIATE. */
+  readonly udpAssociations: number;
+  readonly udpAssociationsOpen: number;
+  /** From clients, and to them; those that were dropped not counted. */
+  readonly datagramsUp: number;
+  readonly datagramsDown: number;
+  /** Their payload. */
+  readonly datagramBytesUp: number;
+  readonly datagramBytesDown: number;
+  readonly datagramsDropped: number;
+  readonly datagramsDroppedByReason: Readonly<Record<string, number>>;
 }
 
 /** How the client asked. */

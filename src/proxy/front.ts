@@ -1,6 +1,7 @@
 /**
- * The listening side: one http.Server for each address, whose strict parser (llhttp) reads what clients send.
- * What the parser lets through and a proxy must not is refused in http/fields.ts and tunnels.ts.
+ * The listening side: one http.Server for each address. A connection's first byte says whether it is SOCKS
+ * (socks/socks-server.ts); all others go to the server's strict parser (llhttp). What the parser lets through and a
+ * proxy must not is refused in http/fields.ts and http/connect.ts.
  *
  * Invariant: every client socket that Node owns is in `#sockets`.
  */
@@ -8,20 +9,27 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { formatSocketAddress, WeftError } from '../base/index.ts';
+import type { Access } from './access.ts';
 import { clientOf } from './client.ts';
 import type { ProxyTallies } from './counters.ts';
+import { whenFirstByte } from './first-byte.ts';
 import { setKeepalive } from './keepalive.ts';
 import type { ListenAddress, ProxyLimits } from './options.ts';
 import type { Refusals } from './http/refusals.ts';
+import { SOCKS4_VERSION } from './socks/socks4.ts';
+import { SOCKS5_VERSION } from './socks/socks5.ts';
 
 export interface FrontHandlers {
   readonly request: (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => void;
   readonly connect: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** `version` is the connection's first byte, which is still in it. */
+  readonly socks: (socket: Socket, version: number) => void;
 }
 
 export interface FrontOptions {
   readonly allowRemote: boolean;
   readonly limits: ProxyLimits;
+  readonly access: Access;
   readonly tallies: ProxyTallies;
   readonly refusals: Refusals;
   readonly handlers: FrontHandlers;
@@ -87,7 +95,14 @@ export class Front {
     server.timeout = 2 * (limits.connectTimeoutMs + limits.exchangeIdleTimeoutMs);
     // 0: all fields are seen. Their bytes are bounded by maxHeaderBytes; a dropped one could change the meaning.
     server.maxHeadersCount = 0;
-    server.on('connection', (socket) => this.#handleConnection(socket));
+    // Node's own listener is called for the connections that speak HTTP.
+    const serveHttp = server.listeners('connection') as ((socket: Socket) => void)[];
+    server.removeAllListeners('connection');
+    server.on('connection', (socket) => {
+      this.#handleConnection(socket, () => {
+        for (const serve of serveHttp) serve.call(server, socket);
+      });
+    });
     const serve = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
       if (!refusals.has(request.socket)) handlers.request(request, response, expectsContinue);
     };
@@ -102,17 +117,50 @@ export class Front {
     return server;
   }
 
-  #handleConnection(socket: Socket): void {
-    const { allowRemote, limits, tallies, refusals } = this.#options;
+  #handleConnection(socket: Socket, serveHttp: () => void): void {
+    const { allowRemote, limits, access, tallies, refusals, handlers } = this.#options;
     tallies.clientConnections++;
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
-    if (!allowRemote && clientOf(socket).remote) {
-      refusals.refuse(socket, 'not-allowed', 403, 'only programs on this host may use this proxy');
-    } else if (this.#sockets.size > limits.maxClientConnections) {
+    const client = clientOf(socket);
+    if (!allowRemote && client.remote) {
+      refuseUnread(() => {
+        refusals.refuse(socket, 'not-allowed', 403, 'only programs on this host may use this proxy');
+      });
+      return;
+    }
+    if (this.#sockets.size > limits.maxClientConnections) {
       refusals.note(socket, 'too-many-connections');
       socket.destroy();
+      return;
     }
+    const entry = access.clients.enterConnection(client.address);
+    if ('over' in entry) {
+      refuseUnread(() => refusals.refuse(socket, 'client-limit', entry.over.status, entry.over.reason));
+      return;
+    }
+    socket.once('close', entry.leave);
+    whenFirstByte(
+      socket,
+      limits.headersTimeoutMs,
+      (byte) => {
+        if (byte === SOCKS5_VERSION || byte === SOCKS4_VERSION) handlers.socks(socket, byte);
+        else serveHttp();
+      },
+      () => refuseUnread(() => this.#refuseLate(socket)),
+    );
+
+    /** Nobody else listens for errors of a connection that no protocol has. */
+    function refuseUnread(refuse: () => void): void {
+      socket.on('error', () => socket.destroy());
+      refuse();
+    }
+  }
+
+  #refuseLate(socket: Duplex): void {
+    const { refusals, limits } = this.#options;
+    const reason = `no whole request came within ${limits.headersTimeoutMs / 1000} s`;
+    refusals.refuse(socket, 'header-timeout', 408, reason);
   }
 
   #handleClientError(error: NodeJS.ErrnoException & { reason?: string }, socket: Duplex): void {
@@ -129,11 +177,9 @@ export class Front {
         refusals.refuse(socket, 'header-too-large', 431, reason);
         break;
       }
-      case 'ERR_HTTP_REQUEST_TIMEOUT': {
-        const reason = `no whole request came within ${limits.headersTimeoutMs / 1000} s`;
-        refusals.refuse(socket, 'header-timeout', 408, reason);
+      case 'ERR_HTTP_REQUEST_TIMEOUT':
+        this.#refuseLate(socket);
         break;
-      }
       default: {
         const reason = `this is not a proper HTTP/1.1 request: ${error.reason ?? error.message}`;
         refusals.refuse(socket, 'malformed', 400, reason);

@@ -41,6 +41,10 @@ export interface ProxyLimits {
   readonly heldBytesSoftLimit: number;
   /** Pipes that the relay has open at once. */
   readonly maxPipes: number;
+  /** SOCKS UDP associations at once. More are refused. */
+  readonly maxUdpAssociations: number;
+  /** Without a datagram in either direction of an association. */
+  readonly udpIdleTimeoutMs: number;
 }
 
 export const DEFAULT_LIMITS: ProxyLimits = {
@@ -59,6 +63,8 @@ export const DEFAULT_LIMITS: ProxyLimits = {
   halfClosedTimeoutMs: 600_000,
   heldBytesSoftLimit: 64 * 1024 * 1024,
   maxPipes: 256,
+  maxUdpAssociations: 1024,
+  udpIdleTimeoutMs: 600_000,
 };
 
 export interface ProxyOptions {

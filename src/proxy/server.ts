@@ -4,14 +4,12 @@
  * Invariant: after `stop` nothing of it is left: no socket, no thread, no timer.
  */
 import { type WeftError } from '../base/index.ts';
+import { Access } from './access.ts';
 import { ProxyTallies, type ProxyConnection, type ProxyCounters } from './counters.ts';
 import { Dialer } from './dialer/dialer.ts';
 import { reachProxy } from './dialer/reach-proxy.ts';
 import { Reacher } from './dialer/reacher.ts';
-import { Front } from './front.ts';
-import { ConnectHandler } from './http/connect.ts';
-import { Forwarder } from './http/forwarder.ts';
-import { Refusals } from './http/refusals.ts';
+import { makeDoors, type Doors } from './doors.ts';
 import { DEFAULT_LIMITS, type ListenAddress, type ProxyOptions } from './options.ts';
 import { PolicyHolder } from './policy/policy-holder.ts';
 import { DEFAULT_POLICY, type ProxyPolicy } from './policy/types.ts';
@@ -28,7 +26,7 @@ const ABSENT_ADDRESS: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPP
 export class ProxyServer {
   readonly #options: ProxyOptions;
   readonly #tallies = new ProxyTallies();
-  readonly #front: Front;
+  readonly #doors: Doors;
   readonly #agent: UpstreamAgent;
   readonly #policy: PolicyHolder;
   readonly #upstreams: UpstreamSet;
@@ -46,7 +44,6 @@ export class ProxyServer {
     const mark = transparent === undefined ? options.mark : TRANSPARENT_MARK;
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const tallies = this.#tallies;
-    const refusals = new Refusals(tallies);
     const nextId = () => ++this.#lastId;
     const { connectTimeoutMs: timeoutMs, attemptDelayMs } = limits;
     this.#policy = new PolicyHolder(policy);
@@ -74,26 +71,27 @@ export class ProxyServer {
       maxIdle: limits.maxIdleUpstreams,
       idleTimeoutMs: limits.upstreamIdleTimeoutMs,
     });
-    this.#tunnels = new Tunnels({ dialer, tallies, limits, logger, nextId });
+    const access = new Access(() => this.policy);
+    this.#tunnels = new Tunnels({ dialer, clients: access.clients, tallies, limits, logger, nextId });
     this.#transparent =
       transparent && new TransparentFront({ ...transparent, tunnels: this.#tunnels, tallies, logger });
-    const connect = new ConnectHandler({ tunnels: this.#tunnels, refusals });
-    const forwarder = new Forwarder({ agent: this.#agent, tallies, refusals, limits });
-    this.#front = new Front({
+    this.#doors = makeDoors({
       allowRemote,
       limits,
+      access,
+      policy: this.#policy,
+      dialer,
+      tunnels: this.#tunnels,
+      agent: this.#agent,
+      openUdp: (upstream) => this.#upstreams.openUdp(upstream),
       tallies,
-      refusals,
-      handlers: {
-        request: (request, response, expects) => forwarder.handleRequest(request, response, expects),
-        connect: (request, socket, head) => connect.handleConnect(request, socket, head),
-      },
+      logger,
     });
   }
 
   /** Where it listens, with real port numbers. */
   get addresses(): readonly ListenAddress[] {
-    return this.#front.addresses;
+    return this.#doors.front.addresses;
   }
 
   /** Where redirected connections are taken; none when that was not asked for. */
@@ -114,7 +112,7 @@ export class ProxyServer {
     try {
       for (const address of this.#options.listen) {
         try {
-          await this.#front.listen(address);
+          await this.#doors.front.listen(address);
         } catch (error) {
           if (!ABSENT_ADDRESS.has((error as WeftError).code)) throw error;
           absent ??= error as WeftError;
@@ -184,9 +182,10 @@ export class ProxyServer {
 
   async #close(): Promise<void> {
     this.#state = 'stopped';
+    this.#doors.associations.stop();
     this.#upstreams.close();
     await Promise.all([
-      this.#front.close(),
+      this.#doors.front.close(),
       this.#transparent?.close(),
       this.#tunnels.stop(),
       this.#agent.close(),
@@ -214,6 +213,7 @@ export class ProxyServer {
       refusedByReason: tallies.refusals.byKind(),
       bytesUp: open.reduce((sum, { bytesUp }) => sum + bytesUp, tallies.bytesUp),
       bytesDown: open.reduce((sum, { bytesDown }) => sum + bytesDown, tallies.bytesDown),
+      ...this.#doors.associations.counters(),
     };
   }
 

@@ -21,6 +21,7 @@ import {
   TCP_NODELAY,
   trySetIntOption,
 } from '../native/index.ts';
+import type { LimitedClients } from './client-limits.ts';
 import type { Client } from './client.ts';
 import type { ConnectionKind, ProxyConnection, ProxyTallies } from './counters.ts';
 import { DialError, type DialFailure } from './dialer/dial-error.ts';
@@ -41,7 +42,7 @@ import { StreamTunnels } from './stream-tunnels.ts';
 
 /** Why there is no tunnel. */
 export interface TunnelFailure {
-  readonly kind: DialFailure | 'too-many-tunnels' | 'not-set-up';
+  readonly kind: DialFailure | 'too-many-tunnels' | 'client-limit' | 'not-set-up';
   /** The HTTP status that says the same. */
   readonly status: number;
   /** A sentence for the client, without secrets. */
@@ -74,10 +75,14 @@ interface OpenTunnel {
   readonly via?: string;
   readonly token?: number;
   readonly openedAtMs: number;
+  /** The client may have another one; set when it is all there. */
+  leave?: () => void;
 }
 
 export interface TunnelsOptions {
   readonly dialer: Dialer;
+  /** What each client may have of them. */
+  readonly clients: LimitedClients;
   readonly tallies: ProxyTallies;
   readonly limits: ProxyLimits;
   readonly logger: Logger;
@@ -125,10 +130,21 @@ export class Tunnels {
       refuse({ kind: 'too-many-tunnels', status: 503, reason: `all ${maxTunnels} tunnels are in use` });
       return;
     }
-    void this.#connect(request);
+    const entry = this.#options.clients.enterTunnel(request.client);
+    if ('over' in entry) {
+      this.#options.tallies.refusals.add('client-limit');
+      refuse({ kind: 'client-limit', ...entry.over });
+      return;
+    }
+    void this.#connect(request).then((id) => {
+      const tunnel = id === undefined ? undefined : this.#open.get(id);
+      if (tunnel === undefined) entry.leave();
+      else tunnel.leave = entry.leave;
+    });
   }
 
-  async #connect(request: TunnelRequest): Promise<void> {
+  /** Resolves with the tunnel's id, or `undefined` when there is none. */
+  async #connect(request: TunnelRequest): Promise<number | undefined> {
     const { destination, socket, client } = request;
     const { dialer, tallies, logger } = this.#options;
     const target = formatSocketAddress(destination.host, destination.port);
@@ -144,7 +160,7 @@ export class Tunnels {
       tallies.dialFailures.add(failure);
       logger.debug({ client: client.text, target, failure }, errorText(error));
       if (!socket.destroyed) request.refuse({ kind: failure, status, reason: errorText(error) });
-      return;
+      return undefined;
     } finally {
       this.#dialing--;
       socket.off('close', dialing.abort);
@@ -152,22 +168,24 @@ export class Tunnels {
     if (socket.destroyed) {
       closeUpstream(upstream);
       tallies.dialFailures.add('aborted');
-      return;
+      return undefined;
     }
     try {
       if (this.#stopped) throw new Error('the proxy is stopping');
-      if (upstream.kind === 'socket') this.#handOver(request, target, upstream);
-      else this.#carry(request, target, upstream);
+      return upstream.kind === 'socket'
+        ? this.#handOver(request, target, upstream)
+        : this.#carry(request, target, upstream);
     } catch (error) {
       closeUpstream(upstream);
       logger.warn({ client: client.text, target }, `tunnel could not be set up: ${errorText(error)}`);
       const reason = `the tunnel could not be set up: ${errorText(error)}`;
       request.refuse({ kind: 'not-set-up', status: 503, reason });
+      return undefined;
     }
   }
 
   /** Throws before anything is taken over, or not at all. */
-  #handOver(request: TunnelRequest, target: string, upstream: SocketUpstream): void {
+  #handOver(request: TunnelRequest, target: string, upstream: SocketUpstream): number | undefined {
     const { socket, established } = request;
     const relay = this.#relay.start();
     const clientFd = duplicateFd(fdOf(socket));
@@ -182,7 +200,7 @@ export class Tunnels {
       abortConnection(clientFd);
       closeFd(clientFd);
       closeFd(upstream.fd);
-      return;
+      return undefined;
     }
     prepareUpstream(upstream.fd);
     const id = this.#register(request, target, upstream);
@@ -194,13 +212,15 @@ export class Tunnels {
       toUpstream,
       ...(upstream.ahead === undefined ? {} : { toClient: upstream.ahead }),
     });
+    return id;
   }
 
-  #carry(request: TunnelRequest, target: string, upstream: StreamUpstream): void {
+  #carry(request: TunnelRequest, target: string, upstream: StreamUpstream): number {
     const { socket, head, established } = request;
     if (established !== undefined) socket.write(established);
     const id = this.#register(request, target, upstream);
     this.#streams.open({ id, client: socket, upstream: upstream.stream, head });
+    return id;
   }
 
   #register({ kind, client }: TunnelRequest, target: string, upstream: Upstream): number {
@@ -230,6 +250,7 @@ export class Tunnels {
   #handleEnd(end: TunnelEnd): void {
     const tunnel = this.#open.get(end.id);
     this.#open.delete(end.id);
+    tunnel?.leave?.();
     const { tallies, logger } = this.#options;
     tallies.tunnelEnds.add(end.reason);
     tallies.bytesUp += end.bytesUp;
@@ -239,7 +260,7 @@ export class Tunnels {
 
   connections(): ProxyConnection[] {
     const list: ProxyConnection[] = [];
-    for (const [id, tunnel] of this.#open) {
+    for (const [id, { leave: _leave, ...tunnel }] of this.#open) {
       const bytes = this.#streams.bytesOf(id) ?? this.#relay.bytesOf(id);
       list.push({ id, ...tunnel, bytesUp: bytes.up, bytesDown: bytes.down });
     }

@@ -20,9 +20,13 @@ export function answerFields(text: string): Record<string, string> {
 }
 
 /** A whole answer as bytes, for connections that http.Server has let go of (CONNECT, malformed requests). */
-export function rawAnswer(status: number, reason: string): Buffer {
+export function rawAnswer(
+  status: number,
+  reason: string,
+  more: Readonly<Record<string, string>> = {},
+): Buffer {
   const text = answerText(reason);
-  const fields = { ...answerFields(text), Connection: 'close' };
+  const fields = { ...answerFields(text), ...more, Connection: 'close' };
   const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   return Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n${head.join('')}\r\n${text}`);
 }

@@ -12,7 +12,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { clientOf } from '../client.ts';
+import type { Client } from '../client.ts';
 import type { ProxyTallies, Refusal } from '../counters.ts';
 import type { ProxyLimits } from '../options.ts';
 import type { UpstreamAgent } from '../upstream-agent.ts';
@@ -62,7 +62,12 @@ export class Forwarder {
   }
 
   /** @param expectsContinue the client waits for `100 Continue` before it sends the body */
-  handleRequest(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+  handleRequest(
+    request: IncomingMessage,
+    response: ServerResponse,
+    expectsContinue: boolean,
+    client: Client,
+  ): void {
     const { tallies, refusals, limits, agent } = this.#options;
     tallies.requests++;
     const accepted = this.#startsOneTooMany(request, response) ?? checkRequest(request);
@@ -88,7 +93,7 @@ export class Forwarder {
       body,
       expectsContinue,
       maxForwards: forwards?.next,
-      client: clientOf(request.socket),
+      client,
       agent,
       tallies,
       limits,

@@ -34,8 +34,25 @@ export class Refusals {
     this.answerAndClose(socket, status, reason);
   }
 
+  /** The same with fields that this answer needs beside the usual ones. */
+  refuseWith(
+    socket: Duplex,
+    refusal: Refusal,
+    status: number,
+    reason: string,
+    fields: Readonly<Record<string, string>>,
+  ): void {
+    this.note(socket, refusal);
+    this.closeWith(socket, rawAnswer(status, reason, fields));
+  }
+
   /** The same for what is no refusal: a failure that ends the connection. */
   answerAndClose(socket: Duplex, status: number, reason: string): void {
+    this.closeWith(socket, rawAnswer(status, reason));
+  }
+
+  /** Says these bytes, in whatever protocol, and closes. */
+  closeWith(socket: Duplex, bytes: Uint8Array): void {
     this.#refused.add(socket);
     if (!socket.writable || hasBegunAnAnswer(socket)) {
       socket.destroy();
@@ -43,7 +60,7 @@ export class Refusals {
     }
     // What the client still sends is read and dropped: unread bytes would make close() a reset that eats the answer.
     socket.resume();
-    socket.end(rawAnswer(status, reason));
+    socket.end(bytes);
     const timer = setTimeout(() => socket.destroy(), LINGER_MS);
     socket.once('close', () => clearTimeout(timer));
     socket.once('end', () => socket.destroy());
