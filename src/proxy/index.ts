@@ -3,6 +3,7 @@
  */
 export { type ConnectionKind, type ProxyConnection, type ProxyCounters } from './counters.ts';
 export { DEFAULT_LIMITS, type ListenAddress, type ProxyLimits, type ProxyOptions } from './options.ts';
+export { LINK_LOCAL_PREFIXES, LOOPBACK_PREFIXES, PRIVATE_PREFIXES } from './policy/compiled-policy.ts';
 export * from './policy/types.ts';
 export { ProxyServer } from './server.ts';
 export {
@@ -11,3 +12,7 @@ export {
   TRANSPARENT_TABLE,
   type RedirectPort,
 } from './transparent/redirect-table.ts';
+export { parseTokenFile } from './upstream/token.ts';
+export type { UpstreamHealth, UpstreamKind, UpstreamProxy } from './upstream/types.ts';
+export { parseUpstreamUrl, withoutCredentials, type ParsedUpstreamUrl } from './upstream/upstream-url.ts';
+export { parseVerifier } from './users-verifier.ts';

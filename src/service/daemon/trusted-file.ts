@@ -34,12 +34,18 @@ function readWhole(fd: number, path: string): string {
   throw untrusted(`"${path}" is larger than ${CONFIG_MAX_BYTES} bytes, so it is no configuration file.`);
 }
 
+export interface TrustedFile {
+  readonly text: string;
+  /** Permission bits of its own; of the file that was read. */
+  readonly mode: number;
+}
+
 /**
- * The text of a file that can be trusted; `undefined` when there is none.
+ * A file that can be trusted; `undefined` when there is none.
  * @param program as the message names it
  * @throws WeftError `UNTRUSTED`; the errors of open(2) and read(2) but ENOENT
  */
-export function readTrustedFile(path: string, program = 'mptcpd'): string | undefined {
+export function readTrusted(path: string, program = 'mptcpd'): TrustedFile | undefined {
   let fd: number;
   try {
     // A pipe in its place must not be waited for.
@@ -54,8 +60,13 @@ export function readTrustedFile(path: string, program = 'mptcpd'): string | unde
       throw untrusted(`"${path}" should be a file that is not world writable.`);
     }
     checkOwner(path, stat, program);
-    return readWhole(fd, path);
+    return { text: readWhole(fd, path), mode: stat.mode & 0o7777 };
   } finally {
     closeSync(fd);
   }
+}
+
+/** The text alone. */
+export function readTrustedFile(path: string, program?: string): string | undefined {
+  return readTrusted(path, program)?.text;
 }
