@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PROXY_ADDRESS, SERVER_ADDRESS } from './topology.mjs';
+import { PROXY_ADDRESS, PROXY_LINK, SERVER_ADDRESS } from './topology.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 export const PORT = 3128;
@@ -74,6 +74,22 @@ export const PEERS = [
     way: `socks5:${PROXY_ADDRESS}`,
     kinds: WITHOUT_REQUESTS,
     command: () => [process.execPath, join(here, 'weft.mjs'), PROXY_ADDRESS, String(PORT), 'tcp'],
+  },
+  {
+    name: 'Weft, transparent',
+    note: 'gets its connections by an nftables rule from a client that knows of no proxy; connection tracking is in its numbers',
+    version: () => 'this checkout',
+    way: '-',
+    kinds: WITHOUT_REQUESTS,
+    command: () => [
+      process.execPath,
+      join(here, 'weft.mjs'),
+      PROXY_ADDRESS,
+      String(PORT),
+      'tcp',
+      'transparent',
+      PROXY_LINK,
+    ],
   },
   {
     name: SPLICE_RELAY,

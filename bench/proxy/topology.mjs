@@ -13,6 +13,8 @@ export const CLIENT = 'bclient';
 export const PROXY = 'bproxy';
 export const SERVER = 'bserver';
 export const PROXY_ADDRESS = '10.1.0.2';
+/** The proxy's link to the client. */
+export const PROXY_LINK = 'client';
 export const SERVER_ADDRESS = '10.2.0.2';
 const PORT_RANGE = '1024 65535';
 
@@ -62,7 +64,7 @@ export function buildTopology() {
     ];
     for (const setting of settings) run('ip', 'netns', 'exec', node, 'sysctl', '-qw', setting);
   }
-  cable(CLIENT, 'proxy', '10.1.0.1', PROXY, 'client', PROXY_ADDRESS);
+  cable(CLIENT, 'proxy', '10.1.0.1', PROXY, PROXY_LINK, PROXY_ADDRESS);
   cable(PROXY, 'path1', '10.2.0.1', SERVER, 'path1', SERVER_ADDRESS);
   cable(PROXY, 'path2', '10.3.0.1', SERVER, 'path2', '10.3.0.2');
   run('ip', '-n', CLIENT, 'route', 'add', 'default', 'via', PROXY_ADDRESS);
