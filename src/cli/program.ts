@@ -26,6 +26,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./commands/down.ts')).downCommand(),
   },
   {
+    name: 'reload',
+    summary: 'read the rules again, without ending what is open',
+    load: async () => (await import('./commands/reload.ts')).reloadCommand(),
+  },
+  {
     name: 'status',
     summary: 'say whether multipath is in use, and show paths and connections',
     load: async () => (await import('./commands/status.ts')).statusCommand(),

@@ -14,6 +14,9 @@ export interface UpOptions {
   readonly transparent?: boolean;
   readonly transparentFrom?: readonly string[];
   readonly rejectQuic?: boolean;
+  readonly rules?: string;
+  readonly upstream?: string;
+  readonly tokenFile?: string;
   readonly multipath: boolean;
   readonly background?: boolean;
   readonly json?: boolean;

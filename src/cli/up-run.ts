@@ -2,10 +2,18 @@
  * Carries out `weft up` in this process, until something ends it. The same in the foreground and in the background:
  * there the log goes to a file, and the command that started it is told when it is ready.
  */
+import { resolve } from 'node:path';
 import { errorText, WeftError, type Logger } from '../base/index.ts';
 import { platformProblem } from '../native/index.ts';
 import { RouteNetlink } from '../netlink/index.ts';
-import { openLog, Readiness, wantsColor, WeftService, type WeftOptions } from '../service/index.ts';
+import {
+  openLog,
+  Readiness,
+  wantsColor,
+  WeftService,
+  type PolicySources,
+  type WeftOptions,
+} from '../service/index.ts';
 import { greeting } from './greeting.ts';
 import { DEFAULT_LISTEN } from './listen-address.ts';
 import { UpLife } from './up-life.ts';
@@ -59,6 +67,24 @@ function transparentOptions({
   return { transparent: { fromLinks: transparentFrom, rejectQuic } };
 }
 
+/** Names are made absolute, because the process in the background is elsewhere. */
+function policySources({ rules, upstream, tokenFile }: UpOptions): PolicySources {
+  if (tokenFile !== undefined && upstream === undefined) {
+    throw new WeftError('--token-file says how to greet a far end, and none was named', {
+      code: 'USAGE',
+      hint: 'add --upstream weft://HOST:PORT',
+    });
+  }
+  return {
+    ...(rules === undefined ? {} : { rulesFile: resolve(rules) }),
+    ...(upstream === undefined
+      ? {}
+      : {
+          upstream: { url: upstream, ...(tokenFile === undefined ? {} : { tokenFile: resolve(tokenFile) }) },
+        }),
+  };
+}
+
 function makeService(
   options: UpOptions,
   {
@@ -77,6 +103,7 @@ function makeService(
     exclude: options.exclude ?? [],
     backup: options.backup ?? [],
     backend: options.backend ?? 'auto',
+    policy: policySources(options),
     ...transparentOptions(options),
     logger,
     args,
@@ -99,7 +126,9 @@ export async function runUp(options: UpOptions, args: readonly string[]): Promis
   }
   const life = new UpLife(logger);
   const service = makeService(options, { args, life, logFile: readiness?.logFile, logger });
-  life.handleSignals();
+  life.handleSignals(
+    () => void service.reload().catch((error: unknown) => logger.warn({}, errorText(error))),
+  );
   logger.info({}, `Weft ${packageVersion()}`);
   const started = await Promise.race([
     service.start().then(

@@ -7,6 +7,7 @@
 import { WeftError } from '../base/index.ts';
 import type { Limits } from '../mptcp/index.ts';
 import type { ControlFace } from './control-face.ts';
+import type { PolicyReport, ReloadReport } from './proxy-policy.ts';
 
 export const API_VERSION = 1;
 
@@ -99,6 +100,8 @@ export interface ProxyReport {
   readonly multipath: boolean;
   /** Since the start, as the proxy counts; those that split a total have names ending in `ByReason`. */
   readonly counters: Readonly<Record<string, number | Readonly<Record<string, number>>>>;
+  /** The rules in force, and how the upstream proxies do. */
+  readonly policy?: PolicyReport;
 }
 
 /** How one link of the host is reached by the appliance. */
@@ -200,6 +203,8 @@ export interface ControlApi {
   status(): Promise<StatusReport>;
   /** Compares what is wanted on this host with what is there, makes it so, and tells. */
   reconcile(nothing: NoArgument): Promise<StatusReport>;
+  /** Reads the proxy's rules again. */
+  reload(nothing: NoArgument): Promise<ReloadReport>;
   /** Undoes what was made and ends the process. */
   stop(nothing: NoArgument): Promise<StopAnswer>;
 }
@@ -219,6 +224,7 @@ export const WEFT_FACE: ControlFace<ControlApi> = {
   calls: {
     status: { method: 'GET', path: '/v1/status' },
     reconcile: { method: 'POST', path: '/v1/reconcile', readArgument: readNoArgument },
+    reload: { method: 'POST', path: '/v1/reload', readArgument: readNoArgument },
     stop: { method: 'POST', path: '/v1/stop', readArgument: readNoArgument },
   },
 };

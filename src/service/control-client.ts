@@ -9,6 +9,7 @@ import { dirname } from 'node:path';
 import { WeftError } from '../base/index.ts';
 import { WEFT_FACE, type ControlApi, type StatusReport, type StopAnswer } from './control-api.ts';
 import type { ControlFace, ControlFailure } from './control-face.ts';
+import type { ReloadReport } from './proxy-policy.ts';
 import {
   controlSocketPath,
   currentUser,
@@ -231,6 +232,11 @@ export class ControlClient implements ControlApi {
   /** @throws WeftError as `status` */
   async reconcile(): Promise<StatusReport> {
     return (await callControl(WEFT_FACE, { ...WEFT_FACE.calls.reconcile, argument: {} })) as StatusReport;
+  }
+
+  /** @throws WeftError as `status` */
+  async reload(): Promise<ReloadReport> {
+    return (await callControl(WEFT_FACE, { ...WEFT_FACE.calls.reload, argument: {} })) as ReloadReport;
   }
 
   /** @throws WeftError as `status` */

@@ -20,6 +20,8 @@ import { countEndToEnd } from './end-to-end.ts';
 import { explainMultipath } from './explain.ts';
 import { makeBackend, type ChosenBackend } from './make-backend.ts';
 import { removeProcessRecord, writeProcessRecord } from './process-record.ts';
+import { PolicyKeeper, type ReloadReport } from './proxy-policy.ts';
+import type { PolicySources } from './proxy-rules.ts';
 import { networkNamespaceInode, prepareRuntimeFolder } from './runtime-folder.ts';
 import { TransparentRedirect, type TransparentOptions } from './transparent.ts';
 
@@ -35,6 +37,8 @@ export interface WeftOptions {
   readonly backup: readonly string[];
   /** Absent: only who names the proxy uses it. */
   readonly transparent?: TransparentOptions;
+  /** Where the rules of the proxy come from; absent: everything may be reached, by multipath. */
+  readonly policy?: PolicySources;
   /** Default: `auto`. */
   readonly backend?: BackendWish;
   readonly logger: Logger;
@@ -54,6 +58,8 @@ function linkByAddress(): Map<string, string> {
   return links;
 }
 
+const notStarted = () => new WeftError('Weft has not started yet', { code: 'NOT_STARTED' });
+
 export class WeftService implements ControlApi {
   readonly #options: WeftOptions;
   readonly #logger: Logger;
@@ -61,6 +67,7 @@ export class WeftService implements ControlApi {
   readonly #startedAtMs = performance.now();
   #lock: FileLock | undefined;
   #proxy: ProxyServer | undefined;
+  #policy: PolicyKeeper | undefined;
   #chosen: ChosenBackend | undefined;
   #control: ControlServer | undefined;
   #redirect: TransparentRedirect | undefined;
@@ -126,12 +133,14 @@ export class WeftService implements ControlApi {
   }
 
   async #startProxy(): Promise<void> {
-    const { listen, allowRemote, multipath, transparent, logger } = this.#options;
+    const { listen, allowRemote, multipath, transparent, policy = {}, logger } = this.#options;
+    this.#policy = new PolicyKeeper(policy, logger);
     const proxy = new ProxyServer({
       listen,
       allowRemote,
       multipath,
       logger,
+      policy: this.#policy.policy,
       ...(transparent === undefined
         ? {}
         : { transparent: { servesLinks: transparent.fromLinks.length > 0 } }),
@@ -246,7 +255,7 @@ export class WeftService implements ControlApi {
   status(): Promise<StatusReport> {
     const [proxy, chosen] = [this.#proxy, this.#chosen];
     if (proxy === undefined || chosen === undefined) {
-      return Promise.reject(new WeftError('Weft has not started yet', { code: 'NOT_STARTED' }));
+      return Promise.reject(notStarted());
     }
     const { allowRemote, multipath, version } = this.#options;
     const { appliance, guest, ...host } = chosen.backend.status();
@@ -263,7 +272,13 @@ export class WeftService implements ControlApi {
       ...host,
       backend: { kind, why },
       ...(appliance === undefined ? {} : { appliance }),
-      proxy: { addresses: this.proxyAddresses, allowRemote, multipath, counters: { ...proxy.counters() } },
+      proxy: {
+        addresses: this.proxyAddresses,
+        allowRemote,
+        multipath,
+        counters: { ...proxy.counters() },
+        ...(this.#policy === undefined ? {} : { policy: this.#policy.report(proxy.upstreamHealth()) }),
+      },
       ...joined,
     } as const;
     // The appliance's kernel has the connections, so it is asked about them.
@@ -278,6 +293,12 @@ export class WeftService implements ControlApi {
   async reconcile(): Promise<StatusReport> {
     await this.#chosen?.backend.reconcile();
     return this.status();
+  }
+
+  reload(): Promise<ReloadReport> {
+    const [proxy, policy] = [this.#proxy, this.#policy];
+    if (proxy === undefined || policy === undefined) return Promise.reject(notStarted());
+    return Promise.resolve(policy.reload(proxy));
   }
 
   stop(): Promise<StopAnswer> {

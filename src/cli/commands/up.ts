@@ -74,6 +74,12 @@ export function upCommand(): Command {
       collectLink,
     )
     .option('--reject-quic', 'with --transparent: refuse UDP port 443, so that browsers use TCP')
+    .option('--rules <file>', 'what may be reached, by whom, and which way; "weft reload" reads it again')
+    .option(
+      '--upstream <url>',
+      'go through this proxy: weft://HOST:PORT (a far end, "weft serve"), http://, https:// or socks5://',
+    )
+    .option('--token-file <file>', 'the token that the far end knows this Weft by')
     .option(
       '--backend <kind>',
       'what carries connections: auto, native or appliance (default: auto)',
