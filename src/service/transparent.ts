@@ -5,7 +5,7 @@
  * Invariant: nothing of others is touched, and without this object the table is gone, also after kill -9.
  */
 import { release } from 'node:os';
-import { errorText, WeftError } from '../base/index.ts';
+import { errorText, WeftError, type Prefix } from '../base/index.ts';
 import { NfTables } from '../netlink/index.ts';
 import { redirectTable, type RedirectPort } from '../proxy/index.ts';
 
@@ -59,11 +59,12 @@ export class TransparentRedirect {
 
   /**
    * From now on connections come to these ports.
+   * @param leftAlone where connections of this host go by themselves all the same
    * @throws WeftError TABLE_OWNED when another Weft does the same here, or what the kernel refuses; nothing has changed
    */
-  install(ports: readonly RedirectPort[]): void {
+  install(ports: readonly RedirectPort[], leftAlone: readonly Prefix[] = []): void {
     try {
-      this.#tables.replace(redirectTable({ ports, ...this.#options }));
+      this.#tables.replace(redirectTable({ ports, leftAlone, ...this.#options }));
     } catch (error) {
       const code = error instanceof WeftError ? error.code : 'TRANSPARENT';
       // What an expression's module is missing for, the kernel calls "No such file or directory".

@@ -34,6 +34,17 @@ describe('the table of the transparent front', () => {
     }
   });
 
+  it('leaves alone what it is told to, of this host only', () => {
+    const leftAlone = [{ address: '10.9.8.2', length: 32 }];
+    const rule = { when: [{ match: 'destination', in: leftAlone[0] }], verdict: { action: 'return' } };
+    const output = chain({ leftAlone, fromLinks: ['lan0'] }, 'output')?.rules ?? [];
+    expect(output).toContainEqual(rule);
+    expect(output.findIndex(({ verdict }) => verdict.action === 'redirect')).toBe(
+      output.length - PORTS.length,
+    );
+    expect(chain({ leftAlone, fromLinks: ['lan0'] }, 'prerouting')?.rules).not.toContainEqual(rule);
+  });
+
   it('has only the chains that are wanted', () => {
     const names = (options: Partial<Parameters<typeof redirectTable>[0]>) =>
       redirectTable({ ports: PORTS, fromLinks: [], rejectQuic: false, ...options }).chains.map(

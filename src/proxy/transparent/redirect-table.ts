@@ -39,6 +39,8 @@ export interface RedirectTableOptions {
   readonly ports: readonly RedirectPort[];
   /** Links whose incoming connections are redirected too. They need not exist yet. */
   readonly fromLinks: readonly string[];
+  /** Where this host's own connections go by themselves, such as to the appliance. Default: none. */
+  readonly leftAlone?: readonly Prefix[];
   /** Refuse UDP to port 443 (HTTP/3): of this host, and of what comes in by the links. */
   readonly rejectQuic: boolean;
 }
@@ -54,7 +56,9 @@ const leave = (...when: NfMatch[]): NfRule => ({ when, verdict: { action: 'retur
 const tcp: NfMatch = { match: 'protocol', is: 'tcp' };
 const toThisHost: NfMatch = { match: 'destinationIsLocal' };
 const ours: NfMatch = { match: 'mark', is: TRANSPARENT_MARK };
-const linkLocal = LINK_LOCAL.map((prefix) => leave({ match: 'destination', in: prefix }));
+const leavePrefixes = (prefixes: readonly Prefix[]) =>
+  prefixes.map((prefix) => leave({ match: 'destination', in: prefix }));
+const linkLocal = leavePrefixes(LINK_LOCAL);
 const quic: readonly NfMatch[] = [
   { match: 'protocol', is: 'udp' },
   { match: 'destinationPort', is: QUIC_PORT },
@@ -68,13 +72,13 @@ function redirects(ports: readonly RedirectPort[], ...when: NfMatch[]): NfRule[]
 }
 
 export function redirectTable(options: RedirectTableOptions): NfTable {
-  const { fromLinks, ports, rejectQuic } = options;
+  const { fromLinks, leftAlone = [], ports, rejectQuic } = options;
   const output: NfChain = {
     name: 'output',
     type: 'nat',
     hook: 'output',
     priority: NfPriority.destinationNat,
-    rules: [leave(ours), leave(toThisHost), ...linkLocal, ...redirects(ports)],
+    rules: [leave(ours), leave(toThisHost), ...linkLocal, ...leavePrefixes(leftAlone), ...redirects(ports)],
   };
   const prerouting: NfChain = {
     name: 'prerouting',
