@@ -23,3 +23,21 @@ export {
   type KernelFiles,
 } from './image/kernel-package.ts';
 export * from './image/manifest.ts';
+export { guestText } from './host/agent-client.ts';
+export {
+  Appliance,
+  type ApplianceOptions,
+  type ApplianceState,
+  type HostSituation,
+  type LinkState,
+} from './host/appliance.ts';
+export { guestAddresses, hostAddresses } from './host/guest-links.ts';
+export {
+  EMPTY_APPLIANCE_RECORD,
+  parseApplianceRecord,
+  type ApplianceJournal,
+  type ApplianceRecord,
+} from './host/journal.ts';
+export { isApplianceRoute, isApplianceRule, tableOf, TAP_NAMES } from './host/numbers.ts';
+export type { BootSource } from './host/qemu-command.ts';
+export type { HostUplink } from './host/types.ts';

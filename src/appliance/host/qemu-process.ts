@@ -5,11 +5,12 @@
  * Invariant: when `start` throws, no process and no descriptor of it is left.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { openSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { Readable } from 'node:stream';
 import { errorText, WeftError } from '../../base/index.ts';
 import { closeFd, openSocketPair } from '../../native/index.ts';
-import { qemuArguments, type QemuMachine } from './qemu-command.ts';
+import { qemuArguments, type BootSource, type QemuMachine } from './qemu-command.ts';
 import type { QemuUser } from './qemu-user.ts';
 
 /** Proxying is not worth a stutter of whatever the user looks at. */
@@ -18,10 +19,10 @@ const NICENESS = 5;
 const CONSOLE_MAX = 16 << 10;
 /** What a terminal would take for colours and movements. */
 const TERMINAL_SEQUENCE = new RegExp(`${String.fromCharCode(27)}\\[[0-9;?]*[A-Za-z]`, 'g');
-/** Monitor and agent come right behind the standard streams, then the TAP links. */
+/** Monitor and agent come right behind the standard streams, then the image's files and the TAP links. */
 const MONITOR_FD = 3;
 const AGENT_FD = 4;
-const FIRST_TAP_FD = 5;
+const FIRST_NEXT_FD = 5;
 
 export interface QemuNicDescriptor {
   readonly slot: number;
@@ -67,22 +68,26 @@ export class QemuProcess {
   }
 
   /**
-   * @throws WeftError NO_QEMU when the program cannot be run
+   * @throws WeftError NO_QEMU when the program cannot be run, BROKEN_IMAGE when a file of the image cannot be read
    */
   static async start(options: QemuStart): Promise<QemuProcess> {
     const { nics, program, user } = options;
     const [monitorFd, monitorEnd] = openSocketPair();
     const [agentFd, agentEnd] = openSocketPair();
     const release = () => [monitorFd, agentFd].forEach(closeFd);
+    const files: number[] = [];
     try {
+      const boot = openBoot(options.boot, FIRST_NEXT_FD, files);
+      const firstTap = FIRST_NEXT_FD + files.length;
       const args = qemuArguments({
         ...options,
+        boot,
         monitorFd: MONITOR_FD,
         agentFd: AGENT_FD,
-        nics: nics.map(({ mac, slot }, index) => ({ slot, mac, fd: FIRST_TAP_FD + index })),
+        nics: nics.map(({ mac, slot }, index) => ({ slot, mac, fd: firstTap + index })),
       });
       const child = spawn(program, args, {
-        stdio: ['ignore', 'pipe', 'pipe', monitorEnd, agentEnd, ...nics.map(({ fd }) => fd)],
+        stdio: ['ignore', 'pipe', 'pipe', monitorEnd, agentEnd, ...files, ...nics.map(({ fd }) => fd)],
         env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
         cwd: '/',
         shell: false,
@@ -103,13 +108,14 @@ export class QemuProcess {
       return new QemuProcess(child, pid, monitorFd, agentFd);
     } catch (error) {
       release();
+      if (error instanceof WeftError) throw error;
       throw new WeftError(`run "${program}": ${errorText(error)}`, {
         code: 'NO_QEMU',
         cause: error,
         hint: 'install QEMU (Debian: apt install qemu-system-x86)',
       });
     } finally {
-      [monitorEnd, agentEnd].forEach(closeFd);
+      [monitorEnd, agentEnd, ...files].forEach(closeFd);
     }
   }
 
@@ -141,4 +147,25 @@ export class QemuProcess {
     if (this.#exit === undefined) this.#child.kill('SIGKILL');
     await this.exited;
   }
+}
+
+/**
+ * The image's files as descriptors that QEMU inherits: whoever QEMU runs as, the folders they lie in may be closed to
+ * him. @param files gets the descriptors, also when it throws
+ */
+function openBoot(boot: BootSource, firstFd: number, files: number[]): BootSource {
+  const open = (path: string) => {
+    try {
+      files.push(openSync(path, 'r'));
+    } catch (error) {
+      throw new WeftError(`open the appliance's image: ${errorText(error)}`, {
+        code: 'BROKEN_IMAGE',
+        cause: error,
+        hint: 'build or import it again ("weft appliance build")',
+      });
+    }
+    return `/proc/self/fd/${firstFd + files.length - 1}`;
+  };
+  if (boot.kind === 'disk') return { ...boot, path: open(boot.path) };
+  return { ...boot, kernel: open(boot.kernel), initramfs: open(boot.initramfs) };
 }
