@@ -185,6 +185,7 @@ describe('machines of a network behind this host', () => {
     expect(await curl(guest, lab.url(3_000_000, 7, 6))).toEqual(good(3_000_000, 7));
     expect(await curl(client, lab.url(3_000_000, 8))).toEqual(good(3_000_000, 8));
     const { proxy } = await readStatus(client);
+    expect(proxy.transparent).toEqual({ fromLinks: ['lan0', 'not-there0'], rejectQuic: false });
     expect(proxy.counters).toMatchObject({ tunnelsOpened: 3, upstreamsMptcp: 3, refused: 0 });
     // The front itself, and the host's own ports, are no way in.
     const [, port = ''] =

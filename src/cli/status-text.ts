@@ -85,6 +85,13 @@ const counterWords = (name: string) =>
 /** BOUNDED: the newest; --json has more. */
 const CONNECTIONS_IN_TEXT = 50;
 
+function transparentWords({ transparent }: StatusReport['proxy']): string[] {
+  if (transparent === undefined) return [];
+  const { fromLinks, rejectQuic } = transparent;
+  const others = fromLinks.length === 0 ? '' : ` and of those behind ${fromLinks.join(', ')}`;
+  return [`transparent: all TCP of this machine's programs${others}${rejectQuic ? ', HTTP/3 refused' : ''}`];
+}
+
 function proxyLine({ proxy }: StatusReport): string {
   const counters = Object.entries(proxy.counters).flatMap(([name, value]) =>
     typeof value !== 'number' || value === 0
@@ -92,7 +99,7 @@ function proxyLine({ proxy }: StatusReport): string {
       : `${counterWords(name)} ${/bytes/i.test(name) ? formatBytes(value) : value}`,
   );
   const who = proxy.allowRemote ? 'for everybody who reaches it' : 'for this machine';
-  return [`Proxy ${proxy.addresses.join(', ')}, ${who}`, ...counters].join('; ');
+  return [`Proxy ${proxy.addresses.join(', ')}, ${who}`, ...transparentWords(proxy), ...counters].join('; ');
 }
 
 function section(title: string, body: string): string {

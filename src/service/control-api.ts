@@ -100,6 +100,13 @@ export interface ProxyReport {
   readonly multipath: boolean;
   /** Since the start, as the proxy counts; those that split a total have names ending in `ByReason`. */
   readonly counters: Readonly<Record<string, number | Readonly<Record<string, number>>>>;
+  /** Connections of programs that know of no proxy are brought to it. */
+  readonly transparent?: {
+    /** Those that come in by these links too. */
+    readonly fromLinks: readonly string[];
+    /** UDP to port 443 is refused. */
+    readonly rejectQuic: boolean;
+  };
   /** The rules in force, and how the upstream proxies do. */
   readonly policy?: PolicyReport;
 }

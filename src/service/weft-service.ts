@@ -6,7 +6,14 @@
  * first, because that is what would hurt if the process were killed in between.
  */
 import { networkInterfaces } from 'node:os';
-import { errorText, formatSocketAddress, WeftError, type Logger } from '../base/index.ts';
+import {
+  errorText,
+  formatSocketAddress,
+  isIpv6,
+  WeftError,
+  type Logger,
+  type Prefix,
+} from '../base/index.ts';
 import { listConnections, type MptcpConnection } from '../mptcp/index.ts';
 import type { FileLock } from '../native/index.ts';
 import { ProxyServer, type ListenAddress } from '../proxy/index.ts';
@@ -49,6 +56,8 @@ export interface WeftOptions {
   /** Somebody has asked over the control socket for the end: the owner calls `stop` then. */
   readonly onStopRequest?: () => void;
 }
+
+const hostPrefix = (address: string): Prefix => ({ address, length: isIpv6(address) ? 128 : 32 });
 
 function linkByAddress(): Map<string, string> {
   const links = new Map<string, string>();
@@ -154,7 +163,10 @@ export class WeftService implements ControlApi {
     const { transparent, logger } = this.#options;
     const ports = this.#proxy?.transparentPorts ?? [];
     if (transparent === undefined || ports.length === 0) return;
-    this.#redirect?.install(ports);
+    // Weft itself talks to the appliance's proxy too, not only by what it dials for clients.
+    const own = this.#chosen?.backend.proxy;
+    const leftAlone = own === undefined ? [] : [hostPrefix(own.address)];
+    this.#redirect?.install(ports, leftAlone);
     const { fromLinks } = transparent;
     const others = fromLinks.length === 0 ? '' : `, and those that come in by ${fromLinks.join(', ')},`;
     logger.info(
@@ -257,7 +269,7 @@ export class WeftService implements ControlApi {
     if (proxy === undefined || chosen === undefined) {
       return Promise.reject(notStarted());
     }
-    const { allowRemote, multipath, version } = this.#options;
+    const { allowRemote, multipath, transparent, version } = this.#options;
     const { appliance, guest, ...host } = chosen.backend.status();
     const { kind, why } = chosen.choice;
     const links = linkByAddress();
@@ -277,6 +289,7 @@ export class WeftService implements ControlApi {
         allowRemote,
         multipath,
         counters: { ...proxy.counters() },
+        ...(transparent === undefined ? {} : { transparent }),
         ...(this.#policy === undefined ? {} : { policy: this.#policy.report(proxy.upstreamHealth()) }),
       },
       ...joined,
