@@ -85,6 +85,19 @@ describe('formatStatus', () => {
     expect(text.split('\n')[0]).toBe('Multipath is in use.');
   });
 
+  it('says whose connections are redirected', () => {
+    const { proxy } = report();
+    const shown = (transparent: NonNullable<typeof proxy.transparent>) =>
+      formatStatus({ ...report(), proxy: { ...proxy, transparent } }, 500);
+    expect(text).not.toMatch(/transparent/);
+    expect(shown({ fromLinks: [], rejectQuic: false })).toMatch(
+      /; transparent: all TCP of this machine's programs;/,
+    );
+    expect(shown({ fromLinks: ['lan0', 'lan1'], rejectQuic: true })).toMatch(
+      /programs and of those behind lan0, lan1, HTTP\/3 refused;/,
+    );
+  });
+
   it('shows paths, connections and subflows', () => {
     expect(text).toMatch(/^ {2}lte0 +10\.2\.0\.2 +10\.1\.0\.1 +usable, backup +2 +17800$/m);
     expect(text).toMatch(
