@@ -84,7 +84,8 @@ export class DirectUdpPath implements UdpPath {
 export function openDatagramSocket(type: 'udp4' | 'udp6'): Socket {
   return createSocket({
     type,
-    ipv6Only: true,
+    // IPv4 has a socket of its own; on that the kernel refuses the option.
+    ...(type === 'udp6' ? { ipv6Only: true } : {}),
     lookup: (host, _options, found) => found(null, host, type === 'udp4' ? 4 : 6),
   });
 }
