@@ -6,9 +6,10 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync } from 'node:fs';
-import { errorText, WeftError } from '../base/index.ts';
+import { errorText, silentLogger, WeftError } from '../base/index.ts';
 import { isRunning, readProcessIdentity, signalProcess } from '../native/index.ts';
 import { ControlClient } from './control-client.ts';
+import { undoLeftovers } from './leftovers.ts';
 import { openLogFile } from './log-file.ts';
 import { logPath, readRunningRecord } from './process-record.ts';
 import { BACKGROUND_LOG, isReadinessMessage, type ReadinessMessage } from './readiness.ts';
@@ -68,12 +69,12 @@ type Verdict =
 function waitForVerdict(child: ChildProcess, { deadlineMs, signal }: BackgroundOptions): Promise<Verdict> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => resolve({ kind: 'late' }), deadlineMs);
-    const abort = () => resolve({ kind: 'aborted' });
     const settle = (verdict: Verdict) => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
       resolve(verdict);
     };
+    const abort = () => settle({ kind: 'aborted' });
     child.on('message', (message) => {
       if (isReadinessMessage(message)) settle(message);
     });
@@ -93,24 +94,18 @@ function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-/** Ends what was started here: in order if it can, and in any case. */
-async function endChild(child: ChildProcess): Promise<void> {
-  if (hasEnded(child)) return;
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), END_DEADLINE_MS);
-  await ended;
-  clearTimeout(timer);
-}
-
-/** Before its parent hears of it, one that has told of its failure undoes what it made. */
+/** One that has told of its failure undoes what it made, and ends. */
 async function waitForEnd(child: ChildProcess): Promise<void> {
   if (hasEnded(child)) return;
-  await Promise.race([
-    new Promise<void>((resolve) => child.once('exit', () => resolve())),
-    sleep(END_DEADLINE_MS),
-  ]);
-  await endChild(child);
+  const late = setTimeout(() => child.kill('SIGKILL'), END_DEADLINE_MS);
+  await new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  clearTimeout(late);
+}
+
+/** Ends what was started here: in order if it can, and in any case. */
+async function endChild(child: ChildProcess): Promise<void> {
+  if (!hasEnded(child)) child.kill('SIGTERM');
+  await waitForEnd(child);
 }
 
 async function failureOf(
@@ -137,6 +132,17 @@ async function failureOf(
         code: 'ETIMEDOUT',
         hint: `its log says more: "${log}"`,
       });
+  }
+}
+
+/** What a child that could not undo it has left: one that crashed while it started, or had to be killed. */
+function undoAfter({ exitCode }: ChildProcess): void {
+  // It says with 1 that it has failed, and has undone everything then.
+  if (exitCode === 1) return;
+  try {
+    undoLeftovers(silentLogger);
+  } catch {
+    // Another one has started meanwhile, and has taken it over.
   }
 }
 
@@ -195,6 +201,7 @@ export async function startInBackground(options: BackgroundOptions): Promise<Bac
     return { kind: 'started', pid: child.pid ?? 0, log };
   }
   const failure = await failureOf(child, verdict, log, options.deadlineMs);
+  undoAfter(child);
   if (failure.code === 'ALREADY_RUNNING') {
     // Two commands at once: the other one was faster.
     const other = await awaitOther(folder, netns, options.deadlineMs);
