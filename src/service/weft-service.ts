@@ -16,8 +16,9 @@ import {
 } from '../base/index.ts';
 import { listConnections, type MptcpConnection } from '../mptcp/index.ts';
 import type { FileLock } from '../native/index.ts';
-import { ProxyServer, type ListenAddress } from '../proxy/index.ts';
+import { ProxyServer, type ListenAddress, type UpstreamProxy } from '../proxy/index.ts';
 import { removeAbandoned } from './abandoned.ts';
+import type { BackendProxy } from './backend.ts';
 import type { BackendWish } from './backend-choice.ts';
 import { reportConnections } from './connection-report.ts';
 import { API_VERSION, WEFT_FACE } from './control-api.ts';
@@ -56,6 +57,15 @@ export interface WeftOptions {
   /** Somebody has asked over the control socket for the end: the owner calls `stop` then. */
   readonly onStopRequest?: () => void;
 }
+
+/** Its name is one that a rules file's key may have too, but nobody would give it. */
+const applianceProxy = ({ address, port }: BackendProxy): UpstreamProxy => ({
+  name: '(appliance)',
+  kind: 'http',
+  host: address,
+  port,
+  multipath: false,
+});
 
 const hostPrefix = (address: string): Prefix => ({ address, length: isIpv6(address) ? 128 : 32 });
 
@@ -190,6 +200,8 @@ export class WeftService implements ControlApi {
     logger.info({ backend: choice.kind }, `backend ${choice.kind}: ${choice.why}`);
     if (choice.warning !== undefined) logger.warn({}, choice.warning);
     await chosen.backend.start();
+    const { proxy } = chosen.backend;
+    if (proxy !== undefined) this.#proxy?.setMultipathVia(applianceProxy(proxy));
   }
 
   async #startControl(folder: string): Promise<void> {
