@@ -9,7 +9,9 @@
  */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { contentSha256, Lab, LabNode } from '../src/lab/index.ts';
 import { connectFd } from '../src/mptcp/index.ts';
@@ -27,6 +29,9 @@ import { readStatus, RunningWeft, startWeft, UNPRIVILEGED, weftCommand } from '.
 
 const FAST = { rateBps: 1e9, delayMs: 1 } as const;
 const DEADLINE_MS = 20_000;
+
+/** How curl ends whose connection is reset before, while or after its request was sent. */
+const RESETS = [52, 55, 56];
 
 const closers: (() => Promise<void> | void)[] = [];
 
@@ -144,13 +149,37 @@ describe('programs of this host', () => {
     expect(await weft.stop()).toBe(0);
   });
 
+  it('go the way that the rules say, which know addresses', async () => {
+    const lab = await buildLab();
+    const client = lab.node('client');
+    const guest = addGuest(client);
+    const folder = mkdtempSync('/run/weft-transparent-');
+    closers.push(() => rmSync(folder, { recursive: true }));
+    const rules = join(folder, 'rules.toml');
+    writeFileSync(
+      rules,
+      `[[rule]]\nto = "${lab.serverAddress6}"\nfrom = "10.50.0.0/24"\nway = "direct"\n
+       [[rule]]\nto = "${lab.serverAddress6}"\nfrom = "loopback"\nway = "direct"\n
+       [[rule]]\nto = "203.0.113.0/24"\nfrom = "10.50.0.2"\nway = "refuse"\n`,
+      { mode: 0o600 },
+    );
+    const weft = await startWeft(client, ['--transparent-from', 'lan0', '--rules', rules]);
+    expect(await curl(client, lab.url(1000, 1))).toEqual(good(1000, 1));
+    expect(await curl(client, lab.url(1000, 2, 6))).toEqual(good(1000, 2));
+    expect(await curl(guest, lab.url(1000, 3, 6))).toEqual(good(1000, 3));
+    expect(RESETS).toContain((await curl(guest, lab.url(1000, 4))).code);
+    const { counters } = (await readStatus(client)).proxy;
+    // Direct: this host over IPv6. Multipath: this host over IPv4, and the guest over IPv6. Refused: the guest's IPv4.
+    expect(counters).toMatchObject({ tunnelsOpened: 3, upstreamsMptcp: 2, upstreamsTcp: 1, dialsFailed: 1 });
+    expect(await weft.stop()).toBe(0);
+  });
+
   it('see a connection end that cannot be made', async () => {
     const lab = await buildLab();
     const client = lab.node('client');
     const weft = await startWeft(client, ['--transparent']);
     const { code } = await curl(client, `http://${lab.serverAddress}:9/`);
-    // Reset before, while or after the request was sent.
-    expect([52, 55, 56]).toContain(code);
+    expect(RESETS).toContain(code);
     expect((await readStatus(client)).proxy.counters.dialsFailedByReason).toEqual({ refused: 1 });
     expect(await weft.stop()).toBe(0);
   });

@@ -161,15 +161,15 @@ function destinationOf(socket: Socket): SocketAddress | string {
 
 /**
  * Redirected connections of this host's own programs arrive on the loopback address, whatever their source; those of
- * others on the address of the link that they came by.
+ * others on the address of the link that they came by. For rules and limits this host is one client, known by its
+ * loopback address as it is when it names the proxy.
  */
 function clientOfRedirected(socket: Socket): Client {
   const told = unmapV4(socket.remoteAddress ?? '0.0.0.0');
   const address = canonicalIp(told) ?? told;
-  const arrivedAt = socket.localAddress;
-  return {
-    address,
-    text: formatSocketAddress(address, socket.remotePort ?? 0),
-    remote: !(arrivedAt === '127.0.0.1' || arrivedAt === '::1'),
-  };
+  const text = formatSocketAddress(address, socket.remotePort ?? 0);
+  const { localAddress } = socket;
+  return localAddress === '127.0.0.1' || localAddress === '::1'
+    ? { address: localAddress, text, remote: false }
+    : { address, text, remote: true };
 }
