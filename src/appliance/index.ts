@@ -38,6 +38,8 @@ export {
   type ApplianceJournal,
   type ApplianceRecord,
 } from './host/journal.ts';
+export { removeApplianceLeftovers, type ApplianceLeftovers } from './host/leftovers.ts';
 export { isApplianceRoute, isApplianceRule, tableOf, TAP_NAMES } from './host/numbers.ts';
 export type { BootSource } from './host/qemu-command.ts';
+export { chooseUser, readUserFacts, type QemuUser } from './host/qemu-user.ts';
 export type { HostUplink } from './host/types.ts';

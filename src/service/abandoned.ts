@@ -55,7 +55,7 @@ export function takeLock(path: string): FileLock | undefined {
 /** A namespace may have several tunnels: a killed one's socket is nobody's, if its name is not used again. */
 const TUNNEL_PREFIX = 'tunnel.';
 const LEFT_OVER =
-  /^(control|paths|mptcpd|up|tunnel\.[^/]+|folder\.\d+)-(\d+)\.(?:lock|sock|json|json\.new|log|log\.1)$/;
+  /^(control|paths|appliance|mptcpd|up|tunnel\.[^/]+|folder\.\d+)-(\d+)\.(?:lock|sock|json|json\.new|log|log\.1)$/;
 /** What `weft up` keeps beside its lock, which has the name of its control socket. */
 const UP_ENDINGS = ['json', 'json.new', 'log', 'log.1'];
 
@@ -89,7 +89,7 @@ export function removeAbandoned(folder: string, ownNetnsInode: number): void {
     if (lock === undefined) continue;
     const gone = living !== undefined && !living.has(inode);
     const records = kind !== 'control' && gone ? ['json', 'json.new'] : [];
-    const endings = kind === 'paths' ? records : ['sock', ...records];
+    const endings = kind === 'paths' || kind === 'appliance' ? records : ['sock', ...records];
     for (const ending of endings) rmSync(`${base}.${ending}`, { force: true });
     lock.release();
   }

@@ -136,11 +136,11 @@ async function failureOf(
 }
 
 /** What a child that could not undo it has left: one that crashed while it started, or had to be killed. */
-function undoAfter({ exitCode }: ChildProcess): void {
+async function undoAfter({ exitCode }: ChildProcess): Promise<void> {
   // It says with 1 that it has failed, and has undone everything then.
   if (exitCode === 1) return;
   try {
-    undoLeftovers(silentLogger);
+    await undoLeftovers(silentLogger);
   } catch {
     // Another one has started meanwhile, and has taken it over.
   }
@@ -201,7 +201,7 @@ export async function startInBackground(options: BackgroundOptions): Promise<Bac
     return { kind: 'started', pid: child.pid ?? 0, log };
   }
   const failure = await failureOf(child, verdict, log, options.deadlineMs);
-  undoAfter(child);
+  await undoAfter(child);
   if (failure.code === 'ALREADY_RUNNING') {
     // Two commands at once: the other one was faster.
     const other = await awaitOther(folder, netns, options.deadlineMs);

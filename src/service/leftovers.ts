@@ -12,8 +12,10 @@ import { removeFile } from '../native/index.ts';
 import { RouteNetlink } from '../netlink/index.ts';
 import { EndpointOwner } from '../pathmanager/index.ts';
 import { RoutingTables } from '../routing/index.ts';
+import { undoAppliance } from './appliance/leftovers.ts';
 import { removeAbandoned } from './abandoned.ts';
-import { WEFT_FACE } from './control-api.ts';
+import { undoAppliance } from './appliance/leftovers.ts';
+import { WEFT_FACE, type BackendKind } from './control-api.ts';
 import { takeServiceLock } from './control-server.ts';
 import { readProcessRecord, removeProcessRecord } from './process-record.ts';
 import { controlSocketPath, networkNamespaceInode, prepareRuntimeFolder } from './runtime-folder.ts';
@@ -84,24 +86,45 @@ function undoFiles(folder: string, netns: number, { removed }: Findings): void {
   removeAbandoned(folder, netns);
 }
 
-function attempt({ failures }: Findings, work: () => void): void {
+async function attempt({ failures }: Findings, work: () => Promise<void> | void): Promise<void> {
   try {
-    work();
+    await work();
   } catch (error) {
     failures.push(errorText(error));
   }
 }
 
+/**
+ * What the backend of a killed Weft has left, of either kind: the one that starts now takes over only what is its own.
+ * The caller holds the lock of this network namespace's Weft. Never rejects.
+ */
+export async function undoBackend(
+  kind: BackendKind,
+  folder: string,
+  logger: Logger,
+  findings: Findings = { removed: [], failures: [] },
+): Promise<Leftovers> {
+  if (kind === 'appliance') {
+    await attempt(findings, async () => {
+      if (await undoAppliance(folder, logger)) findings.removed.push('an appliance');
+    });
+    return findings;
+  }
+  await attempt(findings, () => undoEndpoints(folder, logger, findings));
+  await attempt(findings, () => undoRouting(findings));
+  return findings;
+}
+
 /** @throws WeftError `ALREADY_RUNNING`: somebody has started one meanwhile */
-export function undoLeftovers(logger: Logger): Leftovers {
+export async function undoLeftovers(logger: Logger): Promise<Leftovers> {
   const findings: Findings = { removed: [], failures: [] };
   const folder = prepareRuntimeFolder();
   const netns = networkNamespaceInode();
   const lock = takeServiceLock(folder, netns);
   try {
-    attempt(findings, () => undoEndpoints(folder, logger, findings));
-    attempt(findings, () => undoRouting(findings));
-    attempt(findings, () => undoFiles(folder, netns, findings));
+    await undoBackend('appliance', folder, logger, findings);
+    await undoBackend('native', folder, logger, findings);
+    await attempt(findings, () => undoFiles(folder, netns, findings));
   } finally {
     lock.release();
   }

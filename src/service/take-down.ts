@@ -18,7 +18,7 @@ const END_DEADLINE_MS = 15_000;
 /** @throws WeftError: it belongs to another user, or cannot be ended, or another has started meanwhile */
 export async function takeDown(): Promise<DownReport> {
   const outcome = await endRunning({ deadlineMs: END_DEADLINE_MS });
-  const left = undoLeftovers(silentLogger);
+  const left = await undoLeftovers(silentLogger);
   // What an orderly end has not written is worth reading only when something went wrong.
   if (outcome === 'ended' && left.failures.length === 0) {
     removeLog(logPath(prepareRuntimeFolder(), networkNamespaceInode()));

@@ -16,11 +16,11 @@ import { bootMachine } from './boot-machine.ts';
 import { hostLink } from './guest-links.ts';
 import { HostOwner } from './host-owner.ts';
 import { ApplianceLedger, type ApplianceJournal } from './journal.ts';
+import { removeLeftovers } from './leftovers.ts';
 import { planLinks, type PrefixView } from './link-plan.ts';
 import { MachineLinks, ASK_MS, LINK_WAIT_MS } from './machine-links.ts';
 import type { Machine } from './machine.ts';
 import { endsOf } from './prefixes.ts';
-import { endProcess, findProcesses } from './process-identity.ts';
 import type { BootSource } from './qemu-command.ts';
 import type { HostUplink, LinkPlan, SlotAddress } from './types.ts';
 
@@ -165,7 +165,7 @@ export class Appliance {
     this.#situation = situation;
     return this.#inOrder(async () => {
       try {
-        await this.#removeLeftovers();
+        await removeLeftovers(this.#ledger, this.#owner);
         await this.#boot();
       } catch (error) {
         await this.#end();
@@ -215,26 +215,14 @@ export class Appliance {
     if (this.#stopping) throw new WeftError('the start was given up', { code: 'ABORTED' });
   }
 
-  /** QEMU processes first: they hold the links. */
-  async #removeLeftovers(): Promise<string[]> {
-    const failures: string[] = [];
-    for (const uuid of this.#ledger.machines) {
-      for (const found of findProcesses(uuid)) {
-        if (!(await endProcess(found))) failures.push(`process ${found.pid} (QEMU) does not end`);
-      }
-    }
-    if (failures.length === 0 && this.#ledger.machines.length > 0) this.#ledger.setMachines([]);
-    return [...failures, ...this.#owner.removeAll()];
-  }
-
-  async #end(): Promise<string[]> {
+  async #end(): Promise<readonly string[]> {
     try {
       await this.#machine?.stop();
     } catch (error) {
       this.#options.logger.debug({}, `the appliance did not end in order: ${errorText(error)}`);
     }
     this.#forgetMachine();
-    const failures = await this.#removeLeftovers();
+    const { failures } = await removeLeftovers(this.#ledger, this.#owner);
     this.#become('stopped');
     return failures;
   }
