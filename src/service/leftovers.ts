@@ -14,7 +14,6 @@ import { EndpointOwner } from '../pathmanager/index.ts';
 import { RoutingTables } from '../routing/index.ts';
 import { undoAppliance } from './appliance/leftovers.ts';
 import { removeAbandoned } from './abandoned.ts';
-import { undoAppliance } from './appliance/leftovers.ts';
 import { WEFT_FACE, type BackendKind } from './control-api.ts';
 import { takeServiceLock } from './control-server.ts';
 import { readProcessRecord, removeProcessRecord } from './process-record.ts';

@@ -22,10 +22,11 @@ import type { BackendProxy } from './backend.ts';
 import type { BackendWish } from './backend-choice.ts';
 import { reportConnections } from './connection-report.ts';
 import { API_VERSION, WEFT_FACE } from './control-api.ts';
-import type { ControlApi, StatusReport, StopAnswer } from './control-api.ts';
+import type { BackendKind, ControlApi, StatusReport, StopAnswer } from './control-api.ts';
 import { ControlServer, takeServiceLock } from './control-server.ts';
 import { countEndToEnd } from './end-to-end.ts';
 import { explainMultipath } from './explain.ts';
+import { undoBackend } from './leftovers.ts';
 import { makeBackend, type ChosenBackend } from './make-backend.ts';
 import { removeProcessRecord, writeProcessRecord } from './process-record.ts';
 import { PolicyKeeper, type ReloadReport } from './proxy-policy.ts';
@@ -199,9 +200,21 @@ export class WeftService implements ControlApi {
     const { choice } = chosen;
     logger.info({ backend: choice.kind }, `backend ${choice.kind}: ${choice.why}`);
     if (choice.warning !== undefined) logger.warn({}, choice.warning);
+    await this.#undoOther(choice.kind);
     await chosen.backend.start();
     const { proxy } = chosen.backend;
     if (proxy !== undefined) this.#proxy?.setMultipathVia(applianceProxy(proxy));
+  }
+
+  /** A backend takes over what a killed one of its own kind has left; of the other kind nothing may stay. */
+  async #undoOther(kind: BackendKind): Promise<void> {
+    const other = kind === 'native' ? 'appliance' : 'native';
+    if (this.#folder === undefined) return;
+    const { failures, removed } = await undoBackend(other, this.#folder, this.#logger);
+    if (removed.length > 0) {
+      this.#logger.info({ removed }, `removed what a killed Weft had left: ${removed.join(', ')}`);
+    }
+    for (const failure of failures) this.#logger.warn({}, failure);
   }
 
   async #startControl(folder: string): Promise<void> {

@@ -1,37 +1,34 @@
 /**
- * Undoes what an appliance whose Weft was killed has left: its QEMU, cables, rules, routes, settings and firewall, all
- * of which its record names. For `weft down`, and for a start with the other backend.
+ * Undoes what an appliance whose Weft was killed has left: its QEMU, rules, routes, settings and firewall, all of which
+ * its record or their numbers name. For `weft down`, and for a start with the other backend.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Appliance } from '../../appliance/index.ts';
-import type { Logger } from '../../base/index.ts';
+import { removeApplianceLeftovers } from '../../appliance/index.ts';
+import { WeftError, type Logger } from '../../base/index.ts';
 import { RouteNetlink } from '../../netlink/index.ts';
 import { namespaceIdentity } from '../namespace-identity.ts';
 import { ApplianceJournalFile } from './appliance-journal.ts';
 
-/** Nothing is booted here. */
-const NO_MACHINE = {
-  program: '',
-  boot: { kind: 'kernel', kernelPath: '', initramfsPath: '', commandLine: '' },
-  memoryMiB: 0,
-  processors: 0,
-  machineId: '',
-} as const;
-
 /**
+ * @param folder the runtime folder
+ * @param netns file of the network namespace; default is this process's own
  * @returns whether there was anything
  * @throws WeftError CLEANUP: something stays; ALREADY_RUNNING: its Weft runs
  */
-export async function undoAppliance(folder: string, logger: Logger): Promise<boolean> {
+export async function undoAppliance(folder: string, logger: Logger, netns?: string): Promise<boolean> {
   // Without a record nothing was made.
-  if (!existsSync(join(folder, `appliance-${namespaceIdentity().inode}.json`))) return false;
-  const journal = ApplianceJournalFile.open(folder, logger);
-  const netlink = RouteNetlink.open();
+  if (!existsSync(join(folder, `appliance-${namespaceIdentity(netns).inode}.json`))) return false;
+  const where = netns === undefined ? {} : { netns };
+  const journal = ApplianceJournalFile.open(folder, logger, netns);
+  const netlink = RouteNetlink.open(where);
   try {
-    const { firewall, machines, settings } = journal.load();
-    await new Appliance({ ...NO_MACHINE, journal, netlink, logger }).stop();
-    return firewall || machines.length > 0 || settings.length > 0;
+    const { failures, removed } = await removeApplianceLeftovers({ journal, netlink, ...where });
+    if (failures.length === 0) return removed.length > 0;
+    throw new WeftError(`not everything of the appliance could be removed: ${failures.join('; ')}`, {
+      code: 'CLEANUP',
+      hint: 'the next start tries again',
+    });
   } finally {
     netlink.close();
     journal.close();
