@@ -23,6 +23,11 @@ export {
   type KernelFiles,
 } from './image/kernel-package.ts';
 export * from './image/manifest.ts';
+export { convertVmdk, type ProgramUser } from './image/disk.ts';
+export { unpackOva } from './image/ova-read.ts';
+export { writeOva } from './image/ova-write.ts';
+export type { OvfEnvelope } from './image/ovf.ts';
+export { tryImage, type TrialOptions } from './image/trial.ts';
 export { guestText } from './host/agent-client.ts';
 export {
   Appliance,
