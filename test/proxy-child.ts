@@ -8,10 +8,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentLogger } from '../src/base/index.ts';
 import { check, libc, MS_BIND } from '../src/native/index.ts';
-import { ProxyServer, type ProxyOptions } from '../src/proxy/index.ts';
+import { DEFAULT_POLICY, ProxyServer, type ProxyOptions, type ProxyRule } from '../src/proxy/index.ts';
 
 export interface ChildOptions {
-  readonly proxy: Omit<ProxyOptions, 'logger'>;
+  readonly proxy: Omit<ProxyOptions, 'logger' | 'policy'>;
+  readonly rules?: readonly ProxyRule[];
   /** Contents that this process, and no other, sees under these paths; it needs its own mount namespace. */
   readonly files?: Readonly<Record<string, string>>;
   /** Nothing of what it writes to standard error is shown. */
@@ -33,7 +34,11 @@ const say = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ChildOptions;
 if (options.files !== undefined) cover(options.files);
-const server = new ProxyServer({ ...options.proxy, logger: silentLogger });
+const server = new ProxyServer({
+  ...options.proxy,
+  policy: { ...DEFAULT_POLICY, rules: options.rules ?? [] },
+  logger: silentLogger,
+});
 createInterface({ input: process.stdin }).on('line', (line) => {
   switch (line) {
     case 'counters':

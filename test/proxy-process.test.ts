@@ -5,7 +5,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { createInterface } from 'node:readline';
-import type { Socket } from 'node:net';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { familyOf } from '../src/base/index.ts';
 import {
@@ -134,6 +134,29 @@ describe('names', () => {
     // The reactor's two descriptors stay.
     expect(await proxy.ask('fds')).toBe((fds as number) + 2);
   });
+
+  it.each(['127.0.0.1', '127.0.0.2'])(
+    'of which a rule refuses %s are reached by the rest',
+    async (address) => {
+      const server = createServer((socket) => socket.end(socket.localAddress ?? ''));
+      await new Promise<void>((resolve) => {
+        server.listen(0, '0.0.0.0', resolve);
+      });
+      onCleanup(() => void server.close());
+      const { port } = server.address() as AddressInfo;
+      const proxy = await start({
+        proxy: { listen: LOOPBACK },
+        rules: [{ to: { names: [], prefixes: [{ address, length: 32 }] }, way: { kind: 'refuse' } }],
+        files: hosts({ 'some.test': ['127.0.0.1', '127.0.0.2'], 'none.test': [address] }),
+      });
+      const other = address === '127.0.0.1' ? '127.0.0.2' : '127.0.0.1';
+      for (let i = 0; i < 3; i++) {
+        expect(await readAll(await openTunnel(proxy.ports[0]!, port, 'some.test'))).toBe(other);
+      }
+      expect(await exchange(proxy.ports[0]!, get('none.test', port))).toMatch(/^HTTP\/1\.1 403 /);
+      expect((await counters(proxy)).dialsFailedByReason).toEqual({ policy: 1 });
+    },
+  );
 
   it('whose addresses all refuse: the answer says so', async () => {
     const proxy = await start({
