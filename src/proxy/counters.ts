@@ -20,6 +20,8 @@ export type Refusal =
   | 'user-missing'
   | 'user-wrong'
   | 'user-slowed'
+  /** At a far end: its address has failed to prove who it is too often. */
+  | 'slowed'
   | 'accept-failed';
 
 /** All counted since the start. */

@@ -2,6 +2,15 @@
  * proxy: the local HTTP proxy. CONNECT tunnels and plain HTTP/1.1 forwarding, upstream by MPTCP where it can be had.
  */
 export { type ConnectionKind, type ProxyConnection, type ProxyCounters } from './counters.ts';
+export {
+  DEFAULT_FAR_LIMITS,
+  type FarAccess,
+  type FarCertificate,
+  type FarCounters,
+  type FarLimits,
+  type FarOptions,
+} from './far/far-options.ts';
+export { FarServer } from './far/far-server.ts';
 export { DEFAULT_LIMITS, type ListenAddress, type ProxyLimits, type ProxyOptions } from './options.ts';
 export { LINK_LOCAL_PREFIXES, LOOPBACK_PREFIXES, PRIVATE_PREFIXES } from './policy/compiled-policy.ts';
 export * from './policy/types.ts';
@@ -12,7 +21,12 @@ export {
   TRANSPARENT_TABLE,
   type RedirectPort,
 } from './transparent/redirect-table.ts';
-export { parseTokenFile } from './upstream/token.ts';
+export { makeToken, parseTokenFile, type NamedToken } from './upstream/token.ts';
 export type { UpstreamHealth, UpstreamKind, UpstreamProxy } from './upstream/types.ts';
-export { parseUpstreamUrl, withoutCredentials, type ParsedUpstreamUrl } from './upstream/upstream-url.ts';
-export { parseVerifier } from './users-verifier.ts';
+export {
+  parseUpstreamUrl,
+  WEFT_SERVE_PORT,
+  withoutCredentials,
+  type ParsedUpstreamUrl,
+} from './upstream/upstream-url.ts';
+export { hashPassword, parseVerifier } from './users-verifier.ts';

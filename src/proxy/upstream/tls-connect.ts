@@ -9,6 +9,7 @@ import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from 'n
 import { errorText } from '../../base/index.ts';
 import { closeFd, IPPROTO_TCP, TCP_NODELAY, trySetIntOption } from '../../native/index.ts';
 import { NegotiationError } from './negotiate-fd.ts';
+import { resetOnDestroy } from './reset-on-destroy.ts';
 import { CERTIFICATE_TLS, TLS_HIGH_WATER_BYTES, TOKEN_TLS } from './tls-settings.ts';
 import { deriveTokenKey } from './token.ts';
 import type { UpstreamProxy } from './types.ts';
@@ -106,6 +107,7 @@ export function connectTls(fd: number, proxy: UpstreamProxy, signal: AbortSignal
         fail('has not shown that it knows the token');
         return;
       }
+      resetOnDestroy(stream);
       resolve(stream);
     });
     signal.addEventListener('abort', onAbort, { once: true });
