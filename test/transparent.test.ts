@@ -174,6 +174,21 @@ describe('programs of this host', () => {
     expect(await weft.stop()).toBe(0);
   });
 
+  it('go through an upstream proxy, which is itself reached without a detour', async () => {
+    const lab = await buildLab();
+    const [client, server] = [lab.node('client'), lab.node('server')];
+    const listen = `${lab.serverAddress}:3128`;
+    const far = await startWeft(server, ['--listen', listen, '--allow-remote', '--no-multipath']);
+    const weft = await startWeft(client, ['--transparent', '--upstream', `http://${listen}`]);
+    expect(await curl(client, lab.url(3_000_000, 1))).toEqual(good(3_000_000, 1));
+    expect(await curl(client, lab.url(3_000_000, 2, 6))).toEqual(good(3_000_000, 2));
+    const [near, behind] = [await readStatus(client), await readStatus(server)];
+    expect(near.proxy.counters).toMatchObject({ tunnelsOpened: 2, dialsFailed: 0 });
+    expect(behind.proxy.counters).toMatchObject({ tunnelsOpened: 2, dialsFailed: 0 });
+    expect(await weft.stop()).toBe(0);
+    expect(await far.stop()).toBe(0);
+  });
+
   it('see a connection end that cannot be made', async () => {
     const lab = await buildLab();
     const client = lab.node('client');
