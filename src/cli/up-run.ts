@@ -119,13 +119,16 @@ function makeService(
 export async function runUp(options: UpOptions, args: readonly string[]): Promise<never> {
   const readiness = Readiness.take();
   const logger = await openUpLog(options, readiness?.logFile);
-  const problem = platformProblem();
-  if (problem !== undefined) {
-    await readiness?.failed(problem);
-    throw problem;
-  }
   const life = new UpLife(logger);
-  const service = makeService(options, { args, life, logFile: readiness?.logFile, logger });
+  let service: WeftService;
+  try {
+    const problem = platformProblem();
+    if (problem !== undefined) throw problem;
+    service = makeService(options, { args, life, logFile: readiness?.logFile, logger });
+  } catch (error) {
+    await readiness?.failed(error);
+    throw error;
+  }
   life.handleSignals(
     () => void service.reload().catch((error: unknown) => logger.warn({}, errorText(error))),
   );

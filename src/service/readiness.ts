@@ -28,13 +28,13 @@ export class Readiness {
   static take(): Readiness | undefined {
     const logFile = process.env[BACKGROUND_LOG];
     delete process.env[BACKGROUND_LOG];
-    if (logFile === undefined || logFile === '') return undefined;
-    // A folder that is gone, or a file system that cannot be unmounted, is no business of one in the background.
-    process.chdir('/');
-    return new Readiness(logFile);
+    return logFile === undefined || logFile === '' ? undefined : new Readiness(logFile);
   }
 
   ready(): void {
+    // A folder that is gone, or a file system that cannot be unmounted, is no business of one in the background. Names
+    // of files in the command line have been read before.
+    process.chdir('/');
     void this.#tell({ kind: 'ready' });
   }
 
