@@ -307,6 +307,33 @@ describe('what is on the host', () => {
     expect(ruleset(client)).toBe(before);
   });
 
+  it('may be a strict firewall, which has to let in only what was redirected', async () => {
+    const lab = await buildLab();
+    const client = lab.node('client');
+    const guest = addGuest(client);
+    for (const link of ['all', 'default', 'lan0', 'wifi0'])
+      client.setSysctl(`ipv4/conf/${link}/rp_filter`, 1);
+    const firewall = `table inet strict {
+      chain input {
+        type filter hook input priority 0; policy drop
+        ct state established,related accept
+        iif lo accept
+        meta l4proto icmpv6 accept
+        ct status dnat accept
+      }
+      chain forward {
+        type filter hook forward priority 0; policy drop
+      }
+    }\n`;
+    client.inside(() => execFileSync('nft', ['-f', '-'], { input: firewall }));
+    const weft = await startWeft(client, ['--transparent-from', 'lan0']);
+    expect(await curl(client, lab.url(3_000_000, 1))).toEqual(good(3_000_000, 1));
+    expect(await curl(client, lab.url(3_000_000, 2, 6))).toEqual(good(3_000_000, 2));
+    expect(await curl(guest, lab.url(3_000_000, 3))).toEqual(good(3_000_000, 3));
+    expect(await curl(guest, lab.url(3_000_000, 4, 6))).toEqual(good(3_000_000, 4));
+    expect(await weft.stop()).toBe(0);
+  });
+
   it('is not touched without the right to, and the error says what is missing', async () => {
     const node = new LabNode('lone', 'transparent-lone');
     closers.push(() => node.close());
