@@ -3,6 +3,13 @@
  * control calls, the sentences about multipath, and the doctor.
  */
 export { buildApplianceImage, type ImageBuildOptions } from './appliance/image-build.ts';
+export {
+  exportImage,
+  importImage,
+  tryStoredImage,
+  upgradeImage,
+  type ImportOptions,
+} from './appliance/image-import.ts';
 export { ImageStore, storeFolder, type StoreUser } from './appliance/image-store.ts';
 export * from './control-api.ts';
 export { ControlClient } from './control-client.ts';

@@ -57,6 +57,19 @@ export function storeFolder({ env, home, uid }: StoreUser = thisUser()): string 
   );
 }
 
+/** The image in a folder; `undefined` when there is none, or not all of it is as its manifest says. */
+async function readSound(folder: string): Promise<ImageFolder | undefined> {
+  if (!existsSync(folder)) return undefined;
+  try {
+    const image = readImageFolder(folder);
+    await verifyImageFolder(image);
+    return image;
+  } catch (error) {
+    if (error instanceof WeftError && error.code === 'BROKEN_IMAGE') return undefined;
+    throw error;
+  }
+}
+
 type Place = 'current' | 'previous';
 
 function isAlive(pid: number): boolean {
@@ -176,9 +189,13 @@ export class ImageStore {
 
   /**
    * Checks an image and takes a copy of it into use.
-   * @throws WeftError BROKEN_IMAGE, WRONG_MACHINE, STORE_BUSY; the image in use stays then
+   * @param check a last check, of the copy; throws when the image is not to be used
+   * @throws WeftError BROKEN_IMAGE, WRONG_MACHINE, STORE_BUSY, and what `check` throws; the image in use stays then
    */
-  async adopt(folder: string): Promise<ImageFolder> {
+  async adopt(
+    folder: string,
+    check: (image: ImageFolder) => Promise<void> = () => Promise.resolve(),
+  ): Promise<ImageFolder> {
     const image = readImageFolder(folder);
     if (image.manifest.architecture !== process.arch) {
       throw new WeftError(
@@ -188,25 +205,31 @@ export class ImageStore {
     }
     return this.#locked(async () => {
       const place = this.#imageFolder(image.digest);
-      if (existsSync(place)) {
-        // It may have been damaged since.
-        const present = readImageFolder(place);
-        await verifyImageFolder(present);
-      } else {
-        const temporary = mkdtempSync(join(this.folder, 'images', '.new-'));
-        try {
-          await copyImageFolder(image, temporary);
-          // Who runs the machine is not who keeps the images.
-          chmodSync(temporary, 0o755);
-          renameSync(temporary, place);
-        } catch (error) {
-          rmSync(temporary, { recursive: true, force: true });
-          throw error;
-        }
-      }
+      // One that is here already may have been damaged since, and is made good then.
+      const present = await readSound(place);
+      if (present === undefined) await this.#copyIn(image, place, check);
+      else await check(present);
       this.#use(image.digest);
       return { ...image, folder: place };
     });
+  }
+
+  async #copyIn(
+    image: ImageFolder,
+    place: string,
+    check: (image: ImageFolder) => Promise<void>,
+  ): Promise<void> {
+    const temporary = mkdtempSync(join(this.folder, 'images', '.new-'));
+    try {
+      await check(await copyImageFolder(image, temporary));
+      // Who runs the machine need not be who keeps the images.
+      chmodSync(temporary, 0o755);
+      rmSync(place, { recursive: true, force: true });
+      renameSync(temporary, place);
+    } catch (error) {
+      rmSync(temporary, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   /**
