@@ -5,6 +5,8 @@ import { Command } from 'commander';
 import { expect, it } from 'vitest';
 import { disableCommand } from '../src/cli/commands/disable.ts';
 import { doctorCommand } from '../src/cli/commands/doctor.ts';
+import { envCommand } from '../src/cli/commands/env.ts';
+import { hashPasswordCommand } from '../src/cli/commands/hash-password.ts';
 import { enableCommand } from '../src/cli/commands/enable.ts';
 import { eventsCommand } from '../src/cli/commands/events.ts';
 import { runCommand } from '../src/cli/commands/run.ts';
@@ -25,6 +27,8 @@ const COMMANDS = [
   [runCommand, 'run.md'],
   [enableCommand, 'run.md'],
   [disableCommand, 'run.md'],
+  [envCommand, 'proxy-clients.md'],
+  [hashPasswordCommand, 'proxy-clients.md'],
 ] as const;
 /** Those of `weft tunnel`. */
 const TUNNEL_COMMANDS = [tunnelServeCommand, tunnelStatusCommand, tunnelInitCommand, tunnelKeygenCommand];

@@ -31,6 +31,16 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./commands/reload.ts')).reloadCommand(),
   },
   {
+    name: 'env',
+    summary: "print shell exports of the running Weft's proxy",
+    load: async () => (await import('./commands/env.ts')).envCommand(),
+  },
+  {
+    name: 'hash-password',
+    summary: "make the rules file's form of a user's password",
+    load: async () => (await import('./commands/hash-password.ts')).hashPasswordCommand(),
+  },
+  {
     name: 'status',
     summary: 'say whether multipath is in use, and show paths and connections',
     load: async () => (await import('./commands/status.ts')).statusCommand(),

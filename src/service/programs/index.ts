@@ -8,5 +8,6 @@ export {
   type PreparedRun,
   type RunOptions,
 } from './run-program.ts';
+export { findProxyUrl } from './running-proxy.ts';
 export type { Via } from './run-plan.ts';
 export { disableUnit, enableUnit, type UnitChange, type UnitOptions } from './units.ts';
