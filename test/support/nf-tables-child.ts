@@ -10,8 +10,8 @@ try {
   const tables = NfTables.open();
   tables.replace({ name, chains: [] });
   console.log('made');
-  // The tables live as long as their owner is referenced.
-  setInterval(() => void tables, 60_000);
+  // Until it is killed.
+  setInterval(() => {}, 60_000);
 } catch (error) {
   console.log((error as { code?: string }).code, (error as Error).message);
 }
