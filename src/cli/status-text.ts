@@ -3,6 +3,13 @@
  */
 import { formatBytes, formatDurationMs, formatSocketAddress } from '../base/index.ts';
 import type { ConnectionReport, PathReport, StatusReport, SubflowReport } from '../service/index.ts';
+import {
+  applianceSentence,
+  backendSentence,
+  endToEndSentences,
+  mappingTable,
+  policySentences,
+} from './status-backend-text.ts';
 import { paragraph, table, type Column } from './text-layout.ts';
 
 const PATH_COLUMNS: readonly Column[] = [
@@ -99,7 +106,9 @@ function proxyLine({ proxy }: StatusReport): string {
       : `${counterWords(name)} ${/bytes/i.test(name) ? formatBytes(value) : value}`,
   );
   const who = proxy.allowRemote ? 'for everybody who reaches it' : 'for this machine';
-  return [`Proxy ${proxy.addresses.join(', ')}, ${who}`, ...transparentWords(proxy), ...counters].join('; ');
+  const alive = proxy.alive === false ? ['it does not answer'] : [];
+  const first = `Proxy ${proxy.addresses.join(', ')}, ${who}`;
+  return [first, ...alive, ...transparentWords(proxy), ...counters].join('; ');
 }
 
 function section(title: string, body: string): string {
@@ -115,7 +124,10 @@ export function formatStatus(report: StatusReport, width: number): string {
       ? 'No usable path.'
       : section('Paths', indent(table(PATH_COLUMNS, paths.map(pathRow), width - 2), '  ')),
   );
-  const notes: string[] = [];
+  const mapping = report.appliance === undefined ? undefined : mappingTable(report.appliance, width - 2);
+  if (mapping !== undefined) blocks.push(section('Links into the appliance', indent(mapping, '  ')));
+  const notes: string[] = [backendSentence(report), ...endToEndSentences(report)];
+  if (report.appliance !== undefined) notes.push(applianceSentence(report.appliance));
   const others = endpoints.filter(({ ours }) => !ours);
   if (others.length > 0) {
     const list = others.map(
@@ -131,7 +143,7 @@ export function formatStatus(report: StatusReport, width: number): string {
   const ignored = ignoredLinks.filter(({ why }) => why !== 'loopback');
   if (ignored.length > 0)
     notes.push(`Left out: ${ignored.map(({ link, why }) => `${link} (${why})`).join(', ')}.`);
-  notes.push(`${proxyLine(report)}.`);
+  notes.push(`${proxyLine(report)}.`, ...policySentences(report));
   blocks.push(notes.map((note) => paragraph(note, width, '', '  ')).join('\n'));
   if (connections.length > 0) {
     const shown = connections.slice(-CONNECTIONS_IN_TEXT);

@@ -141,6 +141,100 @@ describe('formatStatus', () => {
   });
 });
 
+describe('formatStatus, what carries connections', () => {
+  const shown = (change: Partial<StatusReport> = {}) =>
+    formatStatus(report(change), 80).replaceAll(/\s+/g, ' ');
+
+  it('says the backend and why, and what was seen end to end', () => {
+    expect(shown()).toContain('Backend native: the kernel of this host speaks MPTCP.');
+    expect(shown()).toContain('MPTCP end to end: 1 of 1 connection, 1 over several paths.');
+    const endToEnd = { connections: 0, mptcp: 0, severalPaths: 0 };
+    expect(shown({ multipath: { ...report().multipath, endToEnd } })).not.toContain('end to end');
+  });
+
+  it('says that the proxy does not answer, only when that is known', () => {
+    expect(shown()).not.toContain('does not answer');
+    expect(shown({ proxy: { ...report().proxy, alive: true } })).not.toContain('does not answer');
+    expect(shown({ proxy: { ...report().proxy, alive: false } })).toContain('it does not answer');
+  });
+
+  it('shows the appliance and how its links are reached, within 80 columns', () => {
+    const link = (name: string, guestLink: string, slot: number) => ({
+      link: name,
+      tap: `weftvm${slot}`,
+      guestLink,
+      hostAddresses: [`10.99.${slot}.1/30`, 'fd12:3456:789a:bcde::1/64'],
+      guestAddresses: [`10.99.${slot}.2/30`, 'fd12:3456:789a:bcde::2/64'],
+      state: 'active',
+    });
+    const appliance = {
+      state: 'running',
+      pid: 99,
+      accelerator: 'tcg',
+      memoryMiB: 512,
+      cpus: 2,
+      bootMs: 5400,
+      image: { version: '1.2.3', kernel: '6.1.0-30-cloud-amd64', digest: 'ab' },
+      proxy: { address: '10.99.0.2', port: 13_128, alive: true },
+      links: [link('wifi0', 'eth1', 1), link('lte0', 'eth2', 2)],
+    } as const;
+    const backend = { kind: 'appliance', why: 'this kernel has no MPTCP' } as const;
+    const text = formatStatus(report({ appliance, backend }), 80);
+    expect(text).toMatch(/^ {2}wifi0 +eth1 +weftvm1/m);
+    expect(text.replaceAll(/\s+/g, ' ')).toMatch(
+      /Appliance: running; QEMU process 99; tcg; 512 MiB; 2 processors; up after 5\.4 s; .*its proxy 10\.99\.0\.2:13128 answers\./,
+    );
+    for (const line of text.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+    const failed = { ...appliance, state: 'failed', why: 'QEMU has ended' } as const;
+    expect(shown({ appliance: failed, backend })).toContain('Appliance: failed (QEMU has ended);');
+  });
+});
+
+describe('formatStatus, the rules', () => {
+  const policy = {
+    rules: 0,
+    users: 0,
+    defaultWay: 'multipath',
+    upstreams: [],
+    loadedForMs: 1,
+  };
+  const shown = (change: Partial<NonNullable<StatusReport['proxy']['policy']>>) =>
+    formatStatus(report({ proxy: { ...report().proxy, policy: { ...policy, ...change } } }), 80).replaceAll(
+      /\s+/g,
+      ' ',
+    );
+
+  it('are not spoken of when there are none', () => {
+    expect(shown({})).not.toContain('Rules');
+  });
+
+  it('are counted, with what everything else takes', () => {
+    expect(shown({ file: '/etc/weft/rules.toml', rules: 3, users: 2, defaultWay: 'home' })).toContain(
+      'Rules of /etc/weft/rules.toml: 3 rules, 2 users; everything else goes "home".',
+    );
+    expect(shown({ file: '/r', lastReloadFailed: ['/r:3: unknown key "tu"'] })).toContain(
+      'The last reload changed nothing: /r:3: unknown key "tu".',
+    );
+  });
+
+  it('tell how upstream proxies do', () => {
+    const home = {
+      name: 'home',
+      kind: 'weft',
+      host: 'vps.example',
+      port: 443,
+      state: 'down',
+      why: 'it refused the token',
+      opened: 5,
+      failed: 2,
+      ready: 0,
+    } as const;
+    expect(shown({ upstreams: [home] })).toContain(
+      'Upstream proxy home (weft, vps.example:443): down, because it refused the token; 5 tunnels, 2 failed.',
+    );
+  });
+});
+
 describe('greeting', () => {
   const lines = (change: Partial<StatusReport> = {}) =>
     greeting(report(change)).map(({ level, message }) => `${level}: ${message}`);

@@ -96,6 +96,8 @@ export interface ProxyReport {
   /** As a client would name them: `127.0.0.1:13128`, `[::1]:13128`. */
   readonly addresses: readonly string[];
   readonly allowRemote: boolean;
+  /** Whether it answers, by whoever has asked it; absent: nobody has. */
+  readonly alive?: boolean;
   /** `false`: started with --no-multipath. */
   readonly multipath: boolean;
   /** Since the start, as the proxy counts; those that split a total have names ending in `ByReason`. */

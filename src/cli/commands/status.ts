@@ -1,7 +1,7 @@
 /** `weft status`: asks the running Weft of this network namespace and prints what it says. */
 import { Command } from 'commander';
 import { WeftError } from '../../base/index.ts';
-import { ControlClient } from '../../service/index.ts';
+import { ControlClient, isProxyAlive, type StatusReport } from '../../service/index.ts';
 import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
 import { formatStatus } from '../status-text.ts';
 import { outputWidth } from '../text-layout.ts';
@@ -11,9 +11,18 @@ interface StatusOptions {
   readonly verbose?: boolean;
 }
 
+/** The report, with what the process cannot say of itself: whether a client gets an answer. */
+async function readReport(): Promise<StatusReport> {
+  const report = await new ControlClient().status();
+  const { proxy } = report;
+  const [address] = proxy.addresses;
+  const alive = address !== undefined && (await isProxyAlive(address));
+  return { ...report, proxy: { ...proxy, alive } };
+}
+
 async function runStatus(options: StatusOptions): Promise<void> {
   try {
-    const report = await new ControlClient().status();
+    const report = await readReport();
     writeOutput(
       options.json === true
         ? `${JSON.stringify(report)}\n`
