@@ -30,8 +30,8 @@ import { readStatus, RunningWeft, startWeft, UNPRIVILEGED, weftCommand } from '.
 const FAST = { rateBps: 1e9, delayMs: 1 } as const;
 const DEADLINE_MS = 20_000;
 
-/** How curl ends whose connection is reset before, while or after its request was sent. */
-const RESETS = [52, 55, 56];
+/** How curl ends whose connection is reset before it looks, before, while or after its request was sent. */
+const RESETS = [7, 52, 55, 56];
 
 const closers: (() => Promise<void> | void)[] = [];
 
