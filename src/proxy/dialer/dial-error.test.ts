@@ -25,7 +25,7 @@ it('says which names do not exist and which servers do not answer', () => {
     code: 'DIAL_NOT_FOUND',
   });
   expect(resolveFailed('a', 80, failure('EAI_AGAIN')).message).toContain('name servers do not answer');
-  expect(dialTimedOut('a', 80, 20_000, true).message).toBe(
+  expect(dialTimedOut('a', 80, 20_000, undefined).message).toBe(
     'could not reach a port 80: the name servers did not answer within 20 s (ETIMEDOUT)',
   );
 });

@@ -131,8 +131,15 @@ export function connectFailed(host: string, port: number, failures: readonly unk
   );
 }
 
-export function dialTimedOut(host: string, port: number, timeoutMs: number, resolving: boolean): DialError {
-  const what = resolving ? 'the name servers did not answer' : 'no answer';
+/** @param route what was decided by then; absent: the name servers were still to answer */
+export function dialTimedOut(
+  host: string,
+  port: number,
+  timeoutMs: number,
+  route: { readonly kind: string; readonly upstream?: string } | undefined,
+): DialError {
+  const through = route?.upstream === undefined ? '' : ` through the upstream proxy "${route.upstream}"`;
+  const what = route === undefined ? 'the name servers did not answer' : `no answer${through}`;
   return new DialError(`${at(host, port)}: ${what} within ${timeoutMs / 1000} s (ETIMEDOUT)`, 'timeout');
 }
 

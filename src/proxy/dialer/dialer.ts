@@ -88,21 +88,20 @@ export class Dialer {
   async #run(request: DialRequest, stop: AbortController): Promise<Upstream> {
     const { host, port } = request;
     const { timeoutMs } = this.#options;
-    let routing = true;
+    let route: Route | undefined;
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
       stop.abort();
     }, timeoutMs);
     try {
-      const route = await this.route(request, stop.signal);
-      routing = false;
+      route = await this.route(request, stop.signal);
       const upstream = await this.#go(route, host, port, stop.signal);
       if (!stop.signal.aborted) return upstream;
       closeUpstream(upstream);
       throw dialAborted(host, port);
     } catch (error) {
-      if (timedOut) throw dialTimedOut(host, port, timeoutMs, routing);
+      if (timedOut) throw dialTimedOut(host, port, timeoutMs, route);
       if (stop.signal.aborted) throw dialAborted(host, port);
       throw error;
     } finally {
