@@ -96,10 +96,10 @@ export class Tally {
   readonly #counts = new Map<string, number>();
   total = 0;
 
-  add(kind: string): void {
-    this.total++;
+  add(kind: string, count = 1): void {
+    this.total += count;
     const key = this.#counts.has(kind) || this.#counts.size < MAX_KINDS ? kind : 'other';
-    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
+    this.#counts.set(key, (this.#counts.get(key) ?? 0) + count);
   }
 
   byKind(): Record<string, number> {

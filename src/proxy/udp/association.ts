@@ -26,6 +26,8 @@ export interface AssociationOptions {
   readonly destinations: Destinations;
   /** `undefined`: straight from this host. Throws when that upstream carries no datagrams. */
   readonly openPath: (upstream: string | undefined) => UdpPath;
+  /** Counts policies: upstream proxies may have changed with it. */
+  readonly generation: () => number;
   readonly tallies: DatagramTallies;
   /** A datagram went through, either way. */
   readonly onActivity: () => void;
@@ -45,12 +47,14 @@ export class Association {
   /** BOUNDED by MAX_ASKED: the oldest goes first. */
   readonly #asked = new Set<string>();
   #clientPort: number | undefined;
+  #generation: number;
   #waiting = 0;
   #closed = false;
 
   constructor(options: AssociationOptions) {
     this.#options = options;
-    const { socket, announced, client } = options;
+    const { socket, announced, client, generation } = options;
+    this.#generation = generation();
     const announcedAny = announced.host === '0.0.0.0' || announced.host === '::';
     // Behind address translation the client knows neither; then its first datagram says.
     if (announced.port !== 0 && (announcedAny || announced.host === client.address)) {
@@ -70,7 +74,7 @@ export class Association {
 
   #closePath(path: UdpPath): void {
     path.close();
-    for (let i = 0; i < path.dropped; i++) this.#options.tallies.drop('path');
+    this.#options.tallies.drop('path', path.dropped);
   }
 
   #handleFromClient(bytes: Buffer, from: RemoteInfo): void {
@@ -132,6 +136,15 @@ export class Association {
   }
 
   #pathThrough(upstream: string | undefined): UdpPath {
+    const generation = this.#options.generation();
+    if (generation !== this.#generation) {
+      this.#generation = generation;
+      for (const [name, path] of this.#paths) {
+        if (name === undefined) continue;
+        this.#closePath(path);
+        this.#paths.delete(name);
+      }
+    }
     const known = this.#paths.get(upstream);
     if (known !== undefined) return known;
     const path = this.#options.openPath(upstream);

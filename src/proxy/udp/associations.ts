@@ -101,6 +101,7 @@ export class UdpAssociations {
         nowMs: () => performance.now(),
       }),
       openPath: (upstream) => (upstream === undefined ? new DirectUdpPath() : openThrough(upstream)),
+      generation: () => policy.generation,
       tallies: this.#tallies,
       onActivity: () => idle.refresh(),
     });

@@ -14,7 +14,7 @@ export class DatagramTallies {
   /** Datagrams that went no further, by reason. */
   readonly drops = new Tally();
 
-  drop(reason: string): void {
-    this.drops.add(reason);
+  drop(reason: string, count = 1): void {
+    if (count > 0) this.drops.add(reason, count);
   }
 }

@@ -7,6 +7,8 @@ import { ControlClient } from '../control-client.ts';
 
 const USUAL = { host: '127.0.0.1', port: 13_128 } as const;
 const PROBE_TIMEOUT_MS = 1000;
+/** A proxy is not asked for a path; one that has users asks for them first. */
+const SAID_BY_WEFT: ReadonlySet<number> = new Set([400, 407]);
 /** BOUNDED: how much of an answer is looked at. */
 const ANSWER_MAX_BYTES = 4096;
 
@@ -36,7 +38,7 @@ function isWeft(at: { readonly host: string; readonly port: number }): Promise<b
         text += piece;
         if (text.length > ANSWER_MAX_BYTES) end(false);
       });
-      response.on('end', () => end(response.statusCode === 400 && text.startsWith('weft: ')));
+      response.on('end', () => end(SAID_BY_WEFT.has(response.statusCode ?? 0) && text.startsWith('weft: ')));
       response.on('error', () => end(false));
     });
     asked.end();
