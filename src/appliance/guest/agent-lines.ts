@@ -45,8 +45,8 @@ export class LineReader {
         this.#end(`a line is longer than ${this.#maxBytes} bytes`);
         break;
       }
-      // The caller may use its buffer again.
-      if (piece.length > 0) this.#pieces.push(piece.slice());
+      // The caller may use its buffer again; a Buffer's own `slice` would not copy.
+      if (piece.length > 0) this.#pieces.push(new Uint8Array(piece));
       if (end < 0) break;
       const value = this.#takeLine();
       if (value !== undefined) found.push(value);

@@ -22,6 +22,8 @@ const SECTOR_BYTES = 512;
 
 const TYPES: ReadonlySet<string> = new Set(['streamoptimized', 'monolithicsparse']);
 
+const BASED_ON_ANOTHER = 'it is based on another disk';
+
 /** Values of `key = value` and `key="value"`, keys in lower case. */
 function descriptorProblem(descriptor: string): string | undefined {
   const values = new Map<string, string[]>();
@@ -38,9 +40,9 @@ function descriptorProblem(descriptor: string): string | undefined {
   if (types.length !== 1 || !TYPES.has((types[0] ?? '').toLowerCase())) {
     return `its createType is ${JSON.stringify(types.join(', '))}, and only streamOptimized and monolithicSparse have all in one file`;
   }
-  if (values.has('parentfilenamehint')) return 'it is based on another disk';
+  if (values.has('parentfilenamehint')) return BASED_ON_ANOTHER;
   if ((values.get('parentcid') ?? ['ffffffff']).some((id) => id.toLowerCase() !== 'ffffffff')) {
-    return 'it is based on another disk';
+    return BASED_ON_ANOTHER;
   }
   if (extents !== 1) return `it has ${extents} extents, not one`;
   return undefined;
@@ -61,9 +63,13 @@ export function parseVmdkHead(head: Uint8Array): VmdkHead | string {
   const from = Number(view.getBigUint64(28, true)) * SECTOR_BYTES;
   const bytes = Number(view.getBigUint64(36, true)) * SECTOR_BYTES;
   if (from === 0 || bytes === 0) return 'it has no description in it';
+  // qemu-img reads it there, whatever the header says.
+  if (from !== SECTOR_BYTES) return 'its description is not where it should be';
   if (from + bytes > head.length) return 'its description is not at its head';
   const descriptor = Buffer.from(head.subarray(from, from + bytes))
     .toString('latin1')
     .replaceAll('\0', '\n');
-  return descriptorProblem(descriptor) ?? { capacityBytes };
+  // Behind what counts as the description, too.
+  const hidden = Buffer.from(head).toString('latin1').toLowerCase().includes('parentfilenamehint');
+  return descriptorProblem(descriptor) ?? (hidden ? BASED_ON_ANOTHER : { capacityBytes });
 }
