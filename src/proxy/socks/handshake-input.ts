@@ -19,16 +19,11 @@ export class HandshakeEnded extends Error {
 
 export class HandshakeInput {
   readonly #socket: Socket;
-  /** BOUNDED: a message has at most some 500 bytes, and Node reads no more than its high-water mark beyond. */
+  /** BOUNDED: nothing is read but for a message that somebody waits for, and a message has at most some 500 bytes. */
   #bytes: Buffer = Buffer.alloc(0);
   #wake: (() => void) | undefined;
   #ended = false;
-  readonly #onReadable = () => {
-    const chunk = this.#socket.read() as Buffer | null;
-    if (chunk === null) return;
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
-    this.#wake?.();
-  };
+  readonly #onReadable = () => this.#wake?.();
   readonly #onEnd = () => {
     this.#ended = true;
     this.#wake?.();
@@ -50,12 +45,21 @@ export class HandshakeInput {
         return parsed.value;
       }
       if (parsed.kind === 'malformed') throw new HandshakeEnded('malformed', parsed.reason);
+      if (this.#pull()) continue;
       if (this.#ended) throw new HandshakeEnded('gone', 'the client went away');
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
       this.#wake = undefined;
     }
+  }
+
+  /** `false`: nothing more has come. What is not taken stays in the socket, and stops the client in the end. */
+  #pull(): boolean {
+    const chunk = this.#socket.read() as Buffer | null;
+    if (chunk === null) return false;
+    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
+    return true;
   }
 
   /** Gives the socket back; the answer is what the client has sent ahead. */
