@@ -6,26 +6,43 @@ import { AF_INET } from '../../base/index.ts';
 import type { HostPath } from '../../routing/index.ts';
 import type { LinkMapping, Mode, PathReport } from '../control-api.ts';
 
-/** A link of the guest's, as it tells of itself. */
-export interface GuestLinkView {
-  readonly mac: string;
-  readonly name: string;
+/** What the guest tells of itself, as far as links are concerned. */
+export interface GuestView {
+  readonly links: readonly { readonly mac: string; readonly name: string }[];
+  /** Of its supervisor; absent: it has not said. */
+  readonly paths?: readonly PathReport[];
 }
 
-function stateOf({ plugged, problem, uplink }: LinkState): { readonly state: string; readonly why?: string } {
+interface Told {
+  readonly state: string;
+  readonly why?: string;
+}
+
+/** Active when the guest uses it; what keeps it from that otherwise. */
+function stateOf({ plugged, problem, slot, uplink }: LinkState, guest: GuestView): Told {
   if (problem !== undefined) return { state: 'failed', why: problem };
   if (!uplink.usable) return { state: 'down', why: 'the uplink cannot be used now' };
-  return plugged ? { state: 'active' } : { state: 'waiting', why: 'it is being plugged in' };
+  if (!plugged) return { state: 'waiting', why: 'it is being plugged in' };
+  const name = guest.links.find(({ mac }) => mac === slot.mac)?.name;
+  const inside = guest.paths?.filter(({ link }) => link === name) ?? [];
+  if (inside.some(({ state }) => state === 'active')) return { state: 'active' };
+  const why = inside.find((path) => path.why !== undefined)?.why;
+  return { state: 'waiting', why: `the guest does not use it yet${why === undefined ? '' : `: ${why}`}` };
+}
+
+/** Whether the guest uses every link that can be used. */
+export function areLinksActive(links: readonly LinkState[], guest: GuestView): boolean {
+  return links.every((link) => ['active', 'down'].includes(stateOf(link, guest).state));
 }
 
 export function mapLinks(
   links: readonly LinkState[],
-  guestLinks: readonly GuestLinkView[],
+  guest: GuestView,
   omitted: readonly string[],
 ): LinkMapping[] {
   const mapped = links.map((link): LinkMapping => {
     const { slot } = link;
-    const guestLink = guestLinks.find(({ mac }) => mac === slot.mac)?.name;
+    const guestLink = guest.links.find(({ mac }) => mac === slot.mac)?.name;
     const mapping = {
       link: link.uplink.linkName,
       tap: slot.tapName,
@@ -33,7 +50,7 @@ export function mapLinks(
       hostAddresses: hostAddresses(slot),
       guestAddresses: guestAddresses(slot),
     };
-    return Object.assign(mapping, stateOf(link), guestLink === undefined ? {} : { guestLink });
+    return Object.assign(mapping, stateOf(link, guest), guestLink === undefined ? {} : { guestLink });
   });
   const left = omitted.map((link) => ({
     link,
@@ -49,6 +66,7 @@ export function mapLinks(
 export function reportPaths(
   found: readonly HostPath[],
   links: readonly LinkState[],
+  guest: GuestView,
   backup: readonly string[],
 ): PathReport[] {
   return found.map((path): PathReport => {
@@ -58,7 +76,7 @@ export function reportPaths(
       state === 'usable'
         ? link === undefined
           ? { state: 'waiting', why: 'the appliance has no network card for it' }
-          : stateOf(link)
+          : stateOf(link, guest)
         : { state, ...(why === undefined ? {} : { why }) };
     const report = {
       link: linkName,

@@ -27,7 +27,7 @@ import type { ApplianceReport, StatusReport } from '../control-api.ts';
 import { bearingOf, readHostView } from '../host-view.ts';
 import { Pace } from '../supervisor-pace.ts';
 import { ApplianceJournalFile } from './appliance-journal.ts';
-import { judgeMode, mapLinks, reportPaths } from './backend-status.ts';
+import { areLinksActive, judgeMode, mapLinks, reportPaths, type GuestView } from './backend-status.ts';
 import { isGuestProxyAlive } from './guest-probe.ts';
 import { bootSourceOf } from './image-boot.ts';
 import { findUplinks, withoutAppliance, type FoundUplinks } from './uplinks.ts';
@@ -55,6 +55,9 @@ export interface ApplianceBackendOptions {
 /** What changes without a message is looked at this often; the guest is asked as often. */
 const PERIOD_MS = 5000;
 const ASK_MS = 4000;
+/** For the guest to use its links; a start does not fail for that. */
+const PATHS_WAIT_MS = 5000;
+const PATHS_POLL_MS = 50;
 const MEMORY_MIB = 512;
 const PROCESSORS = 2;
 const NOTHING_FOUND: FoundUplinks = { found: { paths: [], ignoredLinks: [] }, uplinks: [] };
@@ -130,7 +133,7 @@ export class ApplianceBackend implements Backend {
       onChange: () => this.#askSoon(),
     });
     await this.#appliance.start(this.#look());
-    await this.#ask();
+    await this.#waitForPaths(this.#appliance);
     this.#period = setInterval(() => {
       this.#pace.handleEvent('host', performance.now());
       this.#schedule();
@@ -138,6 +141,18 @@ export class ApplianceBackend implements Backend {
     }, PERIOD_MS).unref();
     // What changed while it booted.
     this.#schedule();
+  }
+
+  /** The guest uses its links a moment after it has them. */
+  async #waitForPaths(appliance: Appliance): Promise<void> {
+    const endMs = performance.now() + PATHS_WAIT_MS;
+    for (;;) {
+      await this.#ask();
+      if (areLinksActive(appliance.links(), this.#guestView) || performance.now() > endMs) return;
+      await new Promise((resolve) => {
+        setTimeout(resolve, PATHS_POLL_MS);
+      });
+    }
   }
 
   #look(): HostSituation {
@@ -186,7 +201,7 @@ export class ApplianceBackend implements Backend {
 
   async reconcile(): Promise<void> {
     await this.#runLook();
-    await this.#ask();
+    if (this.#appliance?.state === 'running') await this.#waitForPaths(this.#appliance);
   }
 
   #askSoon(): void {
@@ -233,7 +248,7 @@ export class ApplianceBackend implements Backend {
     return {
       mode,
       reason,
-      paths: reportPaths(found.paths, links, backup),
+      paths: reportPaths(found.paths, links, this.#guestView, backup),
       ignoredLinks: found.ignoredLinks.map(({ name, why }) => ({ link: name, why })),
       endpoints: [],
       actions: { ...this.#counts, ...appliance?.counters },
@@ -242,22 +257,23 @@ export class ApplianceBackend implements Backend {
     };
   }
 
+  get #guestView(): GuestView {
+    const paths = readGuestReport(this.#guest?.report)?.paths;
+    const links = (this.#guest?.links ?? []).map(({ mac, name }) => ({ mac, name: guestText(name) }));
+    return paths === undefined ? { links } : { links, paths };
+  }
+
   #report(): ApplianceReport {
     const appliance = this.#appliance;
     const { image, memoryMiB, processors } = this.#options;
     const { manifest, digest } = image;
-    const guestLinks = this.#guest?.links ?? [];
     const links = appliance?.links() ?? [];
     const report: ApplianceReport = {
       state: appliance?.state ?? 'stopped',
       memoryMiB: memoryMiB ?? Math.max(MEMORY_MIB, manifest.memoryMiB),
       cpus: processors ?? PROCESSORS,
       image: { version: manifest.version, kernel: manifest.kernelRelease ?? 'unknown', digest },
-      links: mapLinks(
-        links,
-        guestLinks.map(({ mac, name }) => ({ mac, name: guestText(name) })),
-        appliance?.omitted ?? [],
-      ),
+      links: mapLinks(links, this.#guestView, appliance?.omitted ?? []),
     };
     const { bootMs, machine, proxy, why } = appliance ?? {};
     return {
@@ -310,10 +326,22 @@ function rememberKvmProblem(path: string, why: string): void {
   }
 }
 
+/** The texts of what the guest says, fit for a terminal. BOUNDED: by the length of a line. */
+function cleaned(value: unknown): unknown {
+  if (typeof value === 'string') return guestText(value);
+  if (Array.isArray(value)) return value.map(cleaned);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, cleaned(item)]));
+}
+
 /** The guest is another program, and may be another version; a report that has not even this is none. */
 function readGuestReport(value: unknown): StatusReport | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { connections, multipath, proxy } = value as Partial<StatusReport>;
-  const isReport = Array.isArray(connections) && typeof multipath === 'object' && typeof proxy === 'object';
-  return isReport ? (value as StatusReport) : undefined;
+  const { connections, multipath, paths, proxy } = value as Partial<StatusReport>;
+  const isReport =
+    Array.isArray(connections) &&
+    Array.isArray(paths) &&
+    typeof multipath === 'object' &&
+    typeof proxy === 'object';
+  return isReport ? (cleaned(value) as StatusReport) : undefined;
 }

@@ -1,0 +1,177 @@
+/**
+ * The appliance, booted for real: `weft up --backend appliance` on a host with two uplinks, one of which comes later.
+ *
+ *             weftvm0 ─┐           wifi0 ~~~ air ~~~ lan  router0  wan ── up0
+ *   client    weftvm1 ─┼─ QEMU                                              server (203.0.113.10, MPTCP)
+ *             weftvm2 ─┘           lte0  ~~~ air ~~~ lan  router1  wan ── up1
+ *
+ * One machine is booted for all of it, because that takes ten seconds under plain emulation.
+ */
+import { createHash } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { contentSha256, diffSnapshots, Lab, takeSnapshot } from '../src/lab/index.ts';
+import { ImageStore, type StatusReport } from '../src/service/index.ts';
+import { applianceImage } from './support/appliance-image.ts';
+import { eventually } from './support/tunnel-lab.ts';
+import { readStatus, runtimeFiles, runWeft, startWeft, type RunningWeft } from './support/weft-program.ts';
+
+const BOOT_TIMEOUT_MS = 150_000;
+/** A table of the user's own. */
+const USERS_TABLE = 'table inet users { chain c { type filter hook forward priority 5; policy accept; }; }';
+
+let lab: Lab;
+let store: string;
+let weft: RunningWeft | undefined;
+let before: string[];
+
+const client = () => lab.node('client');
+const nft = (...args: string[]) => client().inside(() => execFileSync('nft', args, { encoding: 'utf8' }));
+const hostState = () => takeSnapshot({ netns: client().path }).filter((line) => !line.startsWith('process'));
+const received = () => lab.uplinks.map((uplink) => uplink.received.bytes);
+
+beforeAll(async () => {
+  const image = await applianceImage();
+  store = mkdtempSync('/run/weft-image-store-');
+  process.env['WEFT_APPLIANCE_DIR'] = store;
+  await new ImageStore(store).adopt(image.folder);
+  lab = await Lab.twoUplinks({ rateBps: 50e6, delayMs: 5 });
+  nft(USERS_TABLE);
+  // The second uplink is there and configured by nobody yet.
+  lab.uplink(1).removeAddresses();
+  await eventually('links at rest', () => !/tentative/.test(hostState().join('\n')) || undefined);
+  before = hostState();
+  weft = await startWeft(client(), ['--backend', 'appliance']);
+}, BOOT_TIMEOUT_MS);
+
+afterAll(async () => {
+  await weft?.stop();
+  await lab?.close();
+  delete process.env['WEFT_APPLIANCE_DIR'];
+  rmSync(store, { recursive: true, force: true });
+});
+
+interface Download {
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** By curl, as a program of this host would, through 127.0.0.1:13128. */
+async function download(url: string, onBytes: (bytes: number) => void = () => {}): Promise<Download> {
+  const curl = client().spawn(
+    ['curl', '-sS', '--fail', '--max-time', '50', '-x', 'http://127.0.0.1:13128', url],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of curl.stdout as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    bytes += chunk.length;
+    onBytes(bytes);
+  }
+  return { sha256: hash.digest('hex'), bytes };
+}
+
+const expected = (bytes: number, seed: number) => ({ bytes, sha256: contentSha256(bytes, seed) });
+
+const statusWith = (what: string, wanted: (status: StatusReport) => boolean) =>
+  eventually(what, async () => {
+    const status = await readStatus(client());
+    return wanted(status) ? status : undefined;
+  });
+
+it('boots, and says what it is', async () => {
+  const status = await statusWith('one path', ({ paths }) => paths.some(({ state }) => state === 'active'));
+  expect(status).toMatchObject({ mode: 'single-path', backend: { kind: 'appliance' } });
+  expect(status.appliance).toMatchObject({ state: 'running', proxy: { port: 13128, alive: true } });
+  expect(status.appliance?.links.map(({ link, state }) => `${link} ${state}`)).toEqual(['wifi0 active']);
+  const bytes = 2_000_000;
+  expect(await download(lab.url(bytes, 1))).toEqual(expected(bytes, 1));
+  const [first = 0, second = 0] = received();
+  expect(first).toBeGreaterThan(bytes);
+  expect(second).toBeLessThan(100_000);
+});
+
+it('runs QEMU as nobody, and forwards for nobody else', async () => {
+  const { appliance } = await readStatus(client());
+  const owner = execFileSync('ps', ['-o', 'user=', '-p', String(appliance?.pid)], { encoding: 'utf8' });
+  expect(owner.trim()).toBe('nobody');
+  expect(nft('list', 'table', 'inet', 'users')).toContain('chain c');
+  const forwarding = (name: string) =>
+    client().inside(() =>
+      execFileSync('cat', [`/proc/sys/net/ipv4/conf/${name}/forwarding`], { encoding: 'utf8' }).trim(),
+    );
+  expect(forwarding('all')).toBe('0');
+  expect(forwarding('wifi0')).toBe('1');
+  expect(forwarding('lte0')).toBe('0');
+  // A neighbour on the first uplink who takes this host for a router gets nowhere.
+  const router = lab.node('router0');
+  await router.run(['ip', 'route', 'replace', '10.2.0.0/24', 'via', '10.1.0.2']);
+  await router.run(['ip', 'route', 'replace', '10.50.0.0/16', 'via', '10.1.0.2']);
+  const { host } = { host: appliance?.proxy?.address ?? '' };
+  await router.run(['ip', 'route', 'replace', `${host}/32`, 'via', '10.1.0.2']);
+  const asked = await router.run(['curl', '-sS', '--max-time', '1', `http://${host}:13128/`]);
+  expect(asked.code).not.toBe(0);
+});
+
+it('takes an uplink that comes while it runs, and uses it', async () => {
+  lab.uplink(1).addAddresses();
+  lab.uplink(1).addRoutes();
+  const status = await statusWith(
+    'both uplinks in the guest',
+    ({ appliance, mode }) =>
+      mode === 'multipath' && appliance?.links.filter(({ state }) => state === 'active').length === 2,
+  );
+  expect(status.appliance?.links.map(({ link }) => link).sort()).toEqual(['lte0', 'wifi0']);
+  const bytes = 8_000_000;
+  const start = received();
+  expect(await download(lab.url(bytes, 3))).toEqual(expected(bytes, 3));
+  const carried = received().map((now, index) => now - (start[index] ?? 0));
+  expect(Math.min(...carried)).toBeGreaterThan(bytes / 4);
+});
+
+it('carries IPv6 by both uplinks', async () => {
+  const bytes = 8_000_000;
+  const start = received();
+  const url = lab.url(bytes, 4).replace(lab.serverAddress, `[${lab.serverAddress6}]`);
+  expect(await download(url)).toEqual(expected(bytes, 4));
+  const carried = received().map((now, index) => now - (start[index] ?? 0));
+  expect(Math.min(...carried)).toBeGreaterThan(bytes / 4);
+});
+
+it.each(['cut', 'unplug', 'removeAddresses'] as const)(
+  'loses no byte when an uplink is lost in mid-download by %s',
+  async (fault) => {
+    const bytes = 12_000_000;
+    let lost = false;
+    const result = await download(lab.url(bytes, 5), (got) => {
+      if (lost || got < bytes / 4) return;
+      lost = true;
+      lab.uplink(0)[fault]();
+    });
+    expect(lost).toBe(true);
+    expect(result).toEqual(expected(bytes, 5));
+    if (fault === 'cut') lab.uplink(0).restore();
+    if (fault === 'unplug') lab.uplink(0).plug();
+    if (fault === 'removeAddresses') {
+      lab.uplink(0).addAddresses();
+      lab.uplink(0).addRoutes();
+    }
+    await statusWith(
+      'both uplinks again',
+      ({ appliance }) => appliance?.links.every(({ state }) => state === 'active') === true,
+    );
+  },
+);
+
+it('leaves the host as it was', async () => {
+  lab.uplink(1).removeAddresses();
+  await statusWith('one path', ({ mode }) => mode === 'single-path');
+  expect(await weft?.stop()).toBe(0);
+  weft = undefined;
+  expect(diffSnapshots(before, hostState())).toEqual([]);
+  expect(nft('list', 'tables').trim()).toBe('table inet users');
+  expect(runtimeFiles(client())).toEqual([]);
+  expect((await runWeft(client(), 'down')).code).toBe(0);
+});
