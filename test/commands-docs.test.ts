@@ -4,11 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { expect, it } from 'vitest';
 import { disableCommand } from '../src/cli/commands/disable.ts';
+import { downCommand } from '../src/cli/commands/down.ts';
 import { doctorCommand } from '../src/cli/commands/doctor.ts';
 import { envCommand } from '../src/cli/commands/env.ts';
 import { hashPasswordCommand } from '../src/cli/commands/hash-password.ts';
 import { enableCommand } from '../src/cli/commands/enable.ts';
 import { eventsCommand } from '../src/cli/commands/events.ts';
+import { reloadCommand } from '../src/cli/commands/reload.ts';
 import { runCommand } from '../src/cli/commands/run.ts';
 import { statusCommand } from '../src/cli/commands/status.ts';
 import { tunnelInitCommand } from '../src/cli/commands/tunnel-init.ts';
@@ -21,6 +23,8 @@ import { EVENT_KINDS, TUNNEL_EVENT_KINDS, type StreamEvent } from '../src/servic
 const pageAt = (name: string) => fileURLToPath(new URL(`../docs/${name}`, import.meta.url));
 const COMMANDS = [
   [upCommand, 'commands.md'],
+  [downCommand, 'commands.md'],
+  [reloadCommand, 'proxy.md'],
   [statusCommand, 'commands.md'],
   [doctorCommand, 'commands.md'],
   [eventsCommand, 'events.md'],

@@ -24,6 +24,12 @@ function asUrl(address: string): string {
 
 const isLoopbackText = (address: string) => address.startsWith('127.') || address.startsWith('[::1]');
 
+function rulesLine({ proxy: { policy } }: StatusReport): GreetingLine[] {
+  if (policy === undefined || (policy.file === undefined && policy.defaultWay === 'multipath')) return [];
+  const file = policy.file === undefined ? '' : `${policy.rules} rules of "${policy.file}"; `;
+  return [info(`${file}what no rule decides goes the way "${policy.defaultWay}"`)];
+}
+
 function remoteLines({ proxy }: StatusReport): GreetingLine[] {
   const beyond = proxy.addresses.some((address) => !isLoopbackText(address));
   if (beyond && !proxy.allowRemote) {
@@ -34,6 +40,7 @@ function remoteLines({ proxy }: StatusReport): GreetingLine[] {
       warn('--allow-remote alone changes nothing: the proxy listens on loopback; add --listen ADDRESS:PORT'),
     ];
   }
+  if ((proxy.policy?.users ?? 0) > 0) return [];
   return beyond ? [warn('every machine that reaches this proxy may use it, without a password')] : [];
 }
 
@@ -41,7 +48,11 @@ function remoteLines({ proxy }: StatusReport): GreetingLine[] {
 export function greeting(report: StatusReport, { background = false } = {}): GreetingLine[] {
   const { proxy } = report;
   const best = bestAddress(proxy.addresses);
-  const lines = [info(`the proxy listens on ${proxy.addresses.join(' and ')}`), ...remoteLines(report)];
+  const lines = [
+    info(`the proxy listens on ${proxy.addresses.join(' and ')}`),
+    ...remoteLines(report),
+    ...rulesLine(report),
+  ];
   if (!proxy.multipath) lines.push(warn('--no-multipath: every connection is plain TCP over one path'));
   if (best !== undefined) {
     lines.push(info(`to use it: export http_proxy=${asUrl(best)} https_proxy=${asUrl(best)}`));
