@@ -36,6 +36,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./commands/env.ts')).envCommand(),
   },
   {
+    name: 'serve',
+    summary: 'be the far end for Wefts elsewhere (on a server)',
+    load: async () => (await import('./commands/serve.ts')).serveCommand(),
+  },
+  {
     name: 'hash-password',
     summary: "make the rules file's form of a user's password",
     load: async () => (await import('./commands/hash-password.ts')).hashPasswordCommand(),

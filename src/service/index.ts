@@ -31,6 +31,7 @@ export { ServiceManager } from './daemon/notify.ts';
 export * from './daemon/option-values.ts';
 export type { CommandLineOptions, DaemonOptions } from './daemon/options.ts';
 export { hasCrashed, isProcessOf } from './process-record.ts';
+export * from './far/index.ts';
 export * from './programs/index.ts';
 export { isProxyAlive } from './proxy-probe.ts';
 export * from './tunnel/index.ts';

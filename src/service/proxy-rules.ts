@@ -15,7 +15,7 @@ import {
   type UpstreamProxy,
 } from '../proxy/index.ts';
 import { readRulesDocument, type RulesDocument, type UpstreamEntry } from './proxy-rules-document.ts';
-import { readTrusted, type TrustedFile } from './daemon/trusted-file.ts';
+import { checkPrivate, readNamedFile } from './named-file.ts';
 
 /** Name of the upstream proxy that the command line brings, for rules. */
 export const GIVEN_UPSTREAM = 'upstream';
@@ -37,42 +37,11 @@ export class RulesError extends WeftError {
   }
 }
 
-const OTHERS_MAY = 0o007;
-
-/** @throws WeftError that names the file; `secret`: also when others may read it */
-function readFile(path: string, what: string, secret: boolean): TrustedFile {
-  let file: TrustedFile | undefined;
-  try {
-    file = readTrusted(path, 'Weft');
-  } catch (error) {
-    throw error instanceof WeftError ? error : cannotRead(path, what, error);
-  }
-  if (file === undefined)
-    throw cannotRead(path, what, Object.assign(new Error('no such file'), { code: 'ENOENT' }));
-  if (secret) checkPrivate(path, file);
-  return file;
-}
-
-function cannotRead(path: string, what: string, cause: unknown): WeftError {
-  const code = (cause as NodeJS.ErrnoException).code ?? 'READ';
-  const why = code === 'ENOENT' ? 'there is no such file' : errorText(cause);
-  return new WeftError(`read ${what} "${path}": ${why} (${code})`, { code, cause });
-}
-
-function checkPrivate(path: string, { mode }: TrustedFile): void {
-  if ((mode & OTHERS_MAY) === 0) return;
-  const octal = (mode & 0o777).toString(8).padStart(4, '0');
-  throw new WeftError(`"${path}" holds a secret, and its mode is ${octal}: everybody may read it`, {
-    code: 'UNTRUSTED',
-    hint: `take that right away: chmod o= "${path}"`,
-  });
-}
-
 const firstLine = (text: string): string => text.split(/\r?\n/, 1)[0] ?? '';
 
 /** One token, the first of the file. @throws WeftError */
 function readToken(path: string): string {
-  const tokens = parseTokenFile(readFile(path, 'the token file', true).text);
+  const tokens = parseTokenFile(readNamedFile(path, 'the token file', true).text);
   const token = typeof tokens === 'string' ? undefined : tokens[0]?.token;
   if (token !== undefined) return token;
   const why = typeof tokens === 'string' ? tokens : 'there is no token in it';
@@ -89,15 +58,17 @@ function completeUpstream(entry: UpstreamEntry, folder: string): UpstreamProxy {
   const password =
     entry.passwordFile === undefined
       ? entry.password
-      : firstLine(readFile(at(entry.passwordFile), 'the password file', true).text);
+      : firstLine(readNamedFile(at(entry.passwordFile), 'the password file', true).text);
   const certificates = {
     ...(entry.caFile === undefined
       ? {}
-      : { ca: readFile(at(entry.caFile), 'the certificate file', false).text }),
+      : { ca: readNamedFile(at(entry.caFile), 'the certificate file', false).text }),
     ...(entry.certFile === undefined
       ? {}
-      : { cert: readFile(at(entry.certFile), 'the certificate file', false).text }),
-    ...(entry.keyFile === undefined ? {} : { key: readFile(at(entry.keyFile), 'the key file', true).text }),
+      : { cert: readNamedFile(at(entry.certFile), 'the certificate file', false).text }),
+    ...(entry.keyFile === undefined
+      ? {}
+      : { key: readNamedFile(at(entry.keyFile), 'the key file', true).text }),
   };
   return {
     name,
@@ -136,7 +107,7 @@ function givenUpstream({ url, tokenFile }: NonNullable<PolicySources['upstream']
 }
 
 function readDocument(path: string, given: readonly string[]): RulesDocument {
-  const file = readFile(path, 'the rules file', false);
+  const file = readNamedFile(path, 'the rules file', false);
   const { document, mistakes } = readRulesDocument(file.text, given);
   if (document === undefined) {
     throw new RulesError(mistakes.map(({ line, text }) => `${path}:${line}: ${text}`));

@@ -69,7 +69,7 @@ export class FarReach {
     try {
       return await work(stop.signal);
     } catch (error) {
-      if (timedOut) throw dialTimedOut(host, port, connectTimeoutMs, false);
+      if (timedOut) throw dialTimedOut(host, port, connectTimeoutMs, { kind: 'direct' });
       throw error instanceof DialError ? error : connectFailed(host, port, [error]);
     } finally {
       clearTimeout(timer);
