@@ -99,14 +99,15 @@ async function download(socket: Socket, lab: Lab, bytes: number): Promise<string
 
 describe('programs of this host', () => {
   it('use every path without knowing of it, over IPv4 and IPv6, and each connection once', async () => {
-    const lab = await buildLab();
+    // Slow enough that one path is full before the other has begun.
+    const lab = await buildLab({ rateBps: 50e6, delayMs: 5 });
     const client = lab.node('client');
     const weft = await startWeft(client, ['--transparent']);
     expect(weft.stderr).toMatch(/transparent/);
-    expect(await curl(client, lab.url(30_000_000, 1))).toEqual(good(30_000_000, 1));
-    expect(await curl(client, lab.url(3_000_000, 2, 6))).toEqual(good(3_000_000, 2));
+    expect(await curl(client, lab.url(10_000_000, 1))).toEqual(good(10_000_000, 1));
+    expect(await curl(client, lab.url(1_000_000, 2, 6))).toEqual(good(1_000_000, 2));
     // Also from the address of one uplink: the proxy decides, and the paths of MPTCP are not redirected themselves.
-    expect(await curl(client, '--interface', '10.2.0.2', lab.url(3_000_000, 3))).toEqual(good(3_000_000, 3));
+    expect(await curl(client, '--interface', '10.2.0.2', lab.url(1_000_000, 3))).toEqual(good(1_000_000, 3));
     const { proxy } = await readStatus(client);
     expect(proxy.counters).toMatchObject({
       tunnelsOpened: 3,
@@ -115,7 +116,7 @@ describe('programs of this host', () => {
       dialsFailed: 0,
       refused: 0,
     });
-    for (const { receivedBytes } of lab.linkBytes()) expect(receivedBytes).toBeGreaterThan(1_000_000);
+    for (const { receivedBytes } of lab.linkBytes()) expect(receivedBytes).toBeGreaterThan(500_000);
     expect(await weft.stop()).toBe(0);
   });
 
