@@ -5,6 +5,7 @@
  * Invariant: what a datagram is sent to is what the policy was asked about: an address that was checked, never the
  * name once more.
  */
+import { setMaxListeners } from 'node:events';
 import { isIpv6 } from '../../base/index.ts';
 import { DialError } from '../dialer/dial-error.ts';
 import type { Dialer } from '../dialer/dialer.ts';
@@ -45,6 +46,8 @@ export class Destinations {
 
   constructor(options: DestinationsOptions) {
     this.#options = options;
+    // One listener for each name that is being resolved; how many those are is the association's bound.
+    setMaxListeners(0, this.#stop.signal);
   }
 
   /** @param host a name in lower case or a canonical address. At once for those that are remembered. */
