@@ -22,12 +22,17 @@ const address = (text: string, prefixLength: number, linkIndex = 2): InterfaceAd
   flags: 0,
 });
 
-const route = (gateway: string, priority: number, more: Partial<Route> = {}): Route => ({
+const route = (
+  gateway: string,
+  priority: number,
+  more: Pick<Route, 'destination'> & { table?: number; linkIndex?: number } = {},
+): Route => ({
   family: gateway.includes(':') ? AF_INET6 : AF_INET,
   table: RT_TABLE_MAIN,
   protocol: RTPROT_STATIC,
   scope: 0,
   type: RTN_UNICAST,
+  flags: 0,
   linkIndex: 2,
   gateway,
   priority,
