@@ -73,6 +73,8 @@ export class StreamTunnels {
     upstream.once('end', handleEnd);
     client.once('error', (error) => this.#end(id, 'client-failed', error));
     upstream.once('error', (error) => this.#end(id, 'upstream-failed', error));
+    // One that comes after the tunnel's end concerns nobody.
+    upstream.on('error', () => {});
     client.once('close', () => this.#handleClose(id, 'client-failed'));
     upstream.once('close', () => this.#handleClose(id, 'upstream-failed'));
     client.pipe(upstream);

@@ -28,6 +28,7 @@ describe('names', () => {
   it.each([
     ['example.org', 'refuse'],
     ['EXAMPLE.org.', 'refuse'],
+    ['example.org..', 'refuse'],
     ['www.example.org', 'multipath'],
     ['notexample.org', 'multipath'],
     ['example.net', 'multipath'],
@@ -50,6 +51,8 @@ describe('addresses', () => {
     ['64:ff9b::a02:203', 'refuse'],
     ['0.0.0.0', 'refuse'],
     ['::ffff:0.0.0.0', 'refuse'],
+    ['::FFFF:7f00:1', 'refuse'],
+    ['2001:db8::1%eth0', 'refuse'],
     ['::', 'refuse'],
     ['2001:db8:7fff::1', 'refuse'],
     ['2001:db8:8000::1', 'multipath'],

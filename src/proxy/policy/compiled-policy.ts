@@ -60,8 +60,7 @@ export const LINK_LOCAL_PREFIXES: readonly Prefix[] = [
 
 /** A name as rules see it: `Example.ORG.` is `example.org`. */
 function plainName(host: string): string {
-  const lower = host.toLowerCase();
-  return lower.endsWith('.') ? lower.slice(0, -1) : lower;
+  return host.toLowerCase().replace(/\.+$/, '');
 }
 
 /** What no far end can mean the same by: numbers of this host and of private networks, and this host's name. */

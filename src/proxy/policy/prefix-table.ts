@@ -60,29 +60,27 @@ export class PrefixSet {
   }
 }
 
-const MAPPED = /^::ffff:\d/;
-const NAT64: Prefix = { address: '64:ff9b::', length: 96 };
-const NAT64_KEY = keyOf(parseIp(NAT64.address)!, NAT64.length);
+const MAPPED_KEY = keyOf(parseIp('::ffff:0.0.0.0')!, 96);
+const NAT64_KEY = keyOf(parseIp('64:ff9b::')!, 96);
 
 /**
  * The addresses that rules see in one address: IPv4 inside IPv6 counts as IPv4 (RFC 4291 section 2.5.5.2); with the
  * well-known prefix of translators (RFC 6052) as both. Empty for what is no address.
  */
 export function rulesSee(address: string): Uint8Array[] {
-  const bytes = parseIp(address);
+  // A zone names a link of this host and is no part of the address (RFC 4007 section 11).
+  const bytes = parseIp(address.replace(/%.*$/, ''));
   if (bytes === undefined) return [];
   if (bytes.length === 4) return [bytes];
-  if (MAPPED.test(address)) return [bytes.subarray(12)];
-  return keyOf(bytes, NAT64.length) === NAT64_KEY ? [bytes, bytes.subarray(12)] : [bytes];
+  const key = keyOf(bytes, 96);
+  if (key === MAPPED_KEY) return [bytes.subarray(12)];
+  return key === NAT64_KEY ? [bytes, bytes.subarray(12)] : [bytes];
 }
 
-const UNSPECIFIED_AS_LOOPBACK: ReadonlyMap<string, string> = new Map([
-  ['0.0.0.0', '127.0.0.1'],
-  ['::ffff:0.0.0.0', '127.0.0.1'],
-  ['::', '::1'],
-]);
-
-/** The same of an address to connect to: the unspecified ones lead to this host (ip(7)). */
+/** The same of an address to connect to: the unspecified ones lead to this host's loopback (ip(7)). */
 export function rulesSeeDestination(address: string): Uint8Array[] {
-  return rulesSee(UNSPECIFIED_AS_LOOPBACK.get(address) ?? address);
+  return rulesSee(address).map((bytes) => {
+    if (bytes.some((byte) => byte !== 0)) return bytes;
+    return bytes.length === 4 ? Uint8Array.of(127, 0, 0, 1) : parseIp('::1')!;
+  });
 }
