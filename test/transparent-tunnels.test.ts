@@ -6,7 +6,9 @@
  *          ── lte0  ~~~ router1 ──
  */
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, Socket } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { Lab, LabNode } from '../src/lab/index.ts';
 import { connectFd } from '../src/mptcp/index.ts';
@@ -20,7 +22,7 @@ import {
   SOCK_NONBLOCK,
   SOCK_STREAM,
 } from '../src/native/index.ts';
-import { readStatus, startWeft, type RunningWeft } from './support/weft-program.ts';
+import { readStatus, RunningWeft, startWeft, weftCommand } from './support/weft-program.ts';
 
 const PORT = 7000;
 const DEADLINE_MS = 30_000;
@@ -40,6 +42,12 @@ interface Setting {
 async function setUp(serve: (socket: Socket) => void): Promise<Setting> {
   const lab = await Lab.twoUplinks({ rateBps: 1e9, delayMs: 1, web: false });
   closers.push(() => lab.close());
+  startServer(lab, serve);
+  const client = lab.node('client');
+  return { lab, client, weft: await startWeft(client, ['--transparent']) };
+}
+
+function startServer(lab: Lab, serve: (socket: Socket) => void): void {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => socket.destroy());
     serve(socket);
@@ -47,12 +55,8 @@ async function setUp(serve: (socket: Socket) => void): Promise<Setting> {
   const fd = lab.node('server').inside(() => openSocket(2, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_MPTCP));
   bindSocket(fd, { address: lab.serverAddress, port: PORT });
   listenOn(fd, 1024);
-  await new Promise<void>((resolve) => {
-    server.listen({ fd }, resolve);
-  });
+  server.listen({ fd });
   closers.push(() => void server.close());
-  const client = lab.node('client');
-  return { lab, client, weft: await startWeft(client, ['--transparent']) };
 }
 
 const connectTo = (client: LabNode, address: string) =>
@@ -119,6 +123,42 @@ it('many come at once, and each has its own bytes', async () => {
   const { counters } = (await readStatus(client)).proxy;
   expect(counters).toMatchObject({ tunnelsOpened: 300, dialsFailed: 0, refused: 0 });
   expect(await weft.stop()).toBe(0);
+});
+
+it('all of it leads through a far end', async () => {
+  const lab = await Lab.twoUplinks({ rateBps: 1e9, delayMs: 1, web: false });
+  closers.push(() => lab.close());
+  startServer(lab, digest);
+  const folder = mkdtempSync('/run/weft-transparent-');
+  closers.push(() => rmSync(folder, { recursive: true }));
+  const token = join(folder, 'token');
+  const address = `${lab.serverAddress}:7443`;
+  const far = new RunningWeft(
+    lab
+      .node('server')
+      .spawn(weftCommand('serve', '--listen', address, '--token-file', token, '--allow', lab.serverAddress), {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+  );
+  await far.seen(/listens/);
+  const client = lab.node('client');
+  const weft = await startWeft(client, [
+    '--transparent',
+    '--upstream',
+    `weft://${address}`,
+    '--token-file',
+    token,
+  ]);
+  const one = async (n: number): Promise<boolean> => {
+    const socket = await open(client, lab.serverAddress);
+    const bytes = randomBytes(n * 100_000);
+    socket.end(bytes);
+    return (await readAll(socket)).toString() === sha256(bytes);
+  };
+  expect(await Promise.all(Array.from({ length: 20 }, (_, n) => one(n)))).not.toContain(false);
+  expect((await readStatus(client)).proxy.counters).toMatchObject({ tunnelsOpened: 20, dialsFailed: 0 });
+  expect(await weft.stop()).toBe(0);
+  expect(await far.stop()).toBe(0);
 });
 
 it('the client leaves before the server was reached', async () => {
