@@ -133,6 +133,7 @@ export function canonicalIp(text: string): string | undefined {
 
 /** `::ffff:10.0.0.1` as `10.0.0.1`; any other address as it is. Sockets of dual-stack listeners show the former. */
 export function unmapV4(address: string): string {
+  if (!address.startsWith('::ffff:')) return address;
   const match = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address);
   return match?.[1] ?? address;
 }

@@ -72,6 +72,9 @@ function sameWay(a: Way, b: Way): boolean {
   return a.kind === b.kind;
 }
 
+/** Made once: without a reason of its own, each abort makes an exception with a stack. */
+const ENDED = new Error('the dial has ended');
+
 export class Dialer {
   readonly #options: DialerOptions;
 
@@ -106,7 +109,7 @@ export class Dialer {
       throw error;
     } finally {
       clearTimeout(timer);
-      stop.abort();
+      stop.abort(ENDED);
     }
   }
 
