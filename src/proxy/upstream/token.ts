@@ -51,7 +51,7 @@ export function deriveTokenKey(token: string): TokenKey {
  */
 export function parseTokenFile(text: string): readonly NamedToken[] | string {
   const tokens: NamedToken[] = [];
-  for (const [index, raw] of text.split('\n').entries()) {
+  for (const [index, raw] of text.split(/\r?\n/).entries()) {
     const line = raw.replace(/(^|\s)#.*$/, '').trim();
     if (line === '') continue;
     const at = `line ${index + 1}`;
