@@ -2,7 +2,8 @@
  * Tunnels in every protocol of the proxy's port, treated as networks treat them: half-closed, reset, stalled, many at
  * once, with every byte checked (support/checked-traffic.ts) and what is open counted before and after.
  *
- *   test's client ── TCP ── proxy ── TCP ── test's server          all on loopback
+ *   test's client ── TCP ── proxy ──┬───────────────────────────┬── TCP ── test's server       all on loopback
+ *                                   └── another, or a far end ──┘
  */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -17,7 +18,9 @@ import {
   startTcpServer,
   until,
   whatIsOpen,
+  type StartedProxy,
 } from './proxy-support.ts';
+import { farUpstream, startFar, startProxyThrough } from './support/far-pair.ts';
 import { CheckedAnswers, CheckedReplies, numbersFrom, POOL_BYTES } from './support/checked-traffic.ts';
 import { ENTRANCES, enterTunnel, type Entrance } from './support/tunnel-entrance.ts';
 
@@ -67,9 +70,31 @@ const OFFERED_MIB = 64;
 const STILL_MS = 300;
 const BOTH = [() => true, () => false] as const;
 
-describe.each(ENTRANCES)('a tunnel by %s', (entrance) => {
+/** What stands between the proxy and the server. */
+const WAYS = ['directly', 'through another proxy', 'through a SOCKS5 proxy', 'through a far end'] as const;
+type Way = (typeof WAYS)[number];
+
+/** A proxy whose tunnels all go that way. */
+async function startProxyBy(way: Way): Promise<StartedProxy> {
+  if (way === 'directly') return startProxy();
+  if (way === 'through a far end') {
+    const far = await startFar();
+    return startProxyThrough(farUpstream(far.port, far.token));
+  }
+  const { port } = await startProxy();
+  const kind = way === 'through another proxy' ? 'http' : 'socks5';
+  return startProxyThrough({ name: 'other', kind, host: '127.0.0.1', port });
+}
+
+/** Every protocol, and every way for two of them. */
+const CASES: readonly (readonly [Entrance, Way])[] = [
+  ...ENTRANCES.map((entrance) => [entrance, WAYS[0]] as const),
+  ...WAYS.slice(1).flatMap((way) => [['connect', way] as const, ['socks5', way] as const]),
+];
+
+describe.each(CASES)('a tunnel by %s, %s,', (entrance, way) => {
   it('carries on one way when the other has ended', async () => {
-    const proxy = await startProxy();
+    const proxy = await startProxyBy(way);
     const server = await startServer();
     const client = await open(proxy.port, entrance, server.port);
     const other = await server.accepted();
@@ -85,7 +110,7 @@ describe.each(ENTRANCES)('a tunnel by %s', (entrance) => {
   });
 
   it('carries on when the server ends first', async () => {
-    const proxy = await startProxy();
+    const proxy = await startProxyBy(way);
     const server = await startServer();
     const client = await open(proxy.port, entrance, server.port);
     const other = await server.accepted();
@@ -96,7 +121,7 @@ describe.each(ENTRANCES)('a tunnel by %s', (entrance) => {
   });
 
   it('passes a reset on, from either end', async () => {
-    const proxy = await startProxy();
+    const proxy = await startProxyBy(way);
     const server = await startServer();
     const first = await open(proxy.port, entrance, server.port);
     const firstFailed = failureOf(first);
@@ -110,7 +135,7 @@ describe.each(ENTRANCES)('a tunnel by %s', (entrance) => {
   });
 
   it('does not hold what a slow reader leaves', async () => {
-    const proxy = await startProxy();
+    const proxy = await startProxyBy(way);
     const server = await startServer();
     const client = await open(proxy.port, entrance, server.port);
     client.pause();
@@ -133,7 +158,7 @@ describe.each(ENTRANCES)('a tunnel by %s', (entrance) => {
   });
 
   it('takes what the client sends before it has heard that the tunnel is open', async () => {
-    const proxy = await startProxy();
+    const proxy = await startProxyBy(way);
     const server = await startServer();
     const client = await connectTo(proxy.port);
     await enterTunnel(client, entrance, { address: '127.0.0.1', port: server.port }, 'early');
