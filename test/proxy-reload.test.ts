@@ -118,6 +118,7 @@ it('a kept connection of former rules is not used again', async () => {
   expect(await exchange(proxy.port, request)).toMatch(/^HTTP\/1\.1 200 /);
   expect(sockets.size).toBe(1);
   proxy.server.setPolicy(DEFAULT_POLICY);
+  await until(() => proxy.server.connections().length === 0, 'the end of the kept connection');
   expect(await exchange(proxy.port, request)).toMatch(/^HTTP\/1\.1 200 /);
   expect(sockets.size).toBe(2);
   proxy.server.setPolicy(REFUSE_ALL);
@@ -135,6 +136,12 @@ it('refuses a policy that makes no sense, and keeps the one before', async () =>
   expect(await readAll(socket)).toBe('x');
 });
 
+/** What curl is answered with through the proxy of that host. */
+async function statusOf(node: LabNode, url: string): Promise<string> {
+  const words = ['curl', '-sS', '-o', '/dev/null', '-w', '%{http_code}', '-x', 'http://127.0.0.1:13128', url];
+  return (await node.run(words)).stdout;
+}
+
 describe('the program', () => {
   /** A Weft with a rules file, in a namespace of its own with nothing but loopback. */
   async function setUp(rules: string) {
@@ -151,6 +158,8 @@ describe('the program', () => {
 
   it('reads them again by "weft reload" and by SIGHUP, and keeps the old ones when there is a mistake', async () => {
     const { node, file, weft } = await setUp('[[rule]]\nto = "a.test"\nway = "refuse"\n');
+    expect(await statusOf(node, 'http://a.test/')).toBe('403');
+    expect(await statusOf(node, 'http://127.0.0.1:1/')).toBe('502');
     expect((await readStatus(node)).proxy.policy).toMatchObject({ file, rules: 1, defaultWay: 'multipath' });
 
     writeFileSync(
@@ -163,6 +172,7 @@ describe('the program', () => {
       stdout: 'In force: 2 rules, 0 upstream proxies, 0 users. What was open goes on.\n',
     });
     expect((await readStatus(node)).proxy.policy).toMatchObject({ rules: 2, defaultWay: 'direct' });
+    expect(await statusOf(node, 'http://b.test/')).toBe('403');
 
     writeFileSync(file, '[[rule]]\nto = "a.test"\nway = "refuze"\n[[rule]]\nport = "x"\nway = "direct"\n');
     const bad = await runWeft(node, 'reload');
@@ -182,6 +192,8 @@ describe('the program', () => {
     const { policy } = (await readStatus(node)).proxy;
     expect(policy).toMatchObject({ rules: 1 });
     expect(policy?.lastReloadFailed).toBeUndefined();
+    expect(await statusOf(node, 'http://b.test/')).toBe('403');
+    expect(await statusOf(node, 'http://127.0.0.1:1/')).toBe('502');
     expect(await weft.stop()).toBe(0);
   });
 
