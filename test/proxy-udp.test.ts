@@ -8,7 +8,6 @@
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { Socket } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -17,130 +16,26 @@ import { connectFd } from '../src/mptcp/index.ts';
 import { DatagramSocket as NativeDatagramSocket } from '../src/native/index.ts';
 import { DEFAULT_POLICY, type ProxyPolicy } from '../src/proxy/index.ts';
 import { emitDatagram, parseDatagram } from '../src/proxy/socks/datagram.ts';
-import { emitAddress, parseAddress } from '../src/proxy/socks/socks5.ts';
+import { emitAddress } from '../src/proxy/socks/socks5.ts';
 import {
   cleanUp,
   connectTo,
   onCleanup,
-  readUntil,
   startProxy,
   until,
   whatIsOpen,
   type StartedProxy,
 } from './proxy-support.ts';
+import {
+  associateOver,
+  bound,
+  dnsAnswer,
+  dnsQuestion,
+  SocksUdpClient,
+  startUdpServer,
+} from './support/socks-udp.ts';
 
 afterEach(cleanUp);
-
-/** A question for the address of a name (RFC 1035 section 4). */
-function dnsQuestion(id: number, name: string): Buffer {
-  const labels = name
-    .split('.')
-    .map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)]));
-  const head = Buffer.from([id >> 8, id & 0xff, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-  return Buffer.concat([head, ...labels, Buffer.from([0, 0, 1, 0, 1])]);
-}
-
-/** The same with one answer: 192.0.2.77. */
-function dnsAnswer(question: Buffer): Buffer {
-  const head = Buffer.from(question.subarray(0, 12));
-  head[2] = 0x81;
-  head[3] = 0x80;
-  head[7] = 1;
-  const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 77]);
-  return Buffer.concat([head, question.subarray(12), record]);
-}
-
-async function bound(address: string): Promise<DatagramSocket> {
-  const socket = createSocket({ type: address.includes(':') ? 'udp6' : 'udp4' });
-  onCleanup(() => {
-    try {
-      socket.close();
-    } catch {
-      // The test has closed it.
-    }
-  });
-  await new Promise<void>((resolve) => {
-    socket.bind(0, address, resolve);
-  });
-  return socket;
-}
-
-/** Answers every datagram by `answer`. */
-async function startUdpServer(
-  answer: (bytes: Buffer) => Buffer,
-  address = '127.0.0.1',
-): Promise<{ readonly port: number; readonly socket: DatagramSocket; readonly seen: Buffer[] }> {
-  const socket = await bound(address);
-  const seen: Buffer[] = [];
-  socket.on('message', (bytes, from) => {
-    seen.push(bytes);
-    socket.send(answer(bytes), from.port, from.address);
-  });
-  return { port: socket.address().port, socket, seen };
-}
-
-interface Associated {
-  readonly control: Socket;
-  readonly relay: { readonly host: string; readonly port: number };
-}
-
-/** Asks for an association over a connection that is there. */
-async function associateOver(control: Socket, announced = emitAddress('0.0.0.0', 0)): Promise<Associated> {
-  control.on('error', () => {});
-  control.write(Buffer.concat([Buffer.from([5, 1, 0, 5, 3, 0]), announced]));
-  const answer = Buffer.from(await readUntil(control, (text) => text.length >= 12), 'latin1').subarray(2);
-  if (answer[1] !== 0) throw new Error(`refused: ${answer[1]}`);
-  const parsed = parseAddress(answer, 3);
-  if (parsed.kind !== 'message') throw new Error(`bad reply ${answer.toString('hex')}`);
-  control.resume();
-  return { control, relay: parsed.value };
-}
-
-class Client {
-  readonly udp: DatagramSocket;
-  readonly control: Socket;
-  readonly relay: Associated['relay'];
-  readonly answers: { readonly host: string; readonly port: number; readonly bytes: Buffer }[] = [];
-
-  constructor({ control, relay }: Associated, udp: DatagramSocket) {
-    this.control = control;
-    this.relay = relay;
-    this.udp = udp;
-    udp.on('message', (bytes) => {
-      const parsed = parseDatagram(bytes);
-      if ('problem' in parsed) throw new Error(parsed.problem);
-      this.answers.push({ ...parsed.destination, bytes: Buffer.from(parsed.payload) });
-    });
-  }
-
-  static async open(proxy: StartedProxy, host = '127.0.0.1'): Promise<Client> {
-    const control = await connectTo(proxy.port, host);
-    onCleanup(() => void control.destroy());
-    return new Client(await associateOver(control), await bound(host));
-  }
-
-  send(host: string, port: number, payload: Buffer): void {
-    this.sendRaw(emitDatagram(host, port, payload));
-  }
-
-  sendRaw(bytes: Uint8Array): void {
-    this.udp.send(bytes, this.relay.port, this.relay.host);
-  }
-
-  /** Asks until it is answered: a datagram may be lost. */
-  async ask(host: string, port: number, payload: Buffer): Promise<Client['answers'][number]> {
-    const from = this.answers.length;
-    for (let tries = 0; tries < 100; tries++) {
-      this.send(host, port, payload);
-      for (let waits = 0; waits < 50; waits++) {
-        const found = this.answers.slice(from).at(0);
-        if (found !== undefined) return found;
-        await new Promise((resolve) => setTimeout(resolve, 2));
-      }
-    }
-    throw new Error(`no answer of ${host} port ${port}`);
-  }
-}
 
 const withRules = (rules: ProxyPolicy['rules']): ProxyPolicy => ({ ...DEFAULT_POLICY, rules });
 const dropped = (proxy: StartedProxy) => proxy.server.counters().datagramsDroppedByReason;
@@ -149,7 +44,7 @@ describe('a DNS query', () => {
   it('goes through, by address and by name, and its answer comes back', async () => {
     const server = await startUdpServer(dnsAnswer);
     const proxy = await startProxy();
-    const client = await Client.open(proxy);
+    const client = await SocksUdpClient.open(proxy);
     expect(client.relay.host).toBe('127.0.0.1');
     for (const [host, id] of [
       ['127.0.0.1', 1],
@@ -170,7 +65,7 @@ describe('a DNS query', () => {
   it('goes through over IPv6', async () => {
     const server = await startUdpServer(dnsAnswer, '::1');
     const proxy = await startProxy({}, { listen: [{ address: '::1', port: 0 }] });
-    const client = await Client.open(proxy, '::1');
+    const client = await SocksUdpClient.open(proxy, '::1');
     expect(client.relay.host).toBe('::1');
     expect(await client.ask('::1', server.port, dnsQuestion(3, 'a'))).toMatchObject({ host: '::1' });
   });
@@ -179,7 +74,7 @@ describe('a DNS query', () => {
 describe('datagrams', () => {
   it('of every size arrive whole', async () => {
     const server = await startUdpServer((bytes) => bytes);
-    const client = await Client.open(await startProxy());
+    const client = await SocksUdpClient.open(await startProxy());
     for (const size of [0, 1, 1472, 1473, 9000, 65_000]) {
       const payload = randomBytes(size);
       const { bytes } = await client.ask('127.0.0.1', server.port, payload);
@@ -191,7 +86,7 @@ describe('datagrams', () => {
   it('count only from the client, whole and well-formed', async () => {
     const server = await startUdpServer((bytes) => bytes);
     const proxy = await startProxy();
-    const client = await Client.open(proxy);
+    const client = await SocksUdpClient.open(proxy);
     await client.ask('127.0.0.1', server.port, Buffer.from('first'));
     const stranger = await bound('127.0.0.1');
     stranger.send(
@@ -212,7 +107,7 @@ describe('datagrams', () => {
 
   it('that nobody asked for do not reach the client', async () => {
     const proxy = await startProxy();
-    const client = await Client.open(proxy);
+    const client = await SocksUdpClient.open(proxy);
     const stranger = await bound('127.0.0.2');
     // The server has a stranger write to where the question came from.
     const server = await bound('127.0.0.1');
@@ -230,7 +125,7 @@ describe('datagrams', () => {
     const prefixes = [{ address: '127.0.0.1', length: 32 }];
     const policy = withRules([{ to: { names: [], prefixes }, way: { kind: 'refuse' } }]);
     const proxy = await startProxy({}, { policy });
-    const client = await Client.open(proxy);
+    const client = await SocksUdpClient.open(proxy);
     for (const host of ['127.0.0.1', '::ffff:127.0.0.1', 'localhost', 'LocalHost']) {
       client.send(host, server.port, Buffer.from('x'));
     }
@@ -245,7 +140,7 @@ describe('datagrams', () => {
 
   it('of noise do no harm', async () => {
     const proxy = await startProxy();
-    const client = await Client.open(proxy);
+    const client = await SocksUdpClient.open(proxy);
     const server = await startUdpServer((bytes) => bytes);
     let sent = 0;
     fc.assert(
@@ -273,14 +168,14 @@ describe('an association', () => {
   it('ends with its connection, and leaves nothing open', async () => {
     const server = await startUdpServer((bytes) => bytes);
     const proxy = await startProxy();
-    const warm = await Client.open(proxy);
+    const warm = await SocksUdpClient.open(proxy);
     await warm.ask('127.0.0.1', server.port, Buffer.from('x'));
     warm.control.destroy();
     warm.udp.close();
     await until(() => proxy.server.counters().udpAssociationsOpen === 0, 'the first to end');
     const before = whatIsOpen();
     for (const end of ['end', 'destroy', 'resetAndDestroy'] as const) {
-      const client = await Client.open(proxy);
+      const client = await SocksUdpClient.open(proxy);
       await client.ask('127.0.0.1', server.port, Buffer.from('x'));
       client.control[end]();
       client.udp.close();
@@ -292,7 +187,7 @@ describe('an association', () => {
 
   it('ends when it is idle', async () => {
     const proxy = await startProxy({ udpIdleTimeoutMs: 200 });
-    const client = await Client.open(proxy);
+    const client = await SocksUdpClient.open(proxy);
     let ended = false;
     client.control.once('end', () => {
       ended = true;
@@ -306,13 +201,13 @@ describe('an association', () => {
       { maxUdpAssociations: 2 },
       { policy: { ...DEFAULT_POLICY, limits: { tunnels: 3 } } },
     );
-    const first = await Client.open(proxy);
-    await Client.open(proxy);
-    await expect(Client.open(proxy)).rejects.toThrow('refused: 1');
+    const first = await SocksUdpClient.open(proxy);
+    await SocksUdpClient.open(proxy);
+    await expect(SocksUdpClient.open(proxy)).rejects.toThrow('refused: 1');
     proxy.server.setPolicy({ ...DEFAULT_POLICY, limits: { tunnels: 1 } });
     first.control.destroy();
     await until(() => proxy.server.counters().udpAssociationsOpen === 1, 'the first to end');
-    await expect(Client.open(proxy)).rejects.toThrow('refused: 1');
+    await expect(SocksUdpClient.open(proxy)).rejects.toThrow('refused: 1');
     expect(proxy.server.counters().refusedByReason).toEqual({ 'too-many-tunnels': 1, 'client-limit': 1 });
   });
 
@@ -325,7 +220,7 @@ describe('an association', () => {
     const datagram = emitDatagram('127.0.0.1', server.port, Buffer.from('x'));
     wrong.send(datagram, associated.relay.port, associated.relay.host);
     await until(() => proxy.server.counters().datagramsDropped === 1, 'the wrong one to be dropped');
-    await new Client(associated, right).ask('127.0.0.1', server.port, Buffer.from('x'));
+    await new SocksUdpClient(associated, right).ask('127.0.0.1', server.port, Buffer.from('x'));
     control.destroy();
   });
 });
