@@ -8,7 +8,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LabNode } from '../src/lab/index.ts';
-import { DEFAULT_POLICY, type ProxyPolicy } from '../src/proxy/index.ts';
+import { DEFAULT_POLICY, makeToken, type ProxyPolicy } from '../src/proxy/index.ts';
 import {
   cleanUp,
   exchange,
@@ -20,6 +20,7 @@ import {
   startTcpServer,
   until,
 } from './proxy-support.ts';
+import { farUpstream, policyThrough, startFar, startProxyThrough } from './support/far-pair.ts';
 import { readStatus, runWeft, startWeft } from './support/weft-program.ts';
 
 afterEach(cleanUp);
@@ -96,6 +97,31 @@ it.each([
   await Promise.all(streams.map((stream) => stream.end()));
   await until(() => proxy.server.counters().tunnelsOpen === 0, 'all tunnels closed');
   expect(proxy.server.counters().tunnelsClosedByReason).toEqual({ finished: 500 });
+});
+
+it('tunnels through an upstream proxy that is taken out go on; those that waited for it are closed', async () => {
+  const server = await startTcpServer((socket) => void socket.pipe(socket));
+  const far = await startFar();
+  const proxy = await startProxyThrough(farUpstream(far.port, far.token));
+  const streams: CheckedStream[] = [];
+  for (let i = 0; i < 50; i++) {
+    streams.push(new CheckedStream(await openTunnel(proxy.server.addresses[0]!.port, server), i));
+  }
+  await until(() => (proxy.server.upstreamHealth()[0]?.ready ?? 0) > 0, 'waiting connections');
+  for (const policy of [DEFAULT_POLICY, REFUSE_ALL, policyThrough(farUpstream(far.port, makeToken()))]) {
+    for (const stream of streams) stream.send(50_000);
+    proxy.server.setPolicy(policy);
+    for (const stream of streams) stream.send(50_000);
+    await until(() => streams.every((stream) => stream.isQuiet), 'all bytes back');
+  }
+  expect(far.server.counters()).toMatchObject({ tunnelsOpen: 50, tunnelsOpened: 50 });
+  await until(() => far.server.counters().connectionsOpen === 50, 'the waiting connections closed');
+  // The new token is none of the far end's.
+  const answer = await exchange(proxy.port, connectRequest(server));
+  expect(answer).toMatch(/^HTTP\/1\.1 502 [\s\S]*"vps"/);
+  await Promise.all(streams.map((stream) => stream.end()));
+  await until(() => proxy.server.counters().tunnelsOpen === 0, 'all tunnels closed');
+  expect(proxy.server.counters().tunnelsClosedByReason).toEqual({ finished: 50 });
 });
 
 it('a kept connection of former rules is not used again', async () => {
