@@ -9,6 +9,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { formatSocketAddress, WeftError } from '../base/index.ts';
+import { setSocketOption, SO_BINDTODEVICE, SOL_SOCKET } from '../native/index.ts';
 import type { Access } from './access.ts';
 import { clientOf } from './client.ts';
 import type { ProxyTallies } from './counters.ts';
@@ -56,7 +57,7 @@ export class Front {
   }
 
   /** @throws WeftError EADDRINUSE, EACCES, EADDRNOTAVAIL …, naming address and port */
-  async listen({ address, port }: ListenAddress): Promise<void> {
+  async listen({ address, link, port }: ListenAddress): Promise<void> {
     const server = this.#makeServer();
     try {
       await new Promise<void>((resolve, reject) => {
@@ -69,11 +70,15 @@ export class Front {
     } catch (error) {
       throw listenError(address, port, error as NodeJS.ErrnoException);
     }
+    this.#servers.push(server);
     const fd = (server as unknown as { _handle?: { fd?: number } })._handle?.fd;
-    if (fd !== undefined && fd >= 0) setKeepalive(fd);
+    if (fd !== undefined && fd >= 0) {
+      setKeepalive(fd);
+      // The kernel asks for it at each new connection, so it need not be set before listening.
+      if (link !== undefined) bindToLink(fd, link);
+    }
     // A failed accept (no memory, a local policy) concerns that one connection.
     server.on('error', () => this.#options.tallies.refusals.add('accept-failed'));
-    this.#servers.push(server);
   }
 
   #makeServer(): Server {
@@ -199,6 +204,10 @@ export class Front {
     await Promise.all(closed);
     this.#servers.length = 0;
   }
+}
+
+function bindToLink(fd: number, link: string): void {
+  setSocketOption(fd, SOL_SOCKET, SO_BINDTODEVICE, new TextEncoder().encode(`${link}\0`));
 }
 
 function listenError(address: string, port: number, cause: NodeJS.ErrnoException): WeftError {

@@ -7,6 +7,8 @@ import type { ProxyPolicy } from './policy/types.ts';
 export interface ListenAddress {
   readonly address: string;
   readonly port: number;
+  /** Serve only what comes in by this link, which has the address; default is any. */
+  readonly link?: string;
 }
 
 /** Bounds and times. Every one has a default. */

@@ -42,7 +42,7 @@ class Guest implements GuestFace {
   unlink(mac: string): void {
     this.calls.push(`unlink ${mac}`);
   }
-  proxy(proxy: { address: string; port: number; multipath: boolean }) {
+  proxy(proxy: { address: string; port: number; multipath: boolean }): Promise<{ addresses: string[] }> {
     this.calls.push(`proxy ${JSON.stringify(proxy)}`);
     return Promise.reject(new WeftError('taken', { code: 'EADDRINUSE' }));
   }
@@ -84,22 +84,41 @@ describe('GuestAgent', () => {
     ]);
   });
 
-  it('makes changes one after another, and tells the status meanwhile', async () => {
+  it('holds nothing up for a link that it waits for', async () => {
     const { ask, guest, said } = talk();
     ask({ id: 1, do: 'link', link: LINK, waitMs: 1e9 });
     ask({ id: 2, do: 'unlink', mac: LINK.mac });
     ask({ id: 3, do: 'status' });
     await turn();
-    expect(guest.calls).toEqual([`link ${LINK.mac} 60000`]);
-    expect(said.map(({ id }) => id)).toEqual([3]);
+    expect(guest.calls).toEqual([`link ${LINK.mac} 60000`, `unlink ${LINK.mac}`]);
+    expect(said.map(({ id }) => id)).toEqual([2, 3]);
     guest.linked[0]?.();
     await turn();
-    expect(guest.calls).toEqual([`link ${LINK.mac} 60000`, `unlink ${LINK.mac}`]);
     expect(said.map(({ id, ok }) => [id, ok])).toEqual([
+      [2, true],
       [3, true],
       [1, true],
-      [2, true],
     ]);
+  });
+
+  it('starts one proxy after another', async () => {
+    const { ask, guest, said } = talk();
+    let first = () => {};
+    const started: string[] = [];
+    guest.proxy = async ({ address }) => {
+      started.push(address);
+      if (started.length === 1) await new Promise<void>((resolve) => (first = resolve));
+      return { addresses: [address] };
+    };
+    ask({ id: 1, do: 'proxy', proxy: { address: 'a' } });
+    ask({ id: 2, do: 'proxy', proxy: { address: 'b' } });
+    await turn();
+    expect(started).toEqual(['a']);
+    first();
+    await turn();
+    await turn();
+    expect(started).toEqual(['a', 'b']);
+    expect(said.map(({ id }) => id)).toEqual([1, 2]);
   });
 
   it('answers a failure with its code, and goes on', async () => {
@@ -112,7 +131,7 @@ describe('GuestAgent', () => {
     ask({ id: 6, do: 'unlink', mac: 'a' });
     await turn();
     await turn();
-    expect(guest.calls[0]).toBe('proxy {"address":"10.0.0.2","multipath":true,"port":13128}');
+    expect(guest.calls).toContain('proxy {"address":"10.0.0.2","multipath":true,"port":13128}');
     const codes = new Map(
       said.map(({ error, id, ok }) => [id, ok === true ? 'ok' : (error as { code: string }).code]),
     );

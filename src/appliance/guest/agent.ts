@@ -2,8 +2,8 @@
  * The guest's side of the conversation: reads the host's questions, has them answered, and tells what happens. What
  * the answers are is the GuestFace's business, and how bytes travel agent-port.ts's.
  *
- * Invariants: each question gets one answer, whatever goes wrong; questions about links and the proxy are answered
- * one after another, in the order asked, because they change the same things.
+ * Invariants: each question gets one answer, whatever goes wrong; proxies are started one after another, in the order
+ * asked. A link that is waited for holds nothing else up.
  */
 import { errorText, WeftError } from '../../base/index.ts';
 import { emitLine, LineReader } from './agent-lines.ts';
@@ -102,13 +102,13 @@ export class GuestAgent {
       return;
     }
     this.#waiting++;
-    const changes = ['link', 'unlink', 'proxy'].includes(String(question['do']));
-    const work = changes ? this.#order.then(() => this.#answer(question)) : this.#answer(question);
+    const ordered = question['do'] === 'proxy';
+    const work = ordered ? this.#order.then(() => this.#answer(question)) : this.#answer(question);
     const done = work.then(
       (result) => this.#say({ id, ok: true, result }),
       (error: unknown) => this.#fail(id, error),
     );
-    if (changes) this.#order = done;
+    if (ordered) this.#order = done;
     void done.finally(() => {
       this.#waiting--;
       if (question['do'] === 'stop') this.#face.stop();

@@ -100,6 +100,7 @@ export class GuestLinks {
   /** Takes everything from the NIC and forgets it. */
   forget(mac: string): void {
     if (!this.#wanted.delete(mac)) return;
+    for (const waiter of this.#waiters) if (waiter.mac === mac) waiter.settle();
     const nic = this.#find(mac);
     if (nic !== undefined) {
       this.#change(undefined, nic);

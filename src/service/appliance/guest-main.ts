@@ -21,6 +21,8 @@ declare const WEFT_VERSION: string;
 
 const PORT_WAIT_MS = 20_000;
 const PORT_RETRY_MS = 20;
+/** How long it goes on without a host: one that was killed does not come back to end it. */
+const HOST_GONE_MS = 60_000;
 /** How long an orderly end may take. */
 const STOP_DEADLINE_MS = 2000;
 
@@ -69,12 +71,22 @@ async function runGuest(): Promise<void> {
     agent?.tell({ event: 'failed', text: errorText(error) });
     end();
   });
+  let lonely: NodeJS.Timeout | undefined;
+  const waitForHost = () => {
+    lonely = setTimeout(() => {
+      tellConsole(`no host for ${HOST_GONE_MS / 1000} s: powering off`);
+      end();
+    }, HOST_GONE_MS);
+  };
   const port = new AgentPort(path, {
-    onOpen: () => agent?.handleOpen(),
+    onOpen: () => {
+      clearTimeout(lonely);
+      agent?.handleOpen();
+    },
     onBytes: (bytes) => agent?.handleBytes(bytes),
-    // The host has only closed its end; it comes back, or ends the machine.
-    onClose: () => {},
+    onClose: waitForHost,
   });
+  waitForHost();
   agent = new GuestAgent(weft, (bytes) => port.write(bytes));
   tellConsole(`ready after ${Math.round(process.uptime() * 1000)} ms of Node`);
 }

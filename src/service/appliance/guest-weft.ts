@@ -17,10 +17,13 @@ import {
   type GuestProxyReport,
   type GuestStatus,
 } from '../../appliance/index.ts';
-import { errorText, formatSocketAddress, type Logger } from '../../base/index.ts';
+import { errorText, formatSocketAddress, WeftError, type Logger } from '../../base/index.ts';
 import { listConnections, readSysctls, type MptcpConnection } from '../../mptcp/index.ts';
 import { ProxyServer } from '../../proxy/index.ts';
 import { reportConnections } from '../connection-report.ts';
+import { API_VERSION, type StatusReport } from '../control-api.ts';
+import { countEndToEnd } from '../end-to-end.ts';
+import { explainMultipath } from '../explain.ts';
 import { Supervisor } from '../supervisor.ts';
 
 /** Of the supervisor's record; it goes with the machine. */
@@ -49,6 +52,28 @@ function mptcpProblem(): string | undefined {
     return errorText(error);
   }
 }
+
+/** The link that has an address, by its name in this guest. */
+function linkOf(): (address: string) => string | undefined {
+  const links = new Map<string, string>();
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    for (const { address } of addresses ?? []) links.set(address, name);
+  }
+  return (address) => links.get(address);
+}
+
+/** Of a proxy that is to use plain TCP. */
+const UNSUPERVISED: Pick<
+  StatusReport,
+  'mode' | 'reason' | 'paths' | 'ignoredLinks' | 'endpoints' | 'actions'
+> = {
+  mode: 'single-path',
+  reason: 'connections are to be plain TCP',
+  paths: [],
+  ignoredLinks: [],
+  endpoints: [],
+  actions: {},
+};
 
 function memoryAvailable(): number {
   const match = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'utf8'));
@@ -105,7 +130,13 @@ export class GuestWeft implements GuestFace {
     await this.#stopProxy();
     const { logger, stateFolder = STATE_FOLDER } = this.#options;
     const { address, multipath, port } = wanted;
-    const server = new ProxyServer({ listen: [{ address, port }], allowRemote: true, multipath, logger });
+    // Only what the host sends: an uplink must not lead to the proxy, whatever its packets say.
+    const [link] = this.#links.names((item) => item.addresses.some((text) => text.startsWith(`${address}/`)));
+    if (link === undefined) {
+      throw new WeftError(`no link has the address "${address}" for the proxy`, { code: 'EADDRNOTAVAIL' });
+    }
+    const listen = [{ address, port, link }];
+    const server = new ProxyServer({ listen, allowRemote: true, multipath, logger });
     await server.start();
     this.#proxy = { wanted, server };
     if (multipath && this.#supervisor === undefined) {
@@ -143,21 +174,33 @@ export class GuestWeft implements GuestFace {
     });
   }
 
-  #report(): { readonly report?: unknown } {
-    const [proxy, supervisor] = [this.#proxy, this.#supervisor];
-    if (proxy === undefined || supervisor === undefined) return {};
-    const links = new Map<string, string>();
-    for (const [name, addresses] of Object.entries(networkInterfaces())) {
-      for (const { address } of addresses ?? []) links.set(address, name);
-    }
-    const joined = reportConnections(
-      proxy.server.connections(),
-      this.#kernelConnections(),
-      Date.now(),
-      (address) => links.get(address),
-    );
-    const supervised = supervisor.status();
-    return { report: { ...supervised, actions: { ...supervised.actions }, ...joined } };
+  #report(): { readonly report?: StatusReport } {
+    const proxy = this.#proxy;
+    if (proxy === undefined) return {};
+    const { server, wanted } = proxy;
+    const { actions, ...host } = this.#supervisor?.status() ?? UNSUPERVISED;
+    const joined = reportConnections(server.connections(), this.#kernelConnections(), Date.now(), linkOf());
+    const facts = { ...host, ...joined };
+    const report: StatusReport = {
+      apiVersion: API_VERSION,
+      version: this.#options.version,
+      pid: process.pid,
+      upForMs: Math.round(uptime() * 1000),
+      backend: { kind: 'native', why: 'this is the appliance' },
+      ...facts,
+      actions: { ...actions },
+      proxy: {
+        addresses: this.#proxyReport(server).addresses,
+        allowRemote: true,
+        multipath: wanted.multipath,
+        counters: { ...server.counters() },
+      },
+      multipath: {
+        ...explainMultipath({ ...facts, wanted: wanted.multipath }),
+        endToEnd: countEndToEnd(joined.connections),
+      },
+    };
+    return { report };
   }
 
   #kernelConnections(): readonly MptcpConnection[] {
