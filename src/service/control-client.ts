@@ -19,6 +19,8 @@ import {
 } from './runtime-folder.ts';
 
 const ANSWER_TIMEOUT_MS = 10_000;
+/** A virtual machine may get and lose network cards for it. */
+const RECONCILE_TIMEOUT_MS = 60_000;
 /** BOUNDED: far above what `CONNECTIONS_SHOWN_MAX` connections take. */
 const ANSWER_MAX_BYTES = 32 << 20;
 
@@ -128,6 +130,8 @@ interface Question {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly argument?: unknown;
+  /** Default 10 s. */
+  readonly timeoutMs?: number;
 }
 
 /** Sends a question and resolves with the beginning of its answer. */
@@ -137,13 +141,13 @@ function ask(
   question: Question,
 ): Promise<[ClientRequest, IncomingMessage]> {
   return new Promise((resolve, reject) => {
-    const { argument, method, path } = question;
+    const { argument, method, path, timeoutMs = ANSWER_TIMEOUT_MS } = question;
     const body = argument === undefined ? undefined : Buffer.from(JSON.stringify(argument));
     const outgoing = request({
       socketPath,
       method,
       path,
-      timeout: ANSWER_TIMEOUT_MS,
+      timeout: timeoutMs,
       agent: false,
       ...(body === undefined
         ? {}
@@ -154,7 +158,7 @@ function ask(
     );
     outgoing.on('timeout', () => {
       outgoing.destroy(
-        new WeftError(`${face.name} did not answer in ${ANSWER_TIMEOUT_MS / 1000} s`, {
+        new WeftError(`${face.name} did not answer in ${timeoutMs / 1000} s`, {
           code: 'ETIMEDOUT',
           hint: 'look at its log; it may be stopping',
         }),
@@ -231,7 +235,8 @@ export class ControlClient implements ControlApi {
 
   /** @throws WeftError as `status` */
   async reconcile(): Promise<StatusReport> {
-    return (await callControl(WEFT_FACE, { ...WEFT_FACE.calls.reconcile, argument: {} })) as StatusReport;
+    const question = { ...WEFT_FACE.calls.reconcile, argument: {}, timeoutMs: RECONCILE_TIMEOUT_MS };
+    return (await callControl(WEFT_FACE, question)) as StatusReport;
   }
 
   /** @throws WeftError as `status` */

@@ -121,6 +121,8 @@ export function controlRequestListener<Api>(
     const handler = handlers.get(`${request.method} ${path}`);
     if (handler === undefined) throw new Refusal(404, 'NO_SUCH_CALL', 'there is no such control call');
     const carryOut = await handler(request);
+    // Whoever asks is read, and may wait for the answer as long as that takes; Node sets it again for what follows.
+    request.socket.setTimeout(0);
     sendJson(response, 200, (await carryOut()) ?? null);
   };
   return (request, response) => {

@@ -62,11 +62,17 @@ function whyInactive({ paths }: LinkFacts): string {
 
 function linkMessages(report: LinkReport, link: LinkFacts): Message[] {
   const about = link.name;
-  if (link.active.length === 0) return [{ about, text: `is inactive: ${whyInactive(link)}` }];
+  const isMapped = report.appliance?.links.some(
+    (item) => item.link === about && item.guestLink !== undefined,
+  );
+  const mapping = { about, text: mappingText(report, about) };
+  if (link.active.length === 0) {
+    return [...(isMapped === true ? [mapping] : []), { about, text: `is inactive: ${whyInactive(link)}` }];
+  }
   const backup = link.active.some((path) => path.backup) ? ', as a backup' : '';
   const isDefault = link.paths.some(({ preferred }) => preferred === true);
   return [
-    { about, text: mappingText(report, about) },
+    mapping,
     { about, text: `is active -> using ${addressesOf(link.active)}${backup}` },
     ...(isDefault ? [{ about, text: 'is the current default interface' }] : []),
   ];

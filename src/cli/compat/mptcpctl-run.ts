@@ -58,6 +58,25 @@ async function anyAlive({ proxy }: StatusReport): Promise<boolean> {
   return first !== undefined && (await isProxyAlive(first));
 }
 
+/** How long the links into a virtual machine may take before `start` tells how they are. */
+const LINKS_DEADLINE_MS = 15_000;
+const POLL_MS = 100;
+
+/** The report when no link is on its way into the appliance any more, or when that takes too long. */
+async function reportWithLinks(): Promise<StatusReport> {
+  const endMs = performance.now() + LINKS_DEADLINE_MS;
+  for (;;) {
+    // oxlint-disable-next-line no-await-in-loop -- one question after another
+    const report = await client.status();
+    const isReady = report.appliance?.links.every(({ state }) => state !== 'waiting') ?? true;
+    if (isReady || performance.now() >= endMs) return report;
+    // oxlint-disable-next-line no-await-in-loop
+    await new Promise((resolve) => {
+      setTimeout(resolve, POLL_MS);
+    });
+  }
+}
+
 function sayHowItRuns(speaker: Speaker, { log, pid }: BackgroundOutcome, report: StatusReport): void {
   const { backend, mode, proxy, reason } = report;
   speaker.say(globally(`backend ${backend.kind}: ${backend.why}`), ...describeLinks(report));
@@ -75,7 +94,7 @@ async function start(speaker: Speaker, { words }: MptcpctlLine): Promise<boolean
   const outcome = await startUp(options, words);
   checkSameOptions(outcome, words);
   if (outcome.kind === 'already') speaker.say(globally(`already running (process ${outcome.pid})`));
-  const report = await client.status();
+  const report = await reportWithLinks();
   sayHowItRuns(speaker, outcome, report);
   if (await anyAlive(report)) return true;
   speaker.say(globally('Proxy is dead'));
