@@ -34,6 +34,12 @@ function file(folder, name, lines) {
   return path;
 }
 
+const FAR_PORT = '4443';
+
+function tokenFile(folder) {
+  return file(folder, 'token', ['bench 0123456789abcdefghijklmnopqrstuv']);
+}
+
 function firstLine(command, ...args) {
   const { stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
   return (stdout || stderr).split('\n')[0].trim();
@@ -45,7 +51,7 @@ function idOf(user) {
 
 /**
  * name, version(): for the report. command(folder): argument array. way: how the client asks, as way.mjs writes it;
- * absent: by CONNECT. port(kind): where a kind of test connects, when it is not PORT. kinds: what is measured, when it is
+ * absent: by CONNECT. companion(folder): a program beside the server that it needs, which says "ready". port(kind): where a kind of test connects, when it is not PORT. kinds: what is measured, when it is
  * not everything. mptcp: the server's MPTCP ports are used. remembers: its first connection to a server is another than
  * the later ones; both are measured.
  */
@@ -89,6 +95,30 @@ export const PEERS = [
       'tcp',
       'transparent',
       PROXY_LINK,
+    ],
+  },
+  {
+    name: 'Weft, through weft serve',
+    note: 'leads through a far end beside the server: TLS 1.3 over MPTCP between them, both of them Node',
+    version: () => 'this checkout',
+    kinds: WITHOUT_REQUESTS,
+    companion: (folder) => [
+      process.execPath,
+      join(here, 'far.mjs'),
+      SERVER_ADDRESS,
+      FAR_PORT,
+      tokenFile(folder),
+    ],
+    command: (folder) => [
+      process.execPath,
+      join(here, 'weft.mjs'),
+      PROXY_ADDRESS,
+      String(PORT),
+      'mptcp',
+      'through',
+      SERVER_ADDRESS,
+      FAR_PORT,
+      tokenFile(folder),
     ],
   },
   {

@@ -244,6 +244,8 @@ function wants(peer, kind) {
 
 async function measurePeer(peer) {
   const folder = mkdtempSync('/run/bench/peer-');
+  const companion = peer.companion === undefined ? undefined : start(SERVER, peer.companion(folder));
+  await companion?.ready;
   const program = start(PROXY, peer.command(folder), { waitFor: null });
   try {
     const port = peer.port?.('requests') ?? PORT;
@@ -271,6 +273,7 @@ async function measurePeer(peer) {
     }
   } finally {
     await stop(program);
+    if (companion !== undefined) await stop(companion);
     rmSync(folder, { recursive: true, force: true });
   }
 }
