@@ -50,14 +50,18 @@ export function fdOf(socket: SocketOrFd): number {
   return fd;
 }
 
-/** TCP_IS_MPTCP answers 1 for MPTCP, 0 for TCP, and with an error for TCP before Linux 5.16. */
+/**
+ * TCP_IS_MPTCP answers 1 for MPTCP and 0 for TCP. Before Linux 5.16 TCP does not know it (ENOPROTOOPT). MPTCP itself
+ * has long not known it either (still so in 6.1), but it says that in another way (EOPNOTSUPP), and a connection that
+ * fell back is answered for by its TCP: so the two can be told apart on every kernel.
+ */
 function speaksMptcp(fd: number): boolean {
   try {
     return getIntOption(fd, IPPROTO_TCP, TCP_IS_MPTCP) === 1;
   } catch (error) {
-    if (error instanceof SystemError && (error.errno === ENOPROTOOPT || error.errno === EOPNOTSUPP)) {
-      return false;
-    }
+    if (!(error instanceof SystemError)) throw error;
+    if (error.errno === ENOPROTOOPT) return false;
+    if (error.errno === EOPNOTSUPP) return getIntOption(fd, SOL_SOCKET, SO_PROTOCOL) === IPPROTO_MPTCP;
     throw error;
   }
 }
