@@ -73,7 +73,7 @@ const WHY_IDLE: Readonly<Record<Mode, string>> = {
 };
 
 /** The path that the host itself prefers, of each family: traffic takes it whatever Weft does. */
-function preferredPaths(found: readonly HostPath[]): Set<HostPath> {
+export function preferredPaths(found: readonly HostPath[]): Set<HostPath> {
   const best = new Map<number, HostPath>();
   for (const path of found) {
     if (path.state !== 'usable') continue;

@@ -5,6 +5,7 @@ import { guestAddresses, hostAddresses, tableOf, type LinkState } from '../../ap
 import { AF_INET } from '../../base/index.ts';
 import type { HostPath } from '../../routing/index.ts';
 import type { LinkMapping, Mode, PathReport } from '../control-api.ts';
+import { preferredPaths } from '../supervisor-status.ts';
 
 /** What the guest tells of itself, as far as links are concerned. */
 export interface GuestView {
@@ -69,6 +70,7 @@ export function reportPaths(
   guest: GuestView,
   backup: readonly string[],
 ): PathReport[] {
+  const preferred = preferredPaths(found);
   return found.map((path): PathReport => {
     const { address, defaultRoute, family, linkName, state, why } = path;
     const link = links.find(({ uplink }) => uplink.linkName === linkName);
@@ -87,6 +89,7 @@ export function reportPaths(
     return Object.assign(
       report,
       told,
+      preferred.has(path) ? { preferred: true } : {},
       defaultRoute?.gateway === undefined ? {} : { gateway: defaultRoute.gateway },
       link === undefined ? {} : { table: tableOf(link.slot.slot) },
     );
