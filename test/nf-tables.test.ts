@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LabNode } from '../src/lab/index.ts';
-import { NfPriority, NfTables, type NfTable } from '../src/netlink/index.ts';
+import { NF_MAX_RULES, NfPriority, NfTables, type NfRule, type NfTable } from '../src/netlink/index.ts';
 import { bundleTypeScript } from './support/bundle.ts';
 import { UNPRIVILEGED } from './support/weft-program.ts';
 
@@ -224,6 +224,29 @@ describe('a table', () => {
       /^add rule 5 to chain "other" of nftables table "weft-test": .*\(E[A-Z]+\)/,
     );
     expect(listed('weft-test')).toEqual(after);
+  });
+
+  it('may be as large as is allowed', () => {
+    const tables = openTables();
+    const [chain] = EVERYTHING.chains;
+    const rules = Array.from({ length: NF_MAX_RULES }, (_, n): NfRule => ({
+      when: [
+        { match: 'source', in: { address: `10.${n >> 8}.${n & 255}.0`, length: 25 } },
+        { match: 'destination', in: { address: '2001:db8::', length: 33 } },
+        { match: 'outputLink', is: `link${n}` },
+        { match: 'protocol', is: 'tcp' },
+        { match: 'tcpOpening' },
+      ],
+      verdict: { action: 'return' },
+    }));
+    tables.replace({ name: 'weft-test', chains: [{ ...chain!, rules }] });
+    expect(listed('weft-test').filter((line) => line.endsWith('return'))).toHaveLength(NF_MAX_RULES);
+    const bad = rules.with(249, { ...rules[249]!, verdict: { action: 'masquerade' } });
+    expect(() => tables.replace({ name: 'weft-test', chains: [{ ...chain!, rules: bad }] })).toThrow(
+      /^add rule 250 to chain "out"/,
+    );
+    tables.replace({ name: 'weft-test', chains: [] });
+    expect(listed('weft-test')).toEqual(['table inet weft-test {', '}']);
   });
 
   it('belongs to its process: others cannot change it, and a flush of everything passes it by', () => {

@@ -25,6 +25,8 @@ import {
   setSocketOption,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
   SOCK_RAW,
   SOL_SOCKET,
   SystemError,
@@ -64,6 +66,8 @@ const READ_BYTES = 1 << 16;
 const BLOCK_BYTES = 4 * READ_BYTES;
 /** Enough for nearly every request; grows when one is larger. */
 const SEND_BYTES = 1 << 12;
+/** What a socket's send buffer takes at least (net.core.wmem_default is larger everywhere). */
+const SURE_SEND_BYTES = 1 << 16;
 const ANSWER_TIMEOUT_S = 20n;
 /** BOUNDED: how often an interrupted dump is begun again. */
 const MAX_DUMP_TRIES = 64;
@@ -312,19 +316,36 @@ export class NetlinkConnection {
     const parts = [
       emitMessage(begin.type, NLM_F_REQUEST, first, begin.payload),
       ...requests.map(({ type, flags, payload }, i) =>
-        emitMessage(type, flags | NLM_F_REQUEST | NLM_F_ACK, first + 1 + i, payload),
+        // A refusal comes in any case, and of a large batch not more answers than needed.
+        emitMessage(
+          type,
+          flags | NLM_F_REQUEST | (i === requests.length - 1 ? NLM_F_ACK : 0),
+          first + 1 + i,
+          payload,
+        ),
       ),
       emitMessage(end.type, NLM_F_REQUEST, first + count - 1, end.payload),
     ];
     this.#sequence += count;
-    this.#send(joinBytes(parts), last.operation);
+    const bytes = joinBytes(parts);
+    this.#makeRoom(bytes.length);
+    this.#send(bytes, last.operation);
     const refusal = this.#collectVerdicts(first, requests);
     if (refusal !== undefined) throw refusal;
   }
 
+  /** A batch is one datagram. Best effort: what is still too large is told when it is sent. */
+  #makeRoom(bytes: number): void {
+    if (bytes <= SURE_SEND_BYTES) return;
+    if (!trySetIntOption(this.#fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes)) {
+      trySetIntOption(this.#fd, SOL_SOCKET, SO_SNDBUF, bytes);
+    }
+  }
+
   /**
    * The first refusal among the verdicts of a batch. The kernel tells what concerns the whole batch under the number
-   * of its begin, before the verdicts of the requests, and then perhaps without them.
+   * of its begin, before the verdicts of the requests, and then perhaps without them. The last request is answered
+   * in any case.
    */
   #collectVerdicts(first: number, requests: readonly NetlinkRequest[]): NetlinkError | undefined {
     let refusal: NetlinkError | undefined;

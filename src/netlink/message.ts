@@ -46,7 +46,7 @@ export interface NetlinkMessage {
 /** One of several requests that are sent together. */
 export interface NetlinkRequest {
   readonly type: number;
-  /** NLM_F_REQUEST and NLM_F_ACK are added. */
+  /** NLM_F_REQUEST is added, and NLM_F_ACK where it is needed. */
   readonly flags: number;
   readonly payload: Uint8Array;
   /** What it does, for the message of an error. */

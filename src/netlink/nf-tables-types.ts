@@ -73,4 +73,5 @@ export interface NfTable {
 /** <linux/netfilter_ipv4.h>, enum nf_ip_hook_priorities. */
 export const NfPriority = { destinationNat: -100, filter: 0, sourceNat: 100 } as const;
 
-export const NF_MAX_RULES = 2000;
+/** What one transaction can carry, also where socket buffers may not be made larger (in a user namespace). */
+export const NF_MAX_RULES = 500;
