@@ -13,7 +13,7 @@ import { ProxyTallies, type Refusal } from '../counters.ts';
 import { answerFields, answerText } from '../http/answer.ts';
 import { Refusals } from '../http/refusals.ts';
 import type { ListenAddress } from '../options.ts';
-import { FarIdentity } from './far-identity.ts';
+import { FarIdentity, type Proved } from './far-identity.ts';
 import { FarListener } from './far-listener.ts';
 import {
   DEFAULT_FAR_LIMITS,
@@ -30,7 +30,7 @@ const MAX_HEADER_BYTES = 16 * 1024;
 
 interface Client {
   /** `undefined`: it has to say with its request. */
-  name: string | undefined;
+  proved: Proved | undefined;
   readonly address: string;
   readonly waiting: NodeJS.Timeout;
 }
@@ -107,9 +107,8 @@ export class FarServer {
       this.#identity = before;
       throw error;
     }
-    const names = this.#identity.names;
-    for (const [stream, { name }] of this.#clients) {
-      if (name !== undefined && before.names.has(name) && !names.has(name)) stream.destroy();
+    for (const [stream, { proved }] of this.#clients) {
+      if (proved !== undefined && !this.#identity.stillCounts(proved)) stream.destroy();
     }
   }
 
@@ -145,22 +144,22 @@ export class FarServer {
   }
 
   #handleSecure(stream: TLSSocket, address: string): void {
-    const name = this.#identity.ofHandshake(stream);
-    if (name === undefined && this.#identity.isByKey) {
-      // Keys that no token made: impossible, as far as anybody knows.
+    const proved = this.#identity.ofHandshake(stream);
+    if (proved === undefined && this.#identity.isByKey) {
+      // A token that was taken back meanwhile. Keys that no token made are impossible, as far as anybody knows.
       stream.destroy();
       return;
     }
     const { handshakeTimeoutMs, waitTimeoutMs } = this.#limits;
-    const timeoutMs = name === undefined ? handshakeTimeoutMs : waitTimeoutMs;
+    const timeoutMs = proved === undefined ? handshakeTimeoutMs : waitTimeoutMs;
     const waiting = setTimeout(() => stream.destroy(), timeoutMs);
     waiting.unref();
-    this.#clients.set(stream, { name, address, waiting });
+    this.#clients.set(stream, { proved, address, waiting });
     stream.once('close', () => {
       clearTimeout(waiting);
       this.#clients.delete(stream);
     });
-    if (name !== undefined) this.#listener.noteProved(stream);
+    if (proved !== undefined) this.#listener.noteProved(stream);
     this.#http.emit('connection', stream);
   }
 
@@ -172,9 +171,9 @@ export class FarServer {
       return undefined;
     }
     clearTimeout(client.waiting);
-    if (client.name !== undefined) return client.name;
-    const name = this.#identity.ofRequest(request.headers['proxy-authorization']);
-    if (name === undefined) {
+    if (client.proved !== undefined) return client.proved.name;
+    const proved = this.#identity.ofRequest(request.headers['proxy-authorization']);
+    if (proved === undefined) {
       const isMissing = request.headers['proxy-authorization'] === undefined;
       if (!isMissing) this.#listener.noteWrongProof(client.address, 'token');
       const refusal: Refusal = isMissing ? 'user-missing' : 'user-wrong';
@@ -183,9 +182,9 @@ export class FarServer {
       });
       return undefined;
     }
-    client.name = name;
+    client.proved = proved;
     this.#listener.noteProved(stream as TLSSocket);
-    return name;
+    return proved.name;
   }
 
   #handleConnect(request: IncomingMessage, stream: Duplex, head: Buffer): void {

@@ -37,6 +37,8 @@ export class ReadyPool<Ready extends { readonly stream: Duplex }> {
   #making = 0;
   #usedAtMs = -Infinity;
   #delayMs = 0;
+  /** The latest try has succeeded. */
+  #isProven = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ReadyPoolOptions<Ready>) {
@@ -89,7 +91,9 @@ export class ReadyPool<Ready extends { readonly stream: Duplex }> {
     const { target, keenForMs } = this.#options;
     if (this.#stop.signal.aborted || this.#timer !== undefined) return;
     if (performance.now() - this.#usedAtMs > keenForMs) return;
-    while (this.#waiting.length + this.#making < target) void this.#make();
+    // Until one has been made, one at a time: a wrong token is not tried four times at once.
+    const wanted = this.#isProven ? target : 1;
+    while (this.#waiting.length + this.#making < wanted) void this.#make();
   }
 
   async #make(): Promise<void> {
@@ -99,11 +103,14 @@ export class ReadyPool<Ready extends { readonly stream: Duplex }> {
       const ready = await make(this.#stop.signal);
       this.#making--;
       this.#delayMs = 0;
+      this.#isProven = true;
       this.#keep(ready);
       onMade(undefined);
+      this.#fill();
     } catch (error) {
       this.#making--;
       if (this.#stop.signal.aborted) return;
+      this.#isProven = false;
       // Several fail at once; one of them counts.
       if (this.#timer === undefined) {
         this.#delayMs = Math.min(Math.max(FIRST_DELAY_MS, 2 * this.#delayMs), LONGEST_DELAY_MS);

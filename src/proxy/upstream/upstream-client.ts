@@ -7,6 +7,7 @@
  *
  * Invariant: every connection is waiting in the pool, under way to a tunnel, or given out; `close` ends the first two.
  */
+import { setMaxListeners } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { errorText, formatSocketAddress, type Logger } from '../../base/index.ts';
 import { readMptcpInfo } from '../../mptcp/index.ts';
@@ -54,6 +55,8 @@ export class UpstreamClient {
   constructor(proxy: UpstreamProxy, options: UpstreamClientOptions) {
     this.proxy = proxy;
     this.#options = options;
+    // BOUNDED: one listener for each tunnel that is being set up.
+    setMaxListeners(0, this.#closed.signal);
     if (!this.#isStream) return;
     this.#pool = new ReadyPool({
       target: READY_CONNECTIONS,
