@@ -128,7 +128,7 @@ export class GuestWeft implements GuestFace {
       return this.#proxyReport(running.server);
     }
     await this.#stopProxy();
-    const { logger, stateFolder = STATE_FOLDER } = this.#options;
+    const { logger } = this.#options;
     const { address, multipath, port } = wanted;
     // Only what the host sends: an uplink must not lead to the proxy, whatever its packets say.
     const [link] = this.#links.names((item) => item.addresses.some((text) => text.startsWith(`${address}/`)));
@@ -137,20 +137,29 @@ export class GuestWeft implements GuestFace {
     }
     const listen = [{ address, port, link }];
     const server = new ProxyServer({ listen, allowRemote: true, multipath, logger });
-    await server.start();
+    // The proxy's thread takes its time to start, and the first look at the links meanwhile.
+    const [started, supervised] = await Promise.allSettled([
+      server.start(),
+      multipath ? this.#startSupervisor() : undefined,
+    ]);
+    if (started.status === 'rejected') throw started.reason;
     this.#proxy = { wanted, server };
-    if (multipath && this.#supervisor === undefined) {
-      const supervisor = new Supervisor({
-        backup: this.#backup,
-        exclude: this.#exclude,
-        logger,
-        stateFolder,
-        onChange: () => this.#options.onChange(),
-      });
-      await supervisor.start();
-      this.#supervisor = supervisor;
-    }
+    if (supervised.status === 'rejected') throw supervised.reason;
     return this.#proxyReport(server);
+  }
+
+  async #startSupervisor(): Promise<void> {
+    if (this.#supervisor !== undefined) return;
+    const { logger, stateFolder = STATE_FOLDER } = this.#options;
+    const supervisor = new Supervisor({
+      backup: this.#backup,
+      exclude: this.#exclude,
+      logger,
+      stateFolder,
+      onChange: () => this.#options.onChange(),
+    });
+    await supervisor.start();
+    this.#supervisor = supervisor;
   }
 
   #proxyReport(server: ProxyServer): GuestProxyReport {
