@@ -9,7 +9,7 @@
  *
  * Invariant: every descriptor has one owner: Node until the handover, the relay after it.
  */
-import type { Socket } from 'node:net';
+import { Socket, type SocketConstructorOpts } from 'node:net';
 import { errorText, formatSocketAddress, type Logger } from '../base/index.ts';
 import {
   abortConnection,
@@ -39,6 +39,9 @@ import type { Destination } from './policy/types.ts';
 import type { TunnelEnd } from './relay/relay-thread.ts';
 import { RelayThreadHolder } from './relay-holder.ts';
 import { StreamTunnels } from './stream-tunnels.ts';
+
+/** BOUNDED: what Node holds of each direction of a stream tunnel. */
+const STREAM_HIGH_WATER_BYTES = 256 * 1024;
 
 /** Why there is no tunnel. */
 export interface TunnelFailure {
@@ -216,11 +219,35 @@ export class Tunnels {
   }
 
   #carry(request: TunnelRequest, target: string, upstream: StreamUpstream): number {
-    const { socket, head, established } = request;
-    if (established !== undefined) socket.write(established);
+    const { socket, established } = request;
+    const client = this.#takeFromFront(socket);
+    const head = takeBuffered(socket, request.head) ?? new Uint8Array(0);
+    socket.destroy();
+    if (established !== undefined) client.write(established);
     const id = this.#register(request, target, upstream);
-    this.#streams.open({ id, client: socket, upstream: upstream.stream, head });
+    this.#streams.open({ id, client, upstream: upstream.stream, head });
     return id;
+  }
+
+  /** The same connection as a socket of our own: with room for bulk, and no client of the front any more. */
+  #takeFromFront(socket: Socket): Socket {
+    const fd = duplicateFd(fdOf(socket));
+    try {
+      // Known to Node, not to its types.
+      const options: SocketConstructorOpts & { readonly highWaterMark: number } = {
+        fd,
+        readable: true,
+        writable: true,
+        allowHalfOpen: true,
+        highWaterMark: STREAM_HIGH_WATER_BYTES,
+      };
+      const client = new Socket(options);
+      client.on('error', () => client.destroy());
+      return client;
+    } catch (error) {
+      closeFd(fd);
+      throw error;
+    }
   }
 
   #register({ kind, client }: TunnelRequest, target: string, upstream: Upstream): number {
