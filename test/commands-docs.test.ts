@@ -3,6 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { expect, it } from 'vitest';
+import { applianceBuildCommand } from '../src/cli/commands/appliance-build.ts';
+import { applianceExportCommand } from '../src/cli/commands/appliance-export.ts';
+import { applianceImportCommand } from '../src/cli/commands/appliance-import.ts';
+import { applianceListCommand } from '../src/cli/commands/appliance-list.ts';
+import { applianceUpgradeCommand } from '../src/cli/commands/appliance-upgrade.ts';
 import { disableCommand } from '../src/cli/commands/disable.ts';
 import { downCommand } from '../src/cli/commands/down.ts';
 import { doctorCommand } from '../src/cli/commands/doctor.ts';
@@ -34,10 +39,19 @@ const COMMANDS = [
   [envCommand, 'proxy-clients.md'],
   [hashPasswordCommand, 'proxy-clients.md'],
 ] as const;
+/** Those of `weft appliance`. */
+const APPLIANCE_COMMANDS = [
+  applianceBuildCommand,
+  applianceListCommand,
+  applianceImportCommand,
+  applianceExportCommand,
+  applianceUpgradeCommand,
+];
 /** Those of `weft tunnel`. */
 const TUNNEL_COMMANDS = [tunnelServeCommand, tunnelStatusCommand, tunnelInitCommand, tunnelKeygenCommand];
 const PAGES = [
   ...COMMANDS.map(([make, page]) => ({ make, page, parents: [] })),
+  ...APPLIANCE_COMMANDS.map((make) => ({ make, page: 'appliance.md', parents: ['appliance'] })),
   ...TUNNEL_COMMANDS.map((make) => ({ make, page: 'tunnel-commands.md', parents: ['tunnel'] })),
 ].map(({ make, page, parents }) => ({
   verb: [...parents, make().name()].join(' '),

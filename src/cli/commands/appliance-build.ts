@@ -41,7 +41,7 @@ Exit codes: 0 built, 1 not; then nothing has changed.
 Examples:
   sudo weft appliance build                 build, and use it from now on
   weft appliance build --output ./image     only build
-  weft appliance build --kernel ./linux-image-6.1.0-56-cloud-amd64_6.1.192-2_amd64.deb
+  weft appliance build --kernel ./packages  of a package that is here already
 `;
 
 export function applianceBuildCommand(): Command {
