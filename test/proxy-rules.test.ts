@@ -6,8 +6,9 @@
  *                             └── CONNECT ── other proxy ──── server        all on loopback
  */
 import { createServer as createHttpServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { RouteNetlink } from '../src/netlink/index.ts';
 import {
   DEFAULT_POLICY,
   type ProxyPolicy,
@@ -30,6 +31,18 @@ import {
   whatIsOpen,
 } from './proxy-support.ts';
 
+const ANY = { address: '0.0.0.0', port: 0 };
+const OWN_V4 = '10.67.0.1';
+
+function withLoopback(change: (netlink: RouteNetlink, linkIndex: number) => void): void {
+  const netlink = RouteNetlink.open();
+  change(netlink, netlink.links().find(({ name }) => name === 'lo')!.index);
+  netlink.close();
+}
+
+const own = (linkIndex: number) => ({ linkIndex, address: OWN_V4, prefixLength: 32 });
+beforeAll(() => withLoopback((netlink, linkIndex) => netlink.addAddress(own(linkIndex))));
+afterAll(() => withLoopback((netlink, linkIndex) => netlink.deleteAddress(own(linkIndex))));
 afterEach(cleanUp);
 
 const echo = (socket: Socket) => void socket.pipe(socket);
@@ -203,6 +216,24 @@ describe('through an upstream proxy', () => {
     expect(unknown).toMatch(/^HTTP\/1\.1 502 /);
     expect(asked.length).toBe(2);
   });
+});
+
+describe('clients of other hosts, through an upstream proxy that may be of this one', () => {
+  it.each(['127.0.0.1', 'localhost', 'a.LOCALHOST.', '[::1]', '127.1', '0x7f000001', '169.254.1.1'])(
+    'do not reach %s',
+    async (host) => {
+      let asked = 0;
+      const server = await startTcpServer(() => asked++);
+      // An address of this host that is not a loopback one: who comes from it counts as another host's.
+      const proxy = await startProxy({}, { ...through(http(server)), allowRemote: true, listen: [ANY] });
+      const socket = connect({ port: proxy.port, host: OWN_V4, localAddress: OWN_V4 });
+      onCleanup(() => void socket.destroy());
+      const answer = readAll(socket);
+      socket.write(connectRequest(`${host}:22`));
+      expect(await answer).toMatch(/^HTTP\/1\.1 (403|502) /);
+      expect(asked).toBe(0);
+    },
+  );
 });
 
 describe('an upstream proxy that fails is named, and counted', () => {

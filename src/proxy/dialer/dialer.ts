@@ -9,7 +9,7 @@
  */
 import { canonicalIp, isLinkLocal, isLoopback, unmapV4 } from '../../base/index.ts';
 import { interleaveFamilies, RaceLost, raceStaggered } from '../../mptcp/index.ts';
-import type { CompiledPolicy, Decision } from '../policy/compiled-policy.ts';
+import { isLocalName, type CompiledPolicy, type Decision } from '../policy/compiled-policy.ts';
 import type { PolicyHolder } from '../policy/policy-holder.ts';
 import type { ClientIdentity, Destination, Way } from '../policy/types.ts';
 import type { UpstreamTarget } from '../upstream/types.ts';
@@ -61,9 +61,13 @@ export interface DialerOptions {
   readonly attemptDelayMs: number;
 }
 
-/** Addresses that nobody but this host itself should reach through it. */
-function isPrivateToHost(address: string): boolean {
-  const plain = unmapV4(address);
+/** What resolvers take for an address although it is written unlike one: `127.1`, `0x7f000001` (inet_aton(3)). */
+const NUMERIC = /^(?:0x[\da-f]*|\d+)(?:\.(?:0x[\da-f]*|\d+))*\.*$/i;
+
+/** Addresses, and their name, that nobody but this host itself should reach through it. */
+function isPrivateToHost(target: string): boolean {
+  const plain = unmapV4(target);
+  if (isLocalName(plain)) return true;
   return isLoopback(plain) || isLinkLocal(plain) || plain === '::' || plain.startsWith('0.');
 }
 
@@ -145,7 +149,8 @@ export class Dialer {
     const { host, port, client } = request;
     const { way } = named;
     if (way.kind === 'refuse' && !named.byAddress) throw dialRefusedByRule(host, port, way.reason);
-    if (way.kind === 'upstream' && !named.byAddress) {
+    // A number is resolved here, so that it is what rules and upstream proxy take it for.
+    if (way.kind === 'upstream' && !named.byAddress && !NUMERIC.test(host)) {
       return { kind: 'upstream', upstream: way.upstream, hosts: [canonicalIp(host) ?? host] };
     }
     let addresses: readonly string[];

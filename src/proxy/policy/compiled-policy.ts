@@ -63,13 +63,16 @@ function plainName(host: string): string {
   return host.toLowerCase().replace(/\.+$/, '');
 }
 
+/** This host's own name, wherever it is resolved (RFC 6761 section 6.3). */
+export function isLocalName(host: string): boolean {
+  const name = plainName(host);
+  return name === 'localhost' || name.endsWith('.localhost');
+}
+
 /** What no far end can mean the same by: numbers of this host and of private networks, and this host's name. */
 function isNearby(host: string): boolean {
   const address = unmapV4(host);
-  if (rulesSee(address).length === 0) {
-    const name = plainName(host);
-    return name === 'localhost' || name.endsWith('.localhost');
-  }
+  if (rulesSee(address).length === 0) return isLocalName(host);
   if (isLoopback(address) || isLinkLocal(address)) return true;
   return PRIVATE_PREFIXES.some(
     (prefix) => isIpv6(prefix.address) === isIpv6(address) && inPrefix(address, prefix),
