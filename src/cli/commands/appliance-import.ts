@@ -30,9 +30,9 @@ async function runImport(file: string, { json, qemu, trial, verbose }: ImportOpt
 const HELP = `
 FILE is an OVA, as "weft appliance export" writes it, or the folder that "weft
 appliance build --output" makes. An OVA with one VMDK disk is taken too, when
-what is on it is a Weft guest: the disk becomes a qcow2 (qemu-img), and is booted
-once before it is used. Every file is compared with the SHA-256 that the image
-says; what is not right changes nothing. The image used until now is kept.
+what is on it is a Weft guest: qemu-img makes a qcow2 of the disk, and it is
+booted once before it is used. Every file is compared with the SHA-256 that the
+image says; what is not right changes nothing. The image used until now is kept.
 
 Exit codes: 0 taken, 1 not; then nothing has changed.
 
