@@ -143,12 +143,10 @@ export class ReadyPool<Ready extends { readonly stream: Duplex }> {
     }, this.#options.lifetimeMs);
     timer.unref();
     // The other end has nothing to say before it is asked; that it has ended is read only when something reads.
-    stream.on('data', end).on('end', end).once('close', forget);
-    stream.resume();
+    stream.on('readable', end).once('close', forget);
     const leave = () => {
       clearTimeout(timer);
-      stream.off('data', end).off('end', end).off('close', forget);
-      stream.pause();
+      stream.off('readable', end).off('close', forget);
     };
     this.#waiting.push({ ready, leave });
   }
