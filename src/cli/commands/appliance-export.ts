@@ -25,9 +25,9 @@ async function runExport(file: string, { json, verbose }: ExportOptions): Promis
 }
 
 const HELP = `
-FILE becomes an OVA: a tar archive with an OVF envelope, SHA-256 digests, and the
-image's files. "weft appliance import" reads it on any machine of the same kind
-of processor. A file of that name is replaced, when all is written.
+FILE becomes an OVA: a tar archive with an OVF envelope, SHA-256 digests, and
+the image's files. "weft appliance import" reads it on any machine of the same
+kind of processor. A file of that name is replaced, when all is written.
 
 Exit codes: 0 written, 1 not.
 
