@@ -60,7 +60,7 @@ interface Download {
 /** By curl, as a program of this host would, through 127.0.0.1:13128. */
 async function download(url: string, onBytes: (bytes: number) => void = () => {}): Promise<Download> {
   const curl = client().spawn(
-    ['curl', '-sS', '--fail', '--max-time', '50', '-x', 'http://127.0.0.1:13128', url],
+    ['curl', '-sS', '--fail', '--max-time', '55', '-x', 'http://127.0.0.1:13128', url],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const hash = createHash('sha256');
@@ -76,10 +76,14 @@ async function download(url: string, onBytes: (bytes: number) => void = () => {}
 const expected = (bytes: number, seed: number) => ({ bytes, sha256: contentSha256(bytes, seed) });
 
 const statusWith = (what: string, wanted: (status: StatusReport) => boolean) =>
-  eventually(what, async () => {
-    const status = await readStatus(client());
-    return wanted(status) ? status : undefined;
-  });
+  eventually(
+    what,
+    async () => {
+      const status = await readStatus(client());
+      return wanted(status) ? status : undefined;
+    },
+    50_000,
+  );
 
 it('boots, and says what it is', async () => {
   const status = await statusWith('one path', ({ paths }) => paths.some(({ state }) => state === 'active'));

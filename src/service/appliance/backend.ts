@@ -55,6 +55,7 @@ export interface ApplianceBackendOptions {
 /** What changes without a message is looked at this often; the guest is asked as often. */
 const PERIOD_MS = 5000;
 const ASK_MS = 4000;
+const ASK_AGAIN_MS = 500;
 /** For the guest to use its links; a start does not fail for that. */
 const PATHS_WAIT_MS = 5000;
 const PATHS_POLL_MS = 50;
@@ -84,6 +85,7 @@ export class ApplianceBackend implements Backend {
   #timer: NodeJS.Timeout | undefined;
   #period: NodeJS.Timeout | undefined;
   #isAsking = false;
+  #askTimer: NodeJS.Timeout | undefined;
   #guest: GuestStatus | undefined;
   #proxyAlive = false;
   #stopped: Promise<void> | undefined;
@@ -209,6 +211,11 @@ export class ApplianceBackend implements Backend {
     this.#isAsking = true;
     void this.#ask().finally(() => {
       this.#isAsking = false;
+      const links = this.#appliance?.links() ?? [];
+      if (this.#period === undefined || areLinksActive(links, this.#guestView)) return;
+      // Something is under way in there.
+      clearTimeout(this.#askTimer);
+      this.#askTimer = setTimeout(() => this.#askSoon(), ASK_AGAIN_MS).unref();
     });
   }
 
@@ -292,6 +299,7 @@ export class ApplianceBackend implements Backend {
 
   async #stop(): Promise<void> {
     clearTimeout(this.#timer);
+    clearTimeout(this.#askTimer);
     clearInterval(this.#period);
     this.#period = undefined;
     this.#watch?.close();
