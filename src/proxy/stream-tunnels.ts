@@ -5,6 +5,7 @@
  * Invariants: `onClosed` is called exactly once for each tunnel; the end of one direction is passed on and leaves the
  * other open; anything else that ends a tunnel resets the client, so that it does not take what it has for the whole.
  */
+import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TunnelEnd } from './relay/relay-thread.ts';
@@ -135,8 +136,11 @@ export class StreamTunnels {
     }
   }
 
-  /** Resets every tunnel. */
-  stop(): void {
+  /** Resets every tunnel; resolves when all ends are closed. */
+  async stop(): Promise<void> {
+    const ends = [...this.#carried.values()].flatMap(({ client, upstream }): Duplex[] => [client, upstream]);
+    const closed = ends.filter((end) => !end.closed).map((end) => once(end, 'close'));
     for (const id of this.#carried.keys()) this.#end(id, 'aborted');
+    await Promise.allSettled(closed);
   }
 }

@@ -300,8 +300,7 @@ export class Tunnels {
    */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#streams.stop();
-    await this.#relay.stop();
+    await Promise.all([this.#streams.stop(), this.#relay.stop()]);
   }
 }
 

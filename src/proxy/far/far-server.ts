@@ -113,9 +113,9 @@ export class FarServer {
   }
 
   async stop(): Promise<void> {
-    this.#tunnels.stop();
+    const stopped = this.#tunnels.stop();
     for (const stream of this.#clients.keys()) stream.destroy();
-    await this.#listener.close();
+    await Promise.all([stopped, this.#listener.close()]);
     this.#http.close();
   }
 

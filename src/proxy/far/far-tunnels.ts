@@ -241,8 +241,8 @@ export class FarTunnels {
   }
 
   /** Ends every tunnel; flows end with their streams, which the server destroys. */
-  stop(): void {
+  async stop(): Promise<void> {
     this.#stopped = true;
-    this.#streams.stop();
+    await this.#streams.stop();
   }
 }
