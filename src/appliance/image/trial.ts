@@ -5,10 +5,10 @@
  * Invariant: no process is left, however it ends.
  */
 import { randomUUID } from 'node:crypto';
-import { WeftError } from '../../base/index.ts';
+import { errorText, WeftError } from '../../base/index.ts';
 import { closeFd } from '../../native/index.ts';
 import type { GuestHello } from '../guest/protocol.ts';
-import { AgentClient } from '../host/agent-client.ts';
+import { AgentClient, guestText } from '../host/agent-client.ts';
 import type { BootSource } from '../host/qemu-command.ts';
 import { QemuProcess } from '../host/qemu-process.ts';
 import { chooseUser, readUserFacts } from '../host/qemu-user.ts';
@@ -32,20 +32,17 @@ function within<T>(work: Promise<T>, timeoutMs: number): Promise<T | undefined> 
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
-/**
- * @returns what the guest said
- * @throws WeftError NO_QEMU, BOOT when it does not come up, NO_MPTCP when its kernel has none
- */
-export async function tryImage({ boot, memoryMiB, program, timeoutMs }: TrialOptions): Promise<GuestHello> {
+/** What came of a QEMU that was started. */
+async function boot(options: TrialOptions, sandbox: boolean): Promise<GuestHello> {
+  const { memoryMiB, program, timeoutMs } = options;
   const machine = await QemuProcess.start({
     uuid: randomUUID(),
     program,
-    boot,
+    boot: options.boot,
     accelerator: 'tcg',
     memoryMiB,
     processors: 1,
-    // A QEMU that was built without the filter would not start; what it boots is checked by its digest.
-    sandbox: false,
+    sandbox,
     user: chooseUser(readUserFacts()),
     nics: [],
   });
@@ -69,11 +66,6 @@ export async function tryImage({ boot, memoryMiB, program, timeoutMs }: TrialOpt
         },
       );
     }
-    if (!hello.mptcp) {
-      throw new WeftError(`the image's kernel has no MPTCP: ${hello.mptcpProblem ?? 'it does not say why'}`, {
-        code: 'NO_MPTCP',
-      });
-    }
     await agent.ask({ do: 'stop' }, POWER_OFF_MS).catch(() => {});
     await within(machine.exited, POWER_OFF_MS);
     return hello;
@@ -81,4 +73,22 @@ export async function tryImage({ boot, memoryMiB, program, timeoutMs }: TrialOpt
     await machine.kill();
     agent.close();
   }
+}
+
+/**
+ * @returns what the guest said
+ * @throws WeftError NO_QEMU, BOOT when it does not come up, NO_MPTCP when its kernel has none
+ */
+export async function tryImage(options: TrialOptions): Promise<GuestHello> {
+  let hello: GuestHello;
+  try {
+    hello = await boot(options, true);
+  } catch (error) {
+    // A QEMU that was built without the system call filter says so and ends.
+    if (!/seccomp|sandbox/i.test(errorText(error))) throw error;
+    hello = await boot(options, false);
+  }
+  if (hello.mptcp) return hello;
+  const why = hello.mptcpProblem ?? 'it does not say why';
+  throw new WeftError(`the image's kernel has no MPTCP: ${guestText(why)}`, { code: 'NO_MPTCP' });
 }

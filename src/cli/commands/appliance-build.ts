@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { buildApplianceImage, ImageStore } from '../../service/index.ts';
 import { describeImage, imageJson } from '../appliance-text.ts';
-import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
+import { failureJson, reportFailure, reportNotice, writeOutput } from '../command-result.ts';
 import { packageVersion } from '../version.ts';
 
 interface BuildOptions {
@@ -19,6 +19,11 @@ async function runBuild({ json, kernel, output, verbose }: BuildOptions): Promis
       ...(kernel === undefined ? {} : { kernel }),
       ...(output === undefined ? {} : { output }),
     });
+    const { kernelRelease = '' } = image.manifest;
+    // Newer ones corrupt their memory under the emulation of QEMU 7.2 (docs/appliance.md).
+    if (!/^(5\.|6\.[01]\.)/.test(kernelRelease)) {
+      reportNotice(`kernel ${kernelRelease} needs QEMU 10 or newer where there is no KVM`);
+    }
     const done = output === undefined ? 'built and taken into use' : `built in "${output}"`;
     writeOutput(
       json === true ? `${JSON.stringify(imageJson(image))}\n` : `${done}: ${describeImage(image)}\n`,

@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { freemem, networkInterfaces, release, totalmem, uptime } from 'node:os';
 import {
   GuestLinks,
+  LINE_MAX_BYTES,
   PROTOCOL_VERSION,
   type GuestFace,
   type GuestHello,
@@ -60,6 +61,19 @@ function linkOf(): (address: string) => string | undefined {
     for (const { address } of addresses ?? []) links.set(address, name);
   }
   return (address) => links.get(address);
+}
+
+/** BOUNDED: of the connections in a report, so that the answer with it fits into a line. */
+const REPORT_MAX_CHARACTERS = LINE_MAX_BYTES / 4;
+
+/** The report with as many of the newest connections as fit. */
+function fitted(report: StatusReport): StatusReport {
+  let { connections } = report;
+  while (connections.length > 0 && JSON.stringify(connections).length > REPORT_MAX_CHARACTERS) {
+    connections = connections.slice(Math.ceil(connections.length / 2));
+  }
+  const omitted = report.connections.length - connections.length;
+  return { ...report, connections, connectionsOmitted: report.connectionsOmitted + omitted };
 }
 
 /** Of a proxy that is to use plain TCP. */
@@ -209,7 +223,7 @@ export class GuestWeft implements GuestFace {
         endToEnd: countEndToEnd(joined.connections),
       },
     };
-    return { report };
+    return { report: fitted(report) };
   }
 
   #kernelConnections(): readonly MptcpConnection[] {

@@ -4,7 +4,7 @@
  *
  * Invariant: the image in use stays until the new one was checked and, where a trial is wanted, has come up.
  */
-import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { statSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   brokenImage,
@@ -85,7 +85,7 @@ export async function importImage(
   path: string,
   options: ImportOptions = {},
 ): Promise<ImageFolder> {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
+  const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) {
     throw new WeftError(`there is no "${path}"`, {
       code: 'NO_FILE',
