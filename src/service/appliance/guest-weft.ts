@@ -8,7 +8,6 @@ import { readFileSync } from 'node:fs';
 import { freemem, networkInterfaces, release, totalmem, uptime } from 'node:os';
 import {
   GuestLinks,
-  LINE_MAX_BYTES,
   PROTOCOL_VERSION,
   type GuestFace,
   type GuestHello,
@@ -22,10 +21,9 @@ import { errorText, formatSocketAddress, WeftError, type Logger } from '../../ba
 import { listConnections, readSysctls, type MptcpConnection } from '../../mptcp/index.ts';
 import { ProxyServer } from '../../proxy/index.ts';
 import { reportConnections } from '../connection-report.ts';
-import { API_VERSION, type StatusReport } from '../control-api.ts';
-import { countEndToEnd } from '../end-to-end.ts';
-import { explainMultipath } from '../explain.ts';
+import type { StatusReport } from '../control-api.ts';
 import { Supervisor } from '../supervisor.ts';
+import { buildGuestReport } from './guest-report.ts';
 
 /** Of the supervisor's record; it goes with the machine. */
 const STATE_FOLDER = '/run/weft';
@@ -62,32 +60,6 @@ function linkOf(): (address: string) => string | undefined {
   }
   return (address) => links.get(address);
 }
-
-/** BOUNDED: of the connections in a report, so that the answer with it fits into a line. */
-const REPORT_MAX_CHARACTERS = LINE_MAX_BYTES / 4;
-
-/** The report with as many of the newest connections as fit. */
-function fitted(report: StatusReport): StatusReport {
-  let { connections } = report;
-  while (connections.length > 0 && JSON.stringify(connections).length > REPORT_MAX_CHARACTERS) {
-    connections = connections.slice(Math.ceil(connections.length / 2));
-  }
-  const omitted = report.connections.length - connections.length;
-  return { ...report, connections, connectionsOmitted: report.connectionsOmitted + omitted };
-}
-
-/** Of a proxy that is to use plain TCP. */
-const UNSUPERVISED: Pick<
-  StatusReport,
-  'mode' | 'reason' | 'paths' | 'ignoredLinks' | 'endpoints' | 'actions'
-> = {
-  mode: 'single-path',
-  reason: 'connections are to be plain TCP',
-  paths: [],
-  ignoredLinks: [],
-  endpoints: [],
-  actions: {},
-};
 
 function memoryAvailable(): number {
   const match = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'utf8'));
@@ -201,29 +173,16 @@ export class GuestWeft implements GuestFace {
     const proxy = this.#proxy;
     if (proxy === undefined) return {};
     const { server, wanted } = proxy;
-    const { actions, ...host } = this.#supervisor?.status() ?? UNSUPERVISED;
-    const joined = reportConnections(server.connections(), this.#kernelConnections(), Date.now(), linkOf());
-    const facts = { ...host, ...joined };
-    const report: StatusReport = {
-      apiVersion: API_VERSION,
+    const report = buildGuestReport({
       version: this.#options.version,
-      pid: process.pid,
       upForMs: Math.round(uptime() * 1000),
-      backend: { kind: 'native', why: 'this is the appliance' },
-      ...facts,
-      actions: { ...actions },
-      proxy: {
-        addresses: this.#proxyReport(server).addresses,
-        allowRemote: true,
-        multipath: wanted.multipath,
-        counters: { ...server.counters() },
-      },
-      multipath: {
-        ...explainMultipath({ ...facts, wanted: wanted.multipath }),
-        endToEnd: countEndToEnd(joined.connections),
-      },
-    };
-    return { report: fitted(report) };
+      proxyAddresses: this.#proxyReport(server).addresses,
+      multipath: wanted.multipath,
+      counters: { ...server.counters() },
+      supervised: this.#supervisor?.status(),
+      ...reportConnections(server.connections(), this.#kernelConnections(), Date.now(), linkOf()),
+    });
+    return { report };
   }
 
   #kernelConnections(): readonly MptcpConnection[] {
