@@ -17,6 +17,7 @@ import { enableCommand } from '../src/cli/commands/enable.ts';
 import { eventsCommand } from '../src/cli/commands/events.ts';
 import { reloadCommand } from '../src/cli/commands/reload.ts';
 import { runCommand } from '../src/cli/commands/run.ts';
+import { serveCommand } from '../src/cli/commands/serve.ts';
 import { statusCommand } from '../src/cli/commands/status.ts';
 import { tunnelInitCommand } from '../src/cli/commands/tunnel-init.ts';
 import { tunnelKeygenCommand } from '../src/cli/commands/tunnel-keygen.ts';
@@ -38,6 +39,7 @@ const COMMANDS = [
   [disableCommand, 'run.md'],
   [envCommand, 'proxy-clients.md'],
   [hashPasswordCommand, 'proxy-clients.md'],
+  [serveCommand, 'serve.md'],
 ] as const;
 /** Those of `weft appliance`. */
 const APPLIANCE_COMMANDS = [
