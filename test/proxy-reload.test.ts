@@ -214,7 +214,7 @@ describe('the program', () => {
 
     writeFileSync(file, '[[rule]]\nto = "b.test"\nway = "refuse"\n');
     weft.process.kill('SIGHUP');
-    await weft.seen(/rules read again: 1 rules/);
+    await weft.seen(/rules read again: 1 rule,/);
     const { policy } = (await readStatus(node)).proxy;
     expect(policy).toMatchObject({ rules: 1 });
     expect(policy?.lastReloadFailed).toBeUndefined();

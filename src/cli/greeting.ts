@@ -26,7 +26,10 @@ const isLoopbackText = (address: string) => address.startsWith('127.') || addres
 
 function rulesLine({ proxy: { policy } }: StatusReport): GreetingLine[] {
   if (policy === undefined || (policy.file === undefined && policy.defaultWay === 'multipath')) return [];
-  const file = policy.file === undefined ? '' : `${policy.rules} rules of "${policy.file}"; `;
+  const file =
+    policy.file === undefined
+      ? ''
+      : `${policy.rules} ${policy.rules === 1 ? 'rule' : 'rules'} of "${policy.file}"; `;
   return [info(`${file}what no rule decides goes the way "${policy.defaultWay}"`)];
 }
 

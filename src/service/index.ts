@@ -36,7 +36,7 @@ export * from './programs/index.ts';
 export { isProxyAlive } from './proxy-probe.ts';
 export * from './tunnel/index.ts';
 export { Readiness } from './readiness.ts';
-export type { PolicyReport, ReloadReport } from './proxy-policy.ts';
+export { describePolicy, type PolicyReport, type ReloadReport } from './proxy-policy.ts';
 export type { PolicySources } from './proxy-rules.ts';
 export { takeDown, type DownReport } from './take-down.ts';
 export { WeftService, type WeftOptions } from './weft-service.ts';

@@ -7,6 +7,21 @@ import { errorText, type Logger } from '../base/index.ts';
 import type { ProxyPolicy, UpstreamHealth } from '../proxy/index.ts';
 import { loadPolicy, RulesError, type PolicySources } from './proxy-rules.ts';
 
+const counted = (count: number, one: string, many: string) => `${count} ${count === 1 ? one : many}`;
+
+/** `2 rules, 1 upstream proxy, 0 users` (pure). */
+export function describePolicy({
+  rules,
+  upstreams,
+  users,
+}: Pick<ReloadReport, 'rules' | 'upstreams' | 'users'>): string {
+  return [
+    counted(rules, 'rule', 'rules'),
+    counted(upstreams, 'upstream proxy', 'upstream proxies'),
+    counted(users, 'user', 'users'),
+  ].join(', ');
+}
+
 /** What of the proxy is needed here. */
 export interface PolicyTaker {
   setPolicy(policy: ProxyPolicy): void;
@@ -70,11 +85,8 @@ export class PolicyKeeper {
       this.#policy = policy;
       this.#loadedAtMs = performance.now();
       this.#mistakes = [];
-      const { rules, upstreams, users } = this.#counts();
-      this.#logger.info(
-        { rules, upstreams, users },
-        `rules read again: ${rules} rules, ${upstreams} upstream proxies, ${users} users`,
-      );
+      const counts = this.#counts();
+      this.#logger.info({ ...counts }, `rules read again: ${describePolicy(counts)}`);
     } catch (error) {
       this.#mistakes = error instanceof RulesError ? error.mistakes : [errorText(error)];
       this.#logMistakes(this.#mistakes);

@@ -1,7 +1,7 @@
 /** `weft reload`: the running Weft reads its rules again; what goes through it goes on. */
 import { Command } from 'commander';
 import { WeftError } from '../../base/index.ts';
-import { ControlClient, type ReloadReport } from '../../service/index.ts';
+import { ControlClient, describePolicy, type ReloadReport } from '../../service/index.ts';
 import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
 
 interface ReloadOptions {
@@ -9,8 +9,9 @@ interface ReloadOptions {
   readonly verbose?: boolean;
 }
 
-function tell({ applied, mistakes, rules, upstreams, users }: ReloadReport): string {
-  const counts = `${rules} rules, ${upstreams} upstream proxies, ${users} users`;
+function tell(report: ReloadReport): string {
+  const { applied, mistakes } = report;
+  const counts = describePolicy(report);
   if (applied) return `In force: ${counts}. What was open goes on.\n`;
   return `${mistakes.join('\n')}\nNothing was changed; in force as before: ${counts}.\n`;
 }
