@@ -26,6 +26,9 @@ export interface PolicySources {
   readonly upstream?: { readonly url: string; readonly tokenFile?: string };
 }
 
+/** BOUNDED: mistakes of one file that are told. */
+const MAX_TOLD = 100;
+
 /** What was wrong, each with its place. */
 export class RulesError extends WeftError {
   readonly mistakes: readonly string[];
@@ -33,7 +36,8 @@ export class RulesError extends WeftError {
   constructor(mistakes: readonly string[]) {
     const more = mistakes.length > 1 ? ` (and ${mistakes.length - 1} more)` : '';
     super(`${mistakes[0] ?? 'the rules are not understood'}${more}`, { code: 'BAD_RULES' });
-    this.mistakes = mistakes;
+    const untold = mistakes.length - MAX_TOLD;
+    this.mistakes = untold > 0 ? [...mistakes.slice(0, MAX_TOLD), `and ${untold} more mistakes`] : mistakes;
   }
 }
 
