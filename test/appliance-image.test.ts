@@ -340,6 +340,11 @@ describe('given away and taken', () => {
       'is a link',
     ],
     ['a device', [plain(ovfOf([])), [{ name: 'b', type: 'character-device' }, '']], 'is a character-device'],
+    [
+      'a path in an extended head',
+      [plain(ovfOf([])), [{ name: 'b', pax: { path: '../b' } }, '']],
+      'no plain name',
+    ],
     ['a folder', [plain(ovfOf([])), [{ name: 'b', type: 'directory' }, '']], 'is a directory'],
     ['something before the envelope', [[{ name: 'a' }, ''], plain(ovfOf([]))], 'its first file'],
     ['two envelopes', [plain(ovfOf([])), [{ name: 'y.ovf' }, '']], 'its first file'],
@@ -378,6 +383,34 @@ describe('given away and taken', () => {
     expect(readdirSync(folder).sort()).toEqual(['hand.ova', 'store']);
     expect(readdirSync(store.folder)).toEqual([]);
   });
+});
+
+/** A head that says: an extended head of so many bytes follows. */
+function extendedHead(bytes: number): Buffer {
+  const head = Buffer.alloc(512);
+  head.write('pax', 0);
+  head.write('0000644\0', 100);
+  head.write('0000000\0', 108);
+  head.write('0000000\0', 116);
+  head.write(`${bytes.toString(8).padStart(11, '0')}\0`, 124);
+  head.write('00000000000\0', 136);
+  head.write('        x', 148);
+  head.write('ustar\x0000', 257);
+  const sum = head.reduce((total, byte) => total + byte, 0);
+  head.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return head;
+}
+
+it('an OVA that would fill the memory is not read on', async () => {
+  const path = join(folder, 'bomb.ova');
+  writeFileSync(path, extendedHead(2 ** 32));
+  truncateSync(path, 2 ** 32);
+  const before = process.memoryUsage().rss;
+  await expect(importImage(store, path)).rejects.toMatchObject({
+    code: 'BROKEN_IMAGE',
+    message: expect.stringContaining('beside its files') as string,
+  });
+  expect(process.memoryUsage().rss - before).toBeLessThan(400 << 20);
 });
 
 /** A guest that says hello, in place of QEMU: the disk that it is given must be one. */

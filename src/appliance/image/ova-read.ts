@@ -16,6 +16,12 @@ import { brokenImage } from './image-folder.ts';
 import { IMAGE_FILE_MAX_BYTES, isPlainName } from './manifest.ts';
 import { MF_MAX_BYTES, OVA_FILES_MAX, OVF_MAX_BYTES, parseMf, parseOvf, type OvfEnvelope } from './ovf.ts';
 
+/**
+ * BOUNDED: what may come beside the files' own bytes, which is heads and what is read ahead. The tar reader keeps
+ * extended heads in memory, however long they say they are.
+ */
+const BESIDE_MAX_BYTES = 16 << 20;
+const CHUNK_BYTES = 1 << 20;
 /** BOUNDED: all files together. */
 const TOTAL_MAX_BYTES = 8 * 1024 ** 3;
 
@@ -108,13 +114,20 @@ class OvaReader {
 export async function unpackOva(path: string, folder: string): Promise<OvfEnvelope> {
   const reader = new OvaReader(path, folder);
   const archive = extract();
-  const source = createReadStream(path, { highWaterMark: 1 << 20 });
-  // An archive that is refused is not read on.
-  source.on('error', (error) => archive.destroy(error));
-  source.pipe(archive);
+  let allowed = BESIDE_MAX_BYTES;
+  const counting = new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      allowed -= chunk.length;
+      done(allowed < 0 ? reader.fail('there is too much in it beside its files') : null, chunk);
+    },
+  });
+  const fed = pipeline(createReadStream(path, { highWaterMark: CHUNK_BYTES }), counting, archive);
+  // Told by the reading of the entries.
+  fed.catch(() => {});
   try {
     for await (const entry of archive) {
       const { name, size = 0, type } = entry.header;
+      allowed += size;
       await reader.take(name, type ?? 'file', size, entry);
     }
   } catch (error) {
@@ -122,8 +135,9 @@ export async function unpackOva(path: string, folder: string): Promise<OvfEnvelo
     if ((error as NodeJS.ErrnoException).syscall !== undefined) throw error;
     throw reader.fail(`it is no whole tar archive: ${errorText(error)}`);
   } finally {
-    source.destroy();
+    // An archive that is refused is not read on.
     archive.destroy();
+    await fed.catch(() => {});
   }
   return reader.conclude();
 }
