@@ -239,13 +239,15 @@ describe('kept', () => {
   });
 });
 
-type Entry = readonly [header: Partial<Headers> & { readonly name: string }, data: string];
+/** `pax`: an extended head with these fields. */
+type Head = Partial<Headers> & { readonly name: string; readonly pax?: Readonly<Record<string, string>> };
+type Entry = readonly [head: Head, data: string];
 
 /** A tar archive of these, in this order, with nothing checked. */
 async function tarOf(entries: readonly Entry[]): Promise<string> {
   const path = join(folder, 'hand.ova');
   const archive = pack();
-  for (const [header, data] of entries) archive.entry(header, data);
+  for (const [head, data] of entries) archive.entry(head, data);
   archive.finalize();
   await pipeline(archive, createWriteStream(path));
   return path;
