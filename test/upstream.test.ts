@@ -9,6 +9,7 @@ import { DEFAULT_POLICY, type ProxyPolicy, type UpstreamProxy } from '../src/pro
 import { hashPassword } from '../src/proxy/users-verifier.ts';
 import {
   cleanUp,
+  connectTo,
   exchange,
   openTunnel,
   readAll,
@@ -150,6 +151,42 @@ describe('an upstream proxy that misbehaves', () => {
     expect(log.lines.filter((line) => / is back /.test(line)).length).toBe(1);
   });
 });
+
+/** A wire to a port; what it carried until `cut` was called dies at the next byte, or says nothing more. */
+async function startWire(port: number): Promise<{ port: number; cut: (how: 'end' | 'silence') => void }> {
+  const carried: { how?: 'end' | 'silence' }[] = [];
+  const wire = await startTcpServer((socket) => {
+    const state: { how?: 'end' | 'silence' } = {};
+    carried.push(state);
+    void connectTo(port).then((onward) => {
+      socket.on('data', (chunk: Buffer) => {
+        if (state.how === 'end') socket.destroy();
+        else if (state.how === undefined) onward.write(chunk);
+      });
+      onward.on('data', (chunk: Buffer) => void (state.how === undefined && socket.write(chunk)));
+      socket.once('close', () => onward.destroy());
+    });
+  });
+  const cut = (how: 'end' | 'silence') => {
+    for (const state of carried) state.how ??= how;
+  };
+  return { port: wire, cut };
+}
+
+it.each(['end', 'silence'] as const)(
+  'connections that died while they waited (%s) cost no tunnel',
+  async (how) => {
+    const echo = await startEcho();
+    const far = await startFar();
+    const wire = await startWire(far.port);
+    const { server, port } = await startProxyThrough(farUpstream(wire.port, far.token));
+    await until(() => (server.upstreamHealth()[0]?.ready ?? 0) >= 4, 'connections to wait');
+    wire.cut(how);
+    expect(await echoes(port, echo)).toBe(true);
+    expect(await echoes(port, echo)).toBe(true);
+    expect(server.counters()).toMatchObject({ dialsFailed: 0 });
+  },
+);
 
 it('other rules: what waits at the old proxy goes, its tunnels go on', async () => {
   const echo = await startEcho();

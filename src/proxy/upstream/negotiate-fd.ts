@@ -22,13 +22,13 @@ const READ_BYTES = 16 * 1024;
 /** A failure as a rejection; the client puts the proxy's name before it. */
 export class NegotiationError extends Error {
   readonly failed: NegotiationFailure;
-  /** Not one byte of an answer had come: with a connection that had waited, it may have been dead. */
-  readonly isUnanswered: boolean;
+  /** The proxy has said something: asking again would bring the same. */
+  readonly isAnswer: boolean;
 
-  constructor(failed: NegotiationFailure, isUnanswered: boolean) {
+  constructor(failed: NegotiationFailure, isAnswer: boolean) {
     super(failed.text);
     this.failed = failed;
-    this.isUnanswered = isUnanswered;
+    this.isAnswer = isAnswer;
   }
 }
 
@@ -65,12 +65,12 @@ export function negotiateFd(fd: number, negotiation: Negotiation, signal: AbortS
         return;
       }
       if (count === 0) {
-        fail(new NegotiationError(CLOSED_EARLY, !answered));
+        fail(new NegotiationError(CLOSED_EARLY, answered));
         return;
       }
       answered = true;
       const { send, ahead, failed } = negotiation.handleBytes(buffer.subarray(0, count));
-      if (failed !== undefined) fail(new NegotiationError(failed, false));
+      if (failed !== undefined) fail(new NegotiationError(failed, true));
       else if (ahead !== undefined) finish(() => resolve(Uint8Array.from(ahead)));
       else if (send !== undefined) tryOr(fail, () => sendAll(fd, send));
     };

@@ -26,12 +26,12 @@ export function negotiateStream(
     };
     const onAbort = () => finish(() => reject(signal.reason as Error));
     const onError = (error: Error) => finish(() => reject(error));
-    const onEnd = () => finish(() => reject(new NegotiationError(CLOSED_EARLY, !answered)));
+    const onEnd = () => finish(() => reject(new NegotiationError(CLOSED_EARLY, answered)));
     const handleBytes = (chunk: Buffer): boolean => {
       answered = true;
       const { send, ahead, failed } = negotiation.handleBytes(chunk);
       if (send !== undefined) stream.write(send);
-      if (failed !== undefined) finish(() => reject(new NegotiationError(failed, false)));
+      if (failed !== undefined) finish(() => reject(new NegotiationError(failed, true)));
       if (ahead !== undefined) {
         finish(() => {
           if (ahead.length > 0) stream.unshift(Buffer.from(ahead));
@@ -49,7 +49,7 @@ export function negotiateStream(
       return;
     }
     if (stream.destroyed) {
-      reject(new NegotiationError(CLOSED_EARLY, true));
+      reject(new NegotiationError(CLOSED_EARLY, false));
       return;
     }
     signal.addEventListener('abort', onAbort, { once: true });

@@ -73,8 +73,13 @@ export class ReadyPool<Ready extends { readonly stream: Duplex }> {
     this.#fill();
   }
 
-  /** Drops what waits, as after a failure that concerns all connections. */
+  /** Drops what waits, as after a failure that concerns all connections; others are made. */
   drain(): void {
+    this.#drop();
+    this.#fill();
+  }
+
+  #drop(): void {
     for (const { ready, leave } of this.#waiting.splice(0)) {
       leave();
       ready.stream.destroy();
@@ -84,7 +89,7 @@ export class ReadyPool<Ready extends { readonly stream: Duplex }> {
   close(): void {
     this.#stop.abort(new Error('the upstream proxy is not used any more'));
     clearTimeout(this.#timer);
-    this.drain();
+    this.#drop();
   }
 
   #fill(): void {

@@ -3,14 +3,14 @@
  *
  *   http, socks5   a connection for each tunnel, asked on the bare descriptor: the relay thread carries it
  *   https, weft    a stream, one that waited in the pool when there is one; such a one may have died unnoticed, so
- *                  without any answer the request is asked again, once, on a new one
+ *                  without an answer the request goes out again, once, on a new one
  *
  * Invariant: every connection is waiting in the pool, under way to a tunnel, or given out; `close` ends the first two.
  */
 import { setMaxListeners } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { errorText, formatSocketAddress, type Logger } from '../../base/index.ts';
-import { readMptcpInfo } from '../../mptcp/index.ts';
+import { RaceLost, raceStaggered, readMptcpInfo } from '../../mptcp/index.ts';
 import { closeFd } from '../../native/index.ts';
 import type { SocketUpstream, StreamUpstream, Upstream } from '../dialer/upstream.ts';
 import { setKeepalive } from '../keepalive.ts';
@@ -37,7 +37,16 @@ const READY_CONNECTIONS = 4;
 const READY_LIFETIME_MS = 120_000;
 const KEEN_FOR_MS = 300_000;
 
+/** So long a connection that waited may be silent before another one is asked too. */
+const SILENT_FOR_MS = 2000;
+
 type Ready = StreamUpstream;
+type MakeNegotiation = (credentials: HttpCredentials) => Negotiation;
+
+interface Outcome {
+  readonly ready?: Ready;
+  readonly error?: Error;
+}
 
 const told = (credentials: HttpCredentials) => ({ hasCredentials: Object.keys(credentials).length > 0 });
 
@@ -221,22 +230,57 @@ export class UpstreamClient {
     };
   }
 
-  async #ask(
-    negotiation: (credentials: HttpCredentials) => Negotiation,
-    signal: AbortSignal,
-  ): Promise<Ready> {
+  /**
+   * Asks on a connection that waited, when there is one. It may be dead without anybody knowing (a laptop that slept, a
+   * network that went away): when it ends without an answer, or gives none for a while, another one is asked too.
+   */
+  async #ask(negotiation: MakeNegotiation, signal: AbortSignal): Promise<Ready> {
     const waited = this.#pool?.take();
-    if (waited !== undefined) {
-      try {
-        await negotiateStream(waited.stream, negotiation(this.#credentials), signal);
-        return waited;
-      } catch (error) {
-        waited.stream.destroy();
-        const isDead = !(error instanceof NegotiationError) || error.isUnanswered;
-        if (signal.aborted || !isDead) throw error;
-      }
+    if (waited === undefined) return await this.#askFresh(negotiation, signal);
+    const losers = new AbortController();
+    const onAbort = () => losers.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      const outcome = await raceStaggered<Ready | undefined, Outcome>({
+        candidates: [waited, undefined],
+        delayMs: SILENT_FOR_MS,
+        start: (ready) => this.#askOne(ready, negotiation, losers.signal),
+        discard: ({ ready }) => ready?.stream.destroy(),
+        signal,
+      });
+      if (outcome.ready === undefined) throw outcome.error;
+      // What waited longer than one that did not answer is no better.
+      if (outcome.ready !== waited) this.#pool?.drain();
+      return outcome.ready;
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw error instanceof RaceLost ? error.errors.at(-1) : error;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      losers.abort(new Error('another connection was faster'));
     }
-    const ready = await this.#connectStream(signal);
+  }
+
+  /** Rejects when another connection may do better; an answer of the proxy, whatever it is, is an outcome. */
+  async #askOne(
+    ready: Ready | undefined,
+    negotiation: MakeNegotiation,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    try {
+      if (ready === undefined) return { ready: await this.#askFresh(negotiation, signal) };
+      return { ready: await this.#askOn(ready, negotiation, signal) };
+    } catch (error) {
+      if (error instanceof NegotiationError && error.isAnswer) return { error };
+      throw error;
+    }
+  }
+
+  async #askFresh(negotiation: MakeNegotiation, signal: AbortSignal): Promise<Ready> {
+    return await this.#askOn(await this.#connectStream(signal), negotiation, signal);
+  }
+
+  async #askOn(ready: Ready, negotiation: MakeNegotiation, signal: AbortSignal): Promise<Ready> {
     try {
       await negotiateStream(ready.stream, negotiation(this.#credentials), signal);
       return ready;
