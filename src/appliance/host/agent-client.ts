@@ -5,6 +5,7 @@
  * Invariant: what the guest says is data: it is shown, compared and counted, and never becomes a command or a path.
  */
 import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { WeftError } from '../../base/index.ts';
 import type { GuestEvent, GuestHello, GuestResults, HostRequest } from '../guest/protocol.ts';
 import { LineCalls } from './line-calls.ts';
@@ -43,12 +44,12 @@ export class AgentClient {
   #hello: GuestHello | undefined;
 
   /**
-   * @param fd the host's end of the agent's socket pair; this object's from now on
+   * @param end the host's end of the conversation, a stream or the descriptor of one; this object's from now on
    * @param onEnd the conversation has ended; why
    */
-  constructor(fd: number, onEvent: (event: GuestEvent) => void, onEnd: (why: string) => void) {
+  constructor(end: number | Duplex, onEvent: (event: GuestEvent) => void, onEnd: (why: string) => void) {
     this.#onEvent = onEvent;
-    this.#calls = new LineCalls(new Socket({ fd }), {
+    this.#calls = new LineCalls(typeof end === 'number' ? new Socket({ fd: end }) : end, {
       who: 'the guest',
       formatCall: (id, call) => JSON.stringify({ id, ...call }),
       readAnswer,
