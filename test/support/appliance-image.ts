@@ -3,7 +3,7 @@
  * Node and the built Weft, and kept in node_modules/.cache until one of them changes.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
@@ -16,6 +16,7 @@ import {
 import { packageVersion } from '../../src/cli/version.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
+const KEEP_MS = 3_600_000;
 const cache = join(root, 'node_modules', '.cache');
 
 /** @throws Error that says how to get it */
@@ -38,18 +39,24 @@ function inputsDigest(deb: string): string {
   return hash.digest('hex').slice(0, 20);
 }
 
+/** Images of other builds, but not those that other tests may be using. */
+function removeOld(images: string): void {
+  if (!existsSync(images)) return;
+  for (const name of readdirSync(images)) {
+    const path = join(images, name);
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat !== undefined && Date.now() - stat.mtimeMs > KEEP_MS)
+      rmSync(path, { recursive: true, force: true });
+  }
+}
+
 /** The image of the Weft in dist. Takes ten seconds the first time. */
 export async function applianceImage(): Promise<ImageFolder> {
   const deb = kernelPackage();
   const images = join(cache, 'weft-image');
   const folder = join(images, inputsDigest(deb));
   if (!existsSync(folder)) {
-    // Those of other builds.
-    if (existsSync(images)) {
-      for (const name of readdirSync(images).filter((entry) => !entry.startsWith('.'))) {
-        rmSync(join(images, name), { recursive: true, force: true });
-      }
-    }
+    removeOld(images);
     mkdirSync(images, { recursive: true });
     const kernel = await readKernelPackage(deb);
     try {
