@@ -4,7 +4,9 @@
  * is undone, and DEEDS, which count what is made and removed on the host, may end it in both.
  */
 import { readImageFolder } from '../../src/appliance/index.ts';
+import { AgentClient } from '../../src/appliance/host/agent-client.ts';
 import { QemuProcess } from '../../src/appliance/host/qemu-process.ts';
+import { QmpClient } from '../../src/appliance/host/qmp.ts';
 import { silentLogger } from '../../src/base/index.ts';
 import { NfTables, RouteNetlink } from '../../src/netlink/index.ts';
 import { ApplianceJournalFile } from '../../src/service/appliance/appliance-journal.ts';
@@ -18,6 +20,9 @@ dieAfter(Number(deeds), [
   [NfTables.prototype, ['replace', 'remove']],
   [RouteNetlink.prototype, ['addRule', 'deleteRule']],
   [QemuProcess, ['start']],
+  // QEMU runs then.
+  [QmpClient.prototype, ['begin']],
+  [AgentClient.prototype, ['waitForHello']],
 ]);
 const backend = new ApplianceBackend({
   image: readImageFolder(image),

@@ -28,14 +28,23 @@ export function findProcesses(argument: string): ProcessIdentity[] {
 
 const POLL_MS = 10;
 
+/** Threads that a killed process still has: its descriptors are closed with the last, when it is a zombie already. */
+function threadCount(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length;
+  } catch {
+    return 0;
+  }
+}
+
 /**
- * Ends it with SIGKILL and waits until it has ended. Harmless when it has already.
+ * Ends it with SIGKILL and waits until it has ended, with all that it had open. Harmless when it has already.
  * @returns `false` when it still runs after `timeoutMs`
  */
 export async function endProcess(identity: ProcessIdentity, timeoutMs = 5000): Promise<boolean> {
   const endMs = performance.now() + timeoutMs;
-  while (isRunning(identity)) {
-    if (performance.now() > endMs) return false;
+  while (isRunning(identity) || threadCount(identity.pid) > 1) {
+    if (performance.now() > endMs) return !isRunning(identity);
     signalProcess(identity, 'SIGKILL');
     await new Promise((resolve) => {
       setTimeout(resolve, POLL_MS);
