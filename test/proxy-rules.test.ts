@@ -307,4 +307,30 @@ describe('the way multipath through an appliance', () => {
     expect(proxy.server.upstreamHealth()).toEqual([]);
     expect(asked.length).toBe(1);
   });
+
+  it('is the way to other upstream proxies too, unless they are to be plain', async () => {
+    const asked: string[] = [];
+    const guest = await startTcpServer((socket) => {
+      socket.on('data', (chunk) => {
+        asked.push(chunk.toString('latin1').split(' ')[1]!);
+        socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      });
+    });
+    const far = { ...http(3128), host: '192.0.2.1' };
+    const proxy = await startProxy({ connectTimeoutMs: 500 }, through(far));
+    proxy.server.setMultipathVia({ ...http(guest), name: '(appliance)', multipath: false });
+    await openTunnel(proxy.port, 443, 'name.test');
+    expect(asked).toEqual(['192.0.2.1:3128', 'name.test:443']);
+    expect(proxy.server.connections()).toMatchObject([{ via: 'other', target: 'name.test:443' }]);
+    proxy.server.setPolicy(through({ ...far, multipath: false }).policy);
+    expect(await exchange(proxy.port, connectRequest('name.test:443'))).toMatch(
+      /^HTTP\/1\.1 50[24] [\s\S]*other/,
+    );
+    expect(asked.length).toBe(2);
+    // An appliance that fails is not to be taken for the proxy behind it.
+    proxy.server.setPolicy(through(far).policy);
+    proxy.server.setMultipathVia({ ...http(1), name: '(appliance)', multipath: false });
+    const answer = await exchange(proxy.port, connectRequest('name.test:443'));
+    expect(answer).toMatch(/^HTTP\/1\.1 502 [\s\S]*upstream proxy "other": .*"\(appliance\)"/);
+  });
 });

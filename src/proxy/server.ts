@@ -52,14 +52,17 @@ export class ProxyServer {
       isOwnPort: (port) => this.#ownPorts.filter((own) => own.port === port).map((own) => own.address),
       ...(mark === undefined ? {} : { mark }),
     });
-    this.#upstreams = new UpstreamSet({ reach: reachProxy(reacher, multipath), logger, timeoutMs });
+    const multipathVia = () => this.#multipathVia?.name;
+    const upstreams = () => this.#upstreams;
+    const reach = reachProxy({ reacher, multipath, multipathVia, upstreams, attemptDelayMs });
+    this.#upstreams = new UpstreamSet({ reach, logger, timeoutMs });
     this.#applyUpstreams();
     const dialer = new Dialer({
       policy: this.#policy,
       reacher,
       upstreams: this.#upstreams,
       multipath,
-      multipathVia: () => this.#multipathVia?.name,
+      multipathVia,
       timeoutMs,
       attemptDelayMs,
     });
