@@ -48,3 +48,4 @@ export { isApplianceRoute, isApplianceRule, tableOf, TAP_NAMES } from './host/nu
 export type { BootSource } from './host/qemu-command.ts';
 export { chooseUser, readUserFacts, type QemuUser } from './host/qemu-user.ts';
 export type { HostUplink } from './host/types.ts';
+export * from './mac/index.ts';

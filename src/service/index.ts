@@ -18,7 +18,7 @@ export { DaemonControlClient, type DaemonEventStream } from './daemon/control-cl
 export { DaemonControl, type ControlledDaemon, type DaemonControlOptions } from './daemon/control-listen.ts';
 export { startInBackground, type BackgroundOutcome } from './background.ts';
 export { BACKEND_WISHES, type BackendWish } from './backend-choice.ts';
-export { mptcpSocketProblem } from './backend-facts.ts';
+export { findQemu, mptcpSocketProblem } from './backend-facts.ts';
 export { explainMultipath } from './explain.ts';
 export { watchHostChanges } from './host-changes.ts';
 export { surveyLinks, type LinkSurvey } from './link-survey.ts';
