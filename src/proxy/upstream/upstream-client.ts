@@ -10,17 +10,16 @@
 import { setMaxListeners } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { errorText, formatSocketAddress, type Logger } from '../../base/index.ts';
-import { RaceLost, raceStaggered, readMptcpInfo } from '../../mptcp/index.ts';
 import { closeFd } from '../../native/index.ts';
-import type { SocketUpstream, StreamUpstream, Upstream } from '../dialer/upstream.ts';
+import type { SocketUpstream, Upstream } from '../dialer/upstream.ts';
 import { setKeepalive } from '../keepalive.ts';
 import { connectRequest, connectUdpRequest, HttpNegotiation, type HttpCredentials } from './http-connect.ts';
+import { inTime } from './in-time.ts';
 import { NegotiationError, negotiateFd } from './negotiate-fd.ts';
-import { negotiateStream } from './negotiate-stream.ts';
 import type { Negotiation } from './negotiation.ts';
-import { ReadyPool } from './ready-pool.ts';
+import { ProxyStreams } from './proxy-streams.ts';
 import { Socks5Negotiation } from './socks5-connect.ts';
-import { connectTls, isByToken } from './tls-connect.ts';
+import { isByToken } from './tls-connect.ts';
 import type { ReachProxy, UdpPath, UpstreamHealth, UpstreamProxy, UpstreamTarget } from './types.ts';
 import { UdpThrough } from './udp-through.ts';
 import { UpstreamError } from './upstream-error.ts';
@@ -32,28 +31,11 @@ export interface UpstreamClientOptions {
   readonly timeoutMs: number;
 }
 
-const READY_CONNECTIONS = 4;
-/** Shorter than a far end waits for a request (far-server.ts). */
-const READY_LIFETIME_MS = 120_000;
-const KEEN_FOR_MS = 300_000;
-
-/** So long a connection that waited may be silent before another one is asked too. */
-const SILENT_FOR_MS = 2000;
-
-type Ready = StreamUpstream;
-type MakeNegotiation = (credentials: HttpCredentials) => Negotiation;
-
-interface Outcome {
-  readonly ready?: Ready;
-  readonly error?: Error;
-}
-
-const told = (credentials: HttpCredentials) => ({ hasCredentials: Object.keys(credentials).length > 0 });
-
 export class UpstreamClient {
   readonly proxy: UpstreamProxy;
   readonly #options: UpstreamClientOptions;
-  readonly #pool: ReadyPool<Ready> | undefined;
+  /** Absent: it is asked on bare descriptors. */
+  readonly #streams: ProxyStreams | undefined;
   readonly #closed = new AbortController();
   #opened = 0;
   #failed = 0;
@@ -66,32 +48,24 @@ export class UpstreamClient {
     this.#options = options;
     // BOUNDED: one listener for each tunnel that is being set up.
     setMaxListeners(0, this.#closed.signal);
-    if (!this.#isStream) return;
-    this.#pool = new ReadyPool({
-      target: READY_CONNECTIONS,
-      lifetimeMs: READY_LIFETIME_MS,
-      keenForMs: KEEN_FOR_MS,
-      make: (signal) => this.#inTime([signal], (all) => this.#connectStream(all)),
+    if (proxy.kind !== 'weft' && proxy.kind !== 'https') return;
+    this.#streams = new ProxyStreams({
+      proxy,
+      reach: (signal) => this.#reach(signal),
+      timeoutMs: options.timeoutMs,
       onMade: (error) => this.#note(error),
     });
     // A wrong token is told at the start, not at the first tunnel.
-    if (proxy.kind === 'weft') this.#pool.warmUp();
-  }
-
-  get #isStream(): boolean {
-    return this.proxy.kind === 'weft' || this.proxy.kind === 'https';
+    if (proxy.kind === 'weft') this.#streams.warmUp();
   }
 
   /** Rejects with UpstreamError, and with nothing else; nothing stays open then. */
   async connect(target: UpstreamTarget, signal: AbortSignal): Promise<Upstream> {
     try {
-      const upstream = await this.#inTime<Upstream>([signal, this.#closed.signal], (all) =>
-        this.#isStream
-          ? this.#ask(
-              (credentials) => new HttpNegotiation(connectRequest(target, credentials), told(credentials)),
-              all,
-            )
-          : this.#connectSocket(target, all),
+      const upstream = await this.#inTime<Upstream>(signal, (all) =>
+        this.#streams === undefined
+          ? this.#connectSocket(target, all)
+          : this.#streams.ask(() => this.#httpNegotiation(connectRequest(target, this.#credentials)), all),
       );
       this.#opened++;
       this.#note(undefined);
@@ -104,26 +78,19 @@ export class UpstreamClient {
   /** @throws UpstreamError when the proxy carries no datagrams */
   openUdp(): UdpPath {
     const { kind, name } = this.proxy;
-    if (kind !== 'weft') {
-      throw new UpstreamError(
-        `the upstream proxy "${name}" carries no datagrams: only a far end does`,
-        'refused',
-      );
+    const streams = this.#streams;
+    if (kind !== 'weft' || streams === undefined) {
+      const text = `the upstream proxy "${name}" carries no datagrams: only a far end does`;
+      throw new UpstreamError(text, 'refused');
     }
-    return new UdpThrough((target, signal) => this.#openFlow(target, signal));
+    return new UdpThrough((target, signal) => this.#openFlow(streams, target, signal));
   }
 
-  async #openFlow(target: UpstreamTarget, signal: AbortSignal): Promise<Duplex> {
+  async #openFlow(streams: ProxyStreams, target: UpstreamTarget, signal: AbortSignal): Promise<Duplex> {
+    const first = connectUdpRequest(this.proxy, target, this.#credentials);
     try {
-      const { stream } = await this.#inTime([signal, this.#closed.signal], (all) =>
-        this.#ask(
-          (credentials) =>
-            new HttpNegotiation(connectUdpRequest(this.proxy, target, credentials), {
-              ...told(credentials),
-              isUpgrade: true,
-            }),
-          all,
-        ),
+      const { stream } = await this.#inTime(signal, (all) =>
+        streams.ask(() => this.#httpNegotiation(first, true), all),
       );
       this.#note(undefined);
       return stream;
@@ -143,37 +110,23 @@ export class UpstreamClient {
       ...(this.#why === undefined ? {} : { why: this.#why }),
       opened: this.#opened,
       failed: this.#failed,
-      ready: this.#pool?.size ?? 0,
+      ready: this.#streams?.readyCount ?? 0,
     };
   }
 
   close(): void {
     this.#closed.abort(new UpstreamError(`the upstream proxy "${this.proxy.name}" was taken out`, 'aborted'));
-    this.#pool?.close();
+    this.#streams?.close();
   }
 
-  /** One signal for the caller's, the client's end and the time limit. */
-  async #inTime<T>(signals: readonly AbortSignal[], work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { timeoutMs } = this.#options;
-    const stop = new AbortController();
-    const onAbort = () => stop.abort(signals.find(({ aborted }) => aborted)?.reason);
-    const timer = setTimeout(() => {
-      const failed = {
-        failure: 'timeout',
-        text: `no answer within ${timeoutMs / 1000} s (ETIMEDOUT)`,
-      } as const;
-      stop.abort(new NegotiationError(failed, false));
-    }, timeoutMs);
-    for (const signal of signals) {
-      signal.addEventListener('abort', onAbort, { once: true });
-      if (signal.aborted) onAbort();
-    }
-    try {
-      return await work(stop.signal);
-    } finally {
-      clearTimeout(timer);
-      for (const signal of signals) signal.removeEventListener('abort', onAbort);
-    }
+  /** Within the time limit, and while neither the caller nor this client gives it up. */
+  #inTime<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return inTime(this.#options.timeoutMs, [signal, this.#closed.signal], work);
+  }
+
+  #httpNegotiation(first: Uint8Array, isUpgrade = false): Negotiation {
+    const hasCredentials = Object.keys(this.#credentials).length > 0;
+    return new HttpNegotiation(first, { isUpgrade, hasCredentials });
   }
 
   async #reach(signal: AbortSignal): Promise<SocketUpstream> {
@@ -192,7 +145,7 @@ export class UpstreamClient {
     const negotiation: Negotiation =
       kind === 'socks5'
         ? new Socks5Negotiation(target, user, password)
-        : new HttpNegotiation(connectRequest(target, this.#credentials), told(this.#credentials));
+        : this.#httpNegotiation(connectRequest(target, this.#credentials));
     const socket = await this.#reach(signal);
     try {
       const ahead = await negotiateFd(socket.fd, negotiation, signal);
@@ -201,23 +154,6 @@ export class UpstreamClient {
       closeFd(socket.fd);
       throw error;
     }
-  }
-
-  async #connectStream(signal: AbortSignal): Promise<Ready> {
-    const socket = await this.#reach(signal);
-    const token = socket.protocol === 'mptcp' ? readMptcpInfo(socket.fd)?.token : undefined;
-    const stream = await connectTls(socket.fd, this.proxy, signal);
-    const { address, port, protocol, fallbackReason } = socket;
-    return {
-      kind: 'stream',
-      stream,
-      address,
-      port,
-      via: this.proxy.name,
-      protocol,
-      ...(fallbackReason === undefined ? {} : { fallbackReason }),
-      ...(token === undefined ? {} : { token }),
-    };
   }
 
   get #credentials(): HttpCredentials {
@@ -230,66 +166,6 @@ export class UpstreamClient {
     };
   }
 
-  /**
-   * Asks on a connection that waited, when there is one. It may be dead without anybody knowing (a laptop that slept, a
-   * network that went away): when it ends without an answer, or gives none for a while, another one is asked too.
-   */
-  async #ask(negotiation: MakeNegotiation, signal: AbortSignal): Promise<Ready> {
-    const waited = this.#pool?.take();
-    if (waited === undefined) return await this.#askFresh(negotiation, signal);
-    const losers = new AbortController();
-    const onAbort = () => losers.abort(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      const outcome = await raceStaggered<Ready | undefined, Outcome>({
-        candidates: [waited, undefined],
-        delayMs: SILENT_FOR_MS,
-        start: (ready) => this.#askOne(ready, negotiation, losers.signal),
-        discard: ({ ready }) => ready?.stream.destroy(),
-        signal,
-      });
-      if (outcome.ready === undefined) throw outcome.error;
-      // What waited longer than one that did not answer is no better.
-      if (outcome.ready !== waited) this.#pool?.drain();
-      return outcome.ready;
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      throw error instanceof RaceLost ? error.errors.at(-1) : error;
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-      losers.abort(new Error('another connection was faster'));
-    }
-  }
-
-  /** Rejects when another connection may do better; an answer of the proxy, whatever it is, is an outcome. */
-  async #askOne(
-    ready: Ready | undefined,
-    negotiation: MakeNegotiation,
-    signal: AbortSignal,
-  ): Promise<Outcome> {
-    try {
-      if (ready === undefined) return { ready: await this.#askFresh(negotiation, signal) };
-      return { ready: await this.#askOn(ready, negotiation, signal) };
-    } catch (error) {
-      if (error instanceof NegotiationError && error.isAnswer) return { error };
-      throw error;
-    }
-  }
-
-  async #askFresh(negotiation: MakeNegotiation, signal: AbortSignal): Promise<Ready> {
-    return await this.#askOn(await this.#connectStream(signal), negotiation, signal);
-  }
-
-  async #askOn(ready: Ready, negotiation: MakeNegotiation, signal: AbortSignal): Promise<Ready> {
-    try {
-      await negotiateStream(ready.stream, negotiation(this.#credentials), signal);
-      return ready;
-    } catch (error) {
-      ready.stream.destroy();
-      throw error;
-    }
-  }
-
   /** Up or down, told once for each change. */
   #note(error: Error | undefined): void {
     const { name, host, port } = this.proxy;
@@ -300,7 +176,7 @@ export class UpstreamClient {
       else if (this.#up === undefined) logger.debug({ upstream: name }, `${at} is there`);
       this.#up = true;
       this.#why = undefined;
-      this.#pool?.noteReached();
+      this.#streams?.noteReached();
       return;
     }
     const why = errorText(error);
