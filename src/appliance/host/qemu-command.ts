@@ -108,6 +108,8 @@ export function qemuArguments(machine: QemuMachine): string[] {
     'q35,usb=off,smbus=off,vmport=off',
     '-accel',
     accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi,tb-size=64',
+    // The guest waits for random numbers, and for nothing longer; the default processor has no instruction for them.
+    ...(accelerator === 'kvm' ? [] : ['-cpu', 'qemu64,+rdrand']),
     // A processor with an instruction for random numbers, for which the guest's kernel would otherwise wait a second.
     ...(accelerator === 'tcg' && process.arch === 'x64' ? ['-cpu', 'qemu64,+rdrand'] : []),
     '-m',
