@@ -247,8 +247,7 @@ describe('limits', () => {
       else socket.resetAndDestroy();
       return '';
     };
-    for (let i = 0; i < 400; i += 50)
-      await Promise.all(Array.from({ length: 50 }, (_none, j) => one(i + j)));
+    for (let i = 0; i < 400; i += 50) await Promise.all(Array.from({ length: 50 }, (_none, j) => one(i + j)));
     await server.stop();
     await far.server.stop();
     expect(far.server.counters()).toMatchObject({ tunnelsOpened: 200, tunnelsOpen: 0 });
@@ -310,11 +309,10 @@ describe('datagrams', () => {
 /** Datagrams through an upstream proxy, without a proxy around it. */
 async function openUdp(upstream: UpstreamProxy) {
   const { Reacher } = await import('../src/proxy/dialer/reacher.ts');
-  const { reachProxy } = await import('../src/proxy/dialer/reach-proxy.ts');
   const { UpstreamSet } = await import('../src/proxy/upstream/upstream-set.ts');
   const reacher = new Reacher({ attemptDelayMs: 250, isOwnPort: () => [] });
   const set = new UpstreamSet({
-    reach: reachProxy(reacher, true),
+    reach: ({ host, port }, signal) => reacher.connect(host, port, [host], true, signal),
     logger: new NotedLog().logger,
     timeoutMs: 10_000,
   });
