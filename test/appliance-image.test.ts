@@ -28,6 +28,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import {
   buildImage,
   formatManifest,
+  orderModules,
   readImageFolder,
   readKernelPackage,
   type ImageFolder,
@@ -37,6 +38,7 @@ import { packageVersion } from '../src/cli/version.ts';
 import { FileLock } from '../src/native/index.ts';
 import { exportImage, ImageStore, importImage, upgradeImage } from '../src/service/index.ts';
 import { applianceImage, kernelPackage, root } from './support/appliance-image.ts';
+import { moduleOf } from './support/kernel-module.ts';
 
 const BUILD_TIMEOUT_MS = 120_000;
 const sha256 = (data: string | Uint8Array) => createHash('sha256').update(data).digest('hex');
@@ -120,6 +122,41 @@ describe('built', () => {
     const build = buildImage({ folder: join(folder, 'x'), packageFolder: root, version: '1', kernel });
     await expect(build).rejects.toMatchObject({ code: 'BAD_MODULE' });
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it.each([
+    ['as they are', 'lib/modules'],
+    ['compressed, in /usr, as in Debian 13', 'usr/lib/modules'],
+  ])('takes modules %s', async (_what, place) => {
+    const tree = join(folder, 'tree');
+    const compressed = place.startsWith('usr');
+    const modules = {
+      'virtio-rng': moduleOf(['depends=virtio']),
+      virtio: moduleOf([]),
+      unused: Buffer.from('rubbish'),
+    };
+    mkdirSync(join(tree, place, '9.9', 'kernel', 'drivers'), { recursive: true });
+    for (const [name, data] of Object.entries(modules)) {
+      const path = join(tree, place, '9.9', 'kernel', 'drivers', `${name}.ko`);
+      writeFileSync(path, data);
+      if (compressed && name !== 'unused') execFileSync('xz', [path]);
+    }
+    mkdirSync(join(tree, 'boot'));
+    writeFileSync(join(tree, 'boot', 'vmlinuz-9.9'), 'kernel');
+    mkdirSync(join(tree, 'DEBIAN'));
+    const control =
+      'Package: linux-image-9.9\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: x\n';
+    writeFileSync(join(tree, 'DEBIAN', 'control'), control);
+    const deb = join(folder, 'kernel.deb');
+    execFileSync('dpkg-deb', ['--build', '--root-owner-group', '-Zgzip', tree, deb], { stdio: 'pipe' });
+    const kernel = await readKernelPackage(deb);
+    expect(kernel).toMatchObject({ release: '9.9', kernel: Buffer.from('kernel') });
+    const ordered = orderModules(kernel.modules);
+    expect(ordered.map(({ path }) => path)).toEqual([
+      'kernel/drivers/virtio.ko',
+      'kernel/drivers/virtio-rng.ko',
+    ]);
+    expect(Buffer.from(ordered[0]!.data).equals(modules.virtio)).toBe(true);
   });
 
   it('is not built of what is no kernel package', async () => {

@@ -23,6 +23,7 @@ export {
   type KernelFiles,
 } from './image/kernel-package.ts';
 export * from './image/manifest.ts';
+export { orderModules, type ModuleFile } from './image/modules.ts';
 export { convertVmdk, type ProgramUser } from './image/disk.ts';
 export { unpackOva } from './image/ova-read.ts';
 export { writeOva } from './image/ova-write.ts';

@@ -4,7 +4,7 @@
  *
  * Invariant: nothing is left in the folder that is given but the package, and only a whole one.
  */
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -115,7 +115,35 @@ export function findKernelPackage(folder: string): string | undefined {
 }
 
 const KERNEL = /^\.?\/?boot\/vmlinuz-(.+)$/;
-const MODULE = /^\.?\/?(?:usr\/)?lib\/modules\/[^/]+\/(kernel\/.+\.ko)$/;
+const MODULE = /^\.?\/?(?:usr\/)?lib\/modules\/[^/]+\/(kernel\/.+\.ko)(\.xz)?$/;
+
+/** Debian 13's modules are compressed; only those that are used are unpacked, when they are asked for. */
+class CompressedModule implements ModuleFile {
+  readonly path: string;
+  readonly #compressed: Uint8Array;
+  #data: Uint8Array | undefined;
+
+  constructor(path: string, compressed: Uint8Array) {
+    this.path = path;
+    this.#compressed = compressed;
+  }
+
+  get data(): Uint8Array {
+    this.#data ??= this.#unpack();
+    return this.#data;
+  }
+
+  #unpack(): Uint8Array {
+    const options = { input: this.#compressed, maxBuffer: FILE_MAX_BYTES };
+    const { error, status, stderr, stdout } = spawnSync('xz', ['--decompress', '--stdout'], options);
+    if (error === undefined && status === 0) return stdout;
+    const why = error?.message ?? stderr.toString('utf8').trim();
+    throw new WeftError(`the kernel module "${this.path}" cannot be unpacked by xz: ${why}`, {
+      code: 'BAD_MODULE',
+      ...(error === undefined ? {} : { cause: error, hint: 'install xz-utils' }),
+    });
+  }
+}
 
 /**
  * Reads kernel and modules out of a package.
@@ -147,7 +175,7 @@ export async function readKernelPackage(
       const { name, size = 0, type } = entry.header;
       const kernelName = KERNEL.exec(name);
       const moduleFile = MODULE.exec(name);
-      const isModule = moduleFile !== null && isWanted(moduleName(name));
+      const isModule = moduleFile !== null && isWanted(moduleName(moduleFile[1] ?? ''));
       if (type !== 'file' || (kernelName === null && !isModule)) {
         entry.resume();
         continue;
@@ -161,7 +189,10 @@ export async function readKernelPackage(
         release = kernelName[1] ?? '';
         kernel = data;
       } else {
-        modules.push({ path: moduleFile?.[1] ?? '', data });
+        const [, modulePath = '', compressed] = moduleFile ?? [];
+        modules.push(
+          compressed === undefined ? { path: modulePath, data } : new CompressedModule(modulePath, data),
+        );
       }
     }
   } catch (error) {
