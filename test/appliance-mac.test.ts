@@ -3,13 +3,13 @@
  * emulation, its sockets by path, the agent, and the proxy inside reached by QEMU's user network on loopback. Only
  * bridged cards (vmnet) and the Mac's own acceleration are missing here.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { RunningMacMachine, type MacMachine } from '../src/appliance/index.ts';
 import { silentLogger } from '../src/base/index.ts';
 import { readProcessIdentity } from '../src/native/index.ts';
-import { findQemu, isProxyAlive } from '../src/service/index.ts';
+import { ControlClient, findQemu, isProxyAlive, MacWeft } from '../src/service/index.ts';
 import { applianceImage } from './support/appliance-image.ts';
 import { eventually } from './support/tunnel-lab.ts';
 
@@ -60,6 +60,56 @@ it(
     expect(readProcessIdentity(pid)).toBeUndefined();
     expect(await isProxyAlive(`127.0.0.1:${PORT}`)).toBe(false);
     expect(ends).toEqual([]);
+  },
+  BOOT_TIMEOUT_MS,
+);
+
+it(
+  'weft up of a Mac starts it, tells of it over the control socket, and takes back what it made',
+  async () => {
+    await describeMachine();
+    const before = process.env['WEFT_RUNTIME_DIR'];
+    process.env['WEFT_RUNTIME_DIR'] = join(folder!, 'run');
+    const commands: string[] = [];
+    let stops = 0;
+    const weft = new MacWeft({
+      version: '1.2.3',
+      image: await applianceImage(),
+      port: PORT,
+      wanted: [],
+      exclude: [],
+      logger: silentLogger,
+      onStopRequest: () => stops++,
+      accelerators: ['tcg'],
+      // A Mac without any link: what it says is nothing, and forwarding is off.
+      run: ({ args, program }) => {
+        commands.push([program, ...args].join(' '));
+        return Promise.resolve(args.includes('-n') && program.endsWith('sysctl') ? '0\n' : 'Token : 7\n');
+      },
+    });
+    try {
+      await weft.start();
+      const status = await new ControlClient().reconcile();
+      expect(status).toMatchObject({
+        backend: { kind: 'appliance' },
+        mode: 'single-path',
+        appliance: { state: 'running', accelerator: 'tcg', proxy: { port: PORT, alive: true } },
+        proxy: { addresses: [`127.0.0.1:${PORT}`] },
+      });
+      expect(await new ControlClient().stop()).toEqual({ pid: process.pid });
+      await eventually('the wish to stop', () => stops === 1);
+      expect(readdirSync(join(folder!, 'run'))).toContain('mac-appliance.json');
+    } finally {
+      await weft.end();
+      if (before === undefined) delete process.env['WEFT_RUNTIME_DIR'];
+      else process.env['WEFT_RUNTIME_DIR'] = before;
+    }
+    expect(commands.slice(-3)).toEqual([
+      '/sbin/pfctl -a com.apple/weft -F all',
+      '/sbin/pfctl -X 7',
+      '/usr/sbin/sysctl -w net.inet.ip.forwarding=0',
+    ]);
+    expect(readdirSync(join(folder!, 'run')).filter((name) => name.endsWith('.json'))).toEqual([]);
   },
   BOOT_TIMEOUT_MS,
 );

@@ -4,6 +4,7 @@
  *
  * References: proc(5), /proc/PID/stat, fields 3 (state) and 22 (starttime, in clock ticks since the boot).
  */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 export interface ProcessIdentity {
@@ -24,8 +25,21 @@ export function parseProcessStat(pid: number, stat: string): ProcessIdentity | u
   return fields[STATE] === 'Z' || fields[STATE] === 'X' ? undefined : { pid, startTicks };
 }
 
+/** Where there is no /proc (macOS): the moment of the start, in seconds, as ps(1) tells it. */
+function askPs(pid: number): ProcessIdentity | undefined {
+  const { status, stdout } = spawnSync('/bin/ps', ['-o', 'stat=,lstart=', '-p', String(pid)], {
+    encoding: 'utf8',
+    env: { LC_ALL: 'C', TZ: 'UTC' },
+  });
+  const [, state = '', started = ''] = /^(\S+)\s+(.+)$/.exec(stdout?.trim() ?? '') ?? [];
+  const startMs = Date.parse(`${started} UTC`);
+  if (status !== 0 || state.startsWith('Z') || Number.isNaN(startMs)) return undefined;
+  return { pid, startTicks: String(startMs / 1000) };
+}
+
 /** `undefined`: there is no such process, or it has ended. */
 export function readProcessIdentity(pid: number): ProcessIdentity | undefined {
+  if (process.platform !== 'linux') return askPs(pid);
   try {
     return parseProcessStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'));
   } catch {

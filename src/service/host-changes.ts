@@ -31,8 +31,17 @@ export class TrailingDebounce {
   }
 }
 
+/** Where there are no such messages (macOS). */
+const POLL_MS = 2000;
+
+function poll(handle: () => void): { close(): void } {
+  const timer = setInterval(handle, POLL_MS);
+  return { close: () => clearInterval(timer) };
+}
+
 /** Calls back after each burst, until closed. Needs no privilege. Messages that were lost count as one. */
 export function watchHostChanges(handle: () => void): { close(): void } {
+  if (process.platform !== 'linux') return poll(handle);
   const debounce = new TrailingDebounce();
   let timer: NodeJS.Timeout | undefined;
   const schedule = () => {

@@ -16,6 +16,7 @@ export { ControlClient } from './control-client.ts';
 export * from './daemon/control-api.ts';
 export { DaemonControlClient, type DaemonEventStream } from './daemon/control-client.ts';
 export { DaemonControl, type ControlledDaemon, type DaemonControlOptions } from './daemon/control-listen.ts';
+export { MacWeft, type MacWeftOptions } from './appliance/mac-weft.ts';
 export { startInBackground, type BackgroundOutcome } from './background.ts';
 export { BACKEND_WISHES, type BackendWish } from './backend-choice.ts';
 export { findQemu, mptcpSocketProblem } from './backend-facts.ts';

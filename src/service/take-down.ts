@@ -2,7 +2,9 @@
  * Ends the Weft of this network namespace and leaves the host as it was: what a running one undoes by itself, and what
  * a killed one could not. Also when none runs, so that calling it twice, or after a crash, ends well.
  */
+import { MacHost } from '../appliance/index.ts';
 import { silentLogger } from '../base/index.ts';
+import { MacJournalFile, macRecordPath, runMacCommand } from './appliance/mac-system.ts';
 import { endRunning, type EndOutcome } from './background.ts';
 import { removeLog, undoLeftovers, type Leftovers } from './leftovers.ts';
 import { logPath } from './process-record.ts';
@@ -15,10 +17,17 @@ export interface DownReport extends Leftovers {
 /** For each of: asked to end, told by a signal, killed. */
 const END_DEADLINE_MS = 15_000;
 
+/** There is no lock: what has just ended, or none, is no longer in the way. */
+async function undoOnMac(): Promise<Leftovers> {
+  const host = new MacHost(runMacCommand, new MacJournalFile(macRecordPath(prepareRuntimeFolder())));
+  const removed = host.ownsSomething ? ['aliases, rules of pf and the forwarding switch'] : [];
+  return { removed, failures: await host.undo() };
+}
+
 /** @throws WeftError: it belongs to another user, or cannot be ended, or another has started meanwhile */
 export async function takeDown(): Promise<DownReport> {
   const outcome = await endRunning({ deadlineMs: END_DEADLINE_MS });
-  const left = await undoLeftovers(silentLogger);
+  const left = process.platform === 'darwin' ? await undoOnMac() : await undoLeftovers(silentLogger);
   // What an orderly end has not written is worth reading only when something went wrong.
   if (outcome === 'ended' && left.failures.length === 0) {
     removeLog(logPath(prepareRuntimeFolder(), networkNamespaceInode()));

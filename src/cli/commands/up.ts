@@ -13,6 +13,11 @@ async function runUp(options: UpOptions): Promise<void> {
     await runUpInBackground(options, words);
     return;
   }
+  if (process.platform === 'darwin') {
+    const { runUpOnMac } = await import('../up-mac.ts');
+    await runUpOnMac(options);
+    return;
+  }
   const { runUp: runHere } = await import('../up-run.ts');
   await runHere(options, words);
 }

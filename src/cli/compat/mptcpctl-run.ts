@@ -142,7 +142,7 @@ async function update(speaker: Speaker): Promise<boolean> {
 
 async function updateInterfaces(speaker: Speaker): Promise<boolean> {
   const report = await findReport();
-  const links = describeLinks(report ?? surveyLinks());
+  const links = describeLinks(report ?? (await surveyLinks()));
   speaker.say(...(links.length === 0 ? [globally('no interface could be used')] : links));
   return true;
 }
