@@ -219,14 +219,13 @@ describe('a silent address', () => {
   ])('is given up when the client of a %s goes away', async (_method, request) => {
     const silent = await silentPort('127.0.0.1');
     const proxy = await start({ proxy: { listen: LOOPBACK } });
-    await exchange(proxy.ports[0]!, get('127.0.0.1', 1));
-    const fds = await proxy.ask('fds');
+    const sockets = await proxy.ask('sockets');
     const socket = await connectTo(proxy.ports[0]!);
     socket.write(request(silent));
     // The dial has begun when its descriptor is there: one for the client, one for the attempt.
-    while ((await proxy.ask('fds')) !== (fds as number) + 2);
+    while ((await proxy.ask('sockets')) !== (sockets as number) + 2);
     socket.resetAndDestroy();
-    while ((await proxy.ask('fds')) !== fds);
+    while ((await proxy.ask('sockets')) !== sockets);
   });
 });
 
