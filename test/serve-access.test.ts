@@ -286,6 +286,29 @@ describe('datagrams', () => {
     await until(() => far.server.counters().udpFlowsOpen === 0, 'the flows to end');
   });
 
+  it('of SOCKS5 clients take the same way', async () => {
+    const echo = await startUdpEcho();
+    const far = await startFar();
+    const { port } = await startProxyThrough(farUpstream(far.port, far.token));
+    const control = await connectTo(port);
+    control.write(Buffer.from('050100', 'hex'));
+    expect(await readUntil(control, (text) => text.length >= 2)).toBe('\x05\x00');
+    control.write(Buffer.from('05030001000000000000', 'hex'));
+    const reply = Buffer.from(await readUntil(control, (text) => text.length >= 10), 'latin1');
+    expect(reply[1]).toBe(0);
+    const relayPort = reply.readUInt16BE(8);
+    const client = createSocket('udp4');
+    onCleanup(() => void client.close());
+    const header = Buffer.from('000000017f0000010000', 'hex');
+    header.writeUInt16BE(echo.port, 8);
+    const answered = once(client, 'message');
+    client.send(Buffer.concat([header, Buffer.from('question')]), relayPort, '127.0.0.1');
+    const [answer] = (await answered) as [Buffer];
+    expect(answer.subarray(0, 10)).toEqual(header);
+    expect(answer.subarray(10).toString()).toBe('question');
+    expect(far.server.counters()).toMatchObject({ udpFlowsOpened: 1, datagramsUp: 1, datagramsDown: 1 });
+  });
+
   it('not to where clients may not go; idle flows end', async () => {
     const echo = await startUdpEcho();
     const shut = await startFar({ allow: [] });

@@ -104,6 +104,18 @@ describe('a tunnel through a far end', () => {
   });
 });
 
+it('every address, both families, when that is asked for', async () => {
+  const echo = await startEcho();
+  const far = await startFar({ listen: [{ address: '::', port: 0 }] });
+  for (const host of ['127.0.0.1', '::1', 'localhost']) {
+    const { port } = await startProxyThrough({ ...farUpstream(far.port, far.token), host });
+    const socket = await openTunnel(port, echo);
+    socket.write('hello');
+    expect(await readUntil(socket, (text) => text.length >= 5)).toBe('hello');
+  }
+  expect(far.server.counters()).toMatchObject({ tunnelsOpened: 3 });
+});
+
 describe('what may be reached', () => {
   it('not the far end itself, unless it was opened', async () => {
     const echo = await startEcho();

@@ -91,10 +91,9 @@ export class FarListener {
     try {
       const server = await createServer(
         {
-          host: address,
+          // `::` is every address, where there is no IPv6 those of IPv4; any other is just itself.
+          ...(address === '::' ? {} : { host: address, ipv6Only: true }),
           port,
-          // `::` is every address; one of each family is listened on by itself.
-          ipv6Only: address !== '::',
           multipath,
           backlog: BACKLOG,
           allowHalfOpen: true,
