@@ -561,3 +561,19 @@ describe('a disk', () => {
     expect(store.current()).toBeUndefined();
   });
 });
+
+it('docs/appliance.md has every code that goes with images', () => {
+  const folders = ['src/appliance/image', 'src/service/appliance'].map((name) => join(root, name));
+  const files = folders.flatMap((where) =>
+    readdirSync(where)
+      .filter((name) => /^(?!.*\.test\.ts$).+\.ts$/.test(name))
+      .filter((name) => where.endsWith('image') || name.startsWith('image-'))
+      .map((name) => join(where, name)),
+  );
+  const thrown = files.flatMap((path) =>
+    [...readFileSync(path, 'utf8').matchAll(/code: '([A-Z_]+)'/g)].map(([, code]) => code),
+  );
+  expect(new Set(thrown).size).toBeGreaterThan(12);
+  const documented = [...readFileSync(join(root, 'docs/appliance.md'), 'utf8').matchAll(/`([A-Z_]+)`/g)];
+  expect(documented.map(([, code]) => code)).toEqual(expect.arrayContaining(thrown));
+});
