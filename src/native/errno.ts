@@ -10,6 +10,7 @@ export const {
   EBADF,
   EBUSY,
   EEXIST,
+  EALREADY,
   EINPROGRESS,
   EINTR,
   EINVAL,
@@ -19,6 +20,7 @@ export const {
   ENOENT,
   EPERM,
   EACCES,
+  EISCONN,
   EPIPE,
   ESRCH,
 } = constants.errno;
