@@ -17,7 +17,7 @@ import { ImageStore, WEFT_FACE, type StatusReport } from '../src/service/index.t
 import { currentUser } from '../src/service/runtime-folder.ts';
 import { applianceImage } from './support/appliance-image.ts';
 import { eventually } from './support/tunnel-lab.ts';
-import { runtimeFiles, runWeft, startWeft, type RunningWeft } from './support/weft-program.ts';
+import { RunningWeft, runtimeFiles, runWeft, startWeft, weftCommand } from './support/weft-program.ts';
 
 const BOOT_TIMEOUT_MS = 150_000;
 /** A table of the user's own. */
@@ -177,6 +177,23 @@ it.each(['cut', 'unplug', 'removeAddresses'] as const)(
   },
 );
 
+it('boots again when QEMU dies, with the same address for the proxy', async () => {
+  const { appliance } = await readStatus();
+  process.kill(appliance?.pid ?? 0, 'SIGKILL');
+  const status = await statusWith(
+    'another machine that carries',
+    (now) =>
+      now.appliance?.pid !== appliance?.pid &&
+      now.appliance?.state === 'running' &&
+      now.appliance.links.length === 2 &&
+      now.appliance.links.every(({ state }) => state === 'active'),
+  );
+  expect(status.appliance?.proxy).toMatchObject({ address: appliance?.proxy?.address });
+  expect(status.actions['restarts']).toBe(1);
+  const bytes = 2_000_000;
+  expect(await download(lab.url(bytes, 6))).toEqual(expected(bytes, 6));
+});
+
 it('leaves the host as it was', async () => {
   lab.uplink(1).removeAddresses();
   await statusWith('one path', ({ mode }) => mode === 'single-path');
@@ -186,4 +203,19 @@ it('leaves the host as it was', async () => {
   expect(nft('list', 'tables').trim()).toBe('table inet users');
   expect(runtimeFiles(client())).toEqual([]);
   expect((await runWeft(client(), 'down')).code).toBe(0);
+});
+
+it('leaves the host as it was when it is killed and taken down', async () => {
+  const killed = new RunningWeft(
+    client().spawn(weftCommand('up', '--backend', 'appliance'), { stdio: ['ignore', 'pipe', 'pipe'] }),
+  );
+  // It boots by then.
+  await eventually('its links', () => client().netlink.linkByName('weftvm1'));
+  await killed.stop('SIGKILL');
+  expect(client().netlink.linkByName('weftvm1')).toBeDefined();
+  const down = await runWeft(client(), 'down');
+  expect(down).toMatchObject({ code: 0, stderr: '' });
+  expect(diffSnapshots(before, hostState())).toEqual([]);
+  expect(nft('list', 'tables').trim()).toBe('table inet users');
+  expect(runtimeFiles(client())).toEqual([]);
 });

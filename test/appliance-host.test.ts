@@ -17,6 +17,7 @@ import { ApplianceBackend } from '../src/service/appliance/backend.ts';
 import { undoAppliance } from '../src/service/appliance/leftovers.ts';
 import { applianceImage } from './support/appliance-image.ts';
 import { bundleTypeScript } from './support/bundle.ts';
+import { eventually } from './support/tunnel-lab.ts';
 
 const run = promisify(execFile);
 
@@ -109,6 +110,20 @@ describe('a start that fails', () => {
     expect((two as PromiseRejectedResult).reason).toMatchObject({ code: 'ALREADY_RUNNING' });
     expectNothingLeft();
   });
+});
+
+it('that is given up ends at once, and leaves nothing', async () => {
+  // Nobody would wait so long.
+  const given = backend('qemu-system-x86_64', 600_000);
+  const starting = given.start();
+  const outcome = starting.then(
+    () => 'started',
+    (error: { readonly code?: string }) => error.code,
+  );
+  await eventually('QEMU', () => ownMachines().length > 0);
+  await given.stop();
+  expect(await outcome).toBe('ABORTED');
+  expectNothingLeft();
 });
 
 it('killed at each step leaves nothing that a stop, or the next start, does not remove', async () => {

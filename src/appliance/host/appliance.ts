@@ -83,6 +83,7 @@ export class Appliance {
   #restart: NodeJS.Timeout | undefined;
   #restartMs = RESTART_FIRST_MS;
   #stopping = false;
+  readonly #abort = new AbortController();
   #links: MachineLinks | undefined;
   #failures: readonly string[] = [];
   #linkChanges = 0;
@@ -188,6 +189,9 @@ export class Appliance {
   stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restart);
+    // What is under way waits for the guest, and ends with it; what could not be removed is told below.
+    this.#abort.abort();
+    this.#machine?.stop().catch(() => {});
     return this.#inOrder(async () => {
       const failures = await this.#end();
       this.#owner.close();
@@ -271,7 +275,7 @@ export class Appliance {
       ledger: this.#ledger,
       ...(netns === undefined ? {} : { netns }),
       ...(onKvmProblem === undefined ? {} : { onKvmProblem }),
-      checkWanted: () => this.#checkNotStopping(),
+      signal: this.#abort.signal,
       onEvent: (event) => this.#handleGuestEvent(event),
       onEnd: (machine, why) => {
         if (machine === this.#machine) this.#handleDeath(why);
@@ -339,7 +343,8 @@ export class Appliance {
     const machine = this.#machine;
     this.#forgetMachine();
     this.#become('failed', why);
-    void machine?.stop();
+    // What of it stays in the record is tried again at the end.
+    machine?.stop().catch(() => {});
     this.#scheduleRestart();
   }
 

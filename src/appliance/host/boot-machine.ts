@@ -14,8 +14,6 @@ export interface BootOptions extends Omit<MachineOptions, 'accelerator' | 'sandb
   readonly tryKvm: boolean;
   /** KVM was tried in vain; why. */
   readonly onKvmProblem?: (why: string) => void;
-  /** Called between two tries; throws when the start was given up. */
-  readonly checkWanted: () => void;
   /** Called at most once, and only after the machine was handed over. */
   readonly onEnd: (machine: Machine, why: string) => void;
 }
@@ -47,9 +45,9 @@ async function startOnce(
   return machine;
 }
 
-/** @throws WeftError NO_QEMU, BOOT, and those of TAP links; nothing is left then */
+/** @throws WeftError NO_QEMU, BOOT, ABORTED, and those of TAP links; nothing is left then */
 export async function bootMachine(plan: LinkPlan, options: BootOptions): Promise<Machine> {
-  const { bootTimeoutMs, checkWanted, logger, onKvmProblem, tryKvm } = options;
+  const { bootTimeoutMs, logger, onKvmProblem, tryKvm } = options;
   const facts = readUserFacts();
   const user = chooseUser(facts);
   if (user.trouble !== undefined) logger.warn({}, user.trouble);
@@ -65,6 +63,5 @@ export async function bootMachine(plan: LinkPlan, options: BootOptions): Promise
     logger.warn({}, `with KVM ${why}; plain emulation is used`);
     onKvmProblem?.(why);
   }
-  checkWanted();
   return startOnce(plan, { ...options, ...emulation, user }, options);
 }

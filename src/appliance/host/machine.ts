@@ -33,6 +33,8 @@ export interface MachineOptions {
   readonly netns?: string;
   /** Until the guest answers. */
   readonly bootTimeoutMs: number;
+  /** Gives the start up. */
+  readonly signal: AbortSignal;
   readonly onEvent: (event: GuestEvent) => void;
   /** It has ended without being asked to; why, for the user. */
   readonly onEnd: (why: string) => void;
@@ -75,7 +77,7 @@ export class Machine {
 
   /**
    * Boots with the plan's links plugged in, and waits until the guest answers.
-   * @throws WeftError NO_QEMU, BOOT (the guest does not come up), and those of TAP links; nothing is left then
+   * @throws WeftError NO_QEMU, BOOT (the guest does not come up), ABORTED, and those of TAP links; nothing is left then
    */
   static async start(plan: LinkPlan, options: MachineOptions): Promise<Machine> {
     const { ledger } = options;
@@ -223,8 +225,12 @@ async function bootGuest(
   process: QemuProcess,
   monitor: QmpClient,
   agent: AgentClient,
-  { bootTimeoutMs }: MachineOptions,
+  { bootTimeoutMs, signal }: MachineOptions,
 ): Promise<GuestHello> {
+  const aborted = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
   try {
     await monitor.begin();
   } catch (error) {
@@ -233,8 +239,13 @@ async function bootGuest(
     const why = process.exit === undefined ? errorText(error) : whyEnded(process);
     throw new WeftError(`the appliance did not start: ${why}`, { code: 'BOOT', cause: error });
   }
-  const hello = await Promise.race([agent.waitForHello(bootTimeoutMs), process.exited.then(() => undefined)]);
+  const hello = await Promise.race([
+    agent.waitForHello(bootTimeoutMs),
+    process.exited.then(() => undefined),
+    aborted,
+  ]);
   if (hello !== undefined) return hello;
+  if (signal.aborted) throw new WeftError('the start of the appliance was given up', { code: 'ABORTED' });
   const why =
     process.exit === undefined ? `it did not answer within ${bootTimeoutMs / 1000} s` : whyEnded(process);
   const tail = process.consoleTail(3).join(' | ');

@@ -20,7 +20,7 @@ import {
   type HostSituation,
   type ImageFolder,
 } from '../../appliance/index.ts';
-import { errorText, type Logger } from '../../base/index.ts';
+import { errorText, WeftError, type Logger } from '../../base/index.ts';
 import { RouteNetlink, watchRoutes, type RouteEvent } from '../../netlink/index.ts';
 import type { Backend, BackendProxy, BackendStatus } from '../backend.ts';
 import type { ApplianceReport, StatusReport } from '../control-api.ts';
@@ -136,6 +136,7 @@ export class ApplianceBackend implements Backend {
     });
     await this.#appliance.start(this.#look());
     await this.#waitForPaths(this.#appliance);
+    if (this.#stopped !== undefined) throw new WeftError('the start was given up', { code: 'ABORTED' });
     this.#period = setInterval(() => {
       this.#pace.handleEvent('host', performance.now());
       this.#schedule();
@@ -150,7 +151,8 @@ export class ApplianceBackend implements Backend {
     const endMs = performance.now() + PATHS_WAIT_MS;
     for (;;) {
       await this.#ask();
-      if (areLinksActive(appliance.links(), this.#guestView) || performance.now() > endMs) return;
+      const isOver = this.#stopped !== undefined || performance.now() > endMs;
+      if (isOver || areLinksActive(appliance.links(), this.#guestView)) return;
       await new Promise((resolve) => {
         setTimeout(resolve, PATHS_POLL_MS);
       });
