@@ -4,13 +4,15 @@
  * says so; those tests say then what is missing.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root } from './setup.mjs';
 
 const ARCHITECTURE = process.arch === 'arm64' ? 'arm64' : 'amd64';
-const folder = join(root, 'node_modules', '.cache', 'weft-kernel');
+/** The name of the folder, and by which test files are known that need it (filesThatNeed in test-programs.mjs). */
+export const KERNEL = 'weft-kernel';
+const folder = join(root, 'node_modules', '.cache', KERNEL);
 
 function ask(program, args, cwd = root) {
   const result = spawnSync(program, args, { cwd, encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } });
@@ -34,11 +36,16 @@ function fetchOnce() {
   }
 }
 
+/** Whether the tests that boot the appliance have what they need. */
+export function hasKernel() {
+  return existsSync(folder) && packages(folder).length > 0;
+}
+
 /** Brings the package here. Never throws: the tests say what they miss. */
 export function fetchKernel() {
   try {
+    if (hasKernel()) return;
     mkdirSync(folder, { recursive: true });
-    if (packages(folder).length > 0) return;
     console.error('weft: fetching the kernel package of the appliance for the tests');
     try {
       fetchOnce();

@@ -14,7 +14,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, setUp } from './setup.mjs';
-import { fetchKernel } from './fetch-kernel.mjs';
+import { fetchKernel, hasKernel, KERNEL } from './fetch-kernel.mjs';
 import { filesThatNeed, installPackages, missingPackages, widenPath } from './test-programs.mjs';
 
 const PARTS = 2;
@@ -74,6 +74,7 @@ async function runTests(args, { missing, part } = {}) {
     const report = join(folder, 'report.json');
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
     const programs = missingPackages().flatMap((item) => item.programs);
+    if (!hasKernel()) programs.push(KERNEL);
     const without = missing === undefined && programs.length > 0 ? filesThatNeed(programs) : [];
     const selection =
       missing === undefined ? without.flatMap((file) => ['--exclude', file]) : ['--project', 'unit'];
