@@ -23,7 +23,23 @@ import { removeFile } from './remove-file.ts';
 /** BOUNDED: each try is lost only to another process that took or released the lock at that moment. */
 const MAX_TRIES = 100;
 
+/** <sys/fcntl.h> of macOS: open(2) takes the lock of flock(2) itself. There Node alone is enough, and no koffi. */
+const O_EXLOCK_MACOS = 0x20;
+
+/** Opens the file, on macOS locked. `undefined`: another process has the lock. */
+function openLockFile(path: string): number | undefined {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+  if (process.platform !== 'darwin') return openSync(path, flags, 0o600);
+  try {
+    return openSync(path, flags | constants.O_NONBLOCK | O_EXLOCK_MACOS, 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined;
+    throw error;
+  }
+}
+
 function lockDescriptor(fd: number, path: string): boolean {
+  if (process.platform === 'darwin') return true;
   for (;;) {
     if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
     const errno = lastErrno();
@@ -61,7 +77,8 @@ export class FileLock {
    */
   static tryTake(path: string): FileLock | undefined {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+      const fd = openLockFile(path);
+      if (fd === undefined) return undefined;
       let locked = false;
       try {
         locked = lockDescriptor(fd, path);

@@ -18,9 +18,10 @@ import {
   type RunMacCommand,
 } from '../../appliance/index.ts';
 import { errorText, WeftError, type Logger } from '../../base/index.ts';
+import type { FileLock } from '../../native/index.ts';
 import { API_VERSION, WEFT_FACE } from '../control-api.ts';
 import type { ApplianceReport, ControlApi, StatusReport, StopAnswer } from '../control-api.ts';
-import { ControlServer } from '../control-server.ts';
+import { ControlServer, takeServiceLock } from '../control-server.ts';
 import type { ReloadReport } from '../proxy-policy.ts';
 import { isProxyAlive } from '../proxy-probe.ts';
 import { networkNamespaceInode, prepareRuntimeFolder } from '../runtime-folder.ts';
@@ -51,6 +52,7 @@ export class MacWeft implements ControlApi {
   #machine: RunningMacMachine | undefined;
   #accelerator: 'hvf' | 'tcg' | undefined;
   #uplinks: readonly MacUplink[] = [];
+  #lock: FileLock | undefined;
   #control: ControlServer | undefined;
   #period: NodeJS.Timeout | undefined;
   #order: Promise<void> = Promise.resolve();
@@ -65,8 +67,9 @@ export class MacWeft implements ControlApi {
     this.#host = new MacHost(options.run ?? runMacCommand, journal);
   }
 
-  /** @throws WeftError COMMAND, BOOT, NO_PREFIX; nothing is left then */
+  /** @throws WeftError ALREADY_RUNNING, COMMAND, BOOT, NO_PREFIX; nothing is left then */
   async start(): Promise<void> {
+    this.#lock = takeServiceLock(this.#folder, networkNamespaceInode());
     try {
       for (const failure of await this.#host.undo()) this.#options.logger.warn({}, failure);
       const begunMs = performance.now();
@@ -176,7 +179,10 @@ export class MacWeft implements ControlApi {
     this.#control = undefined;
     await this.#machine?.stop();
     this.#machine = undefined;
-    const failures = await this.#host.undo();
+    // Without the lock another Weft runs, and what is recorded is its.
+    const failures = this.#lock === undefined ? [] : await this.#host.undo();
+    this.#lock?.release();
+    this.#lock = undefined;
     if (failures.length === 0) return;
     throw new WeftError(`not everything could be taken back: ${failures.join('; ')}`, {
       code: 'CLEANUP',
