@@ -178,6 +178,9 @@ describe('certificates', () => {
     expect(await exchange(wrong.port, connectRequest(echo))).toMatch(
       /does not take our user, password or token/,
     );
+    const asAnyProxy = { kind: 'https', user: 'ann', password: token, certificates } as const;
+    const other = await startProxyThrough(through(far.port, asAnyProxy));
+    expect(await echoed(other.port, echo)).toBe('hello');
     const { stdout } = await curlThrough(`https://ann:${token}@127.0.0.1:${far.port}`);
     expect(stdout).toBe('page');
     expect((await curlThrough(`https://127.0.0.1:${far.port}`)).code).not.toBe(0);
