@@ -13,7 +13,7 @@ import {
 } from '../service/index.ts';
 import { failureJson, reportFailure, reportNotice, writeOutput } from './command-result.ts';
 import { greeting } from './greeting.ts';
-import type { UpOptions } from './up-options.ts';
+import { withoutSecrets, type UpOptions } from './up-options.ts';
 
 /** Far above what a kernel needs. */
 const NATIVE_DEADLINE_MS = 30_000;
@@ -70,7 +70,7 @@ const deeds = (words: readonly string[]) => JSON.stringify(words.filter((word) =
 /** @throws WeftError `ALREADY_RUNNING`: one ran before, with other options than those that are wanted */
 export function checkSameOptions(outcome: BackgroundOutcome, words: readonly string[]): void {
   const { args, kind, pid } = outcome;
-  if (kind !== 'already' || args === undefined || deeds(args) === deeds(words)) return;
+  if (kind !== 'already' || args === undefined || deeds(args) === deeds(withoutSecrets(words))) return;
   const options = args.length === 0 ? 'without options' : `with ${args.join(' ')}`;
   throw new WeftError(`Weft is already running here (process ${pid}), ${options}`, {
     code: 'ALREADY_RUNNING',

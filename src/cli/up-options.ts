@@ -57,3 +57,8 @@ const HOW_TO_START = new Set(['--background']);
 export function optionWords(argv: readonly string[]): string[] {
   return argv.filter((word) => !HOW_TO_START.has(word));
 }
+
+/** The same for records and messages: a URL may have been given with a password in it. */
+export function withoutSecrets(words: readonly string[]): string[] {
+  return words.map((word) => word.replace(/(:\/\/[^/@:]*):[^/@]*@/, '$1:…@'));
+}

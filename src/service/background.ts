@@ -135,10 +135,8 @@ async function failureOf(
   }
 }
 
-/** What a child that could not undo it has left: one that crashed while it started, or had to be killed. */
-async function undoAfter({ exitCode }: ChildProcess): Promise<void> {
-  // It says with 1 that it has failed, and has undone everything then.
-  if (exitCode === 1) return;
+/** What the child has left: one that crashed while it started, or had to be killed, could not undo what it made. */
+async function undoAfter(): Promise<void> {
   try {
     await undoLeftovers(silentLogger);
   } catch {
@@ -201,7 +199,7 @@ export async function startInBackground(options: BackgroundOptions): Promise<Bac
     return { kind: 'started', pid: child.pid ?? 0, log };
   }
   const failure = await failureOf(child, verdict, log, options.deadlineMs);
-  await undoAfter(child);
+  await undoAfter();
   if (failure.code === 'ALREADY_RUNNING') {
     // Two commands at once: the other one was faster.
     const other = await awaitOther(folder, netns, options.deadlineMs);

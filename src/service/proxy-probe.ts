@@ -4,6 +4,9 @@
  */
 import { request } from 'node:http';
 
+/** Where a Weft's proxy is that was not told otherwise. */
+export const USUAL_PROXY = '127.0.0.1:13128';
+
 const PROBE_TIMEOUT_MS = 3000;
 /** BOUNDED: how much of an answer is looked at. */
 const ANSWER_MAX_BYTES = 4096;

@@ -33,7 +33,7 @@ async function runDown({ json = false, verbose }: DownOptions): Promise<void> {
 }
 
 const HELP = `
-Weft is asked to stop, then told by a signal, then killed; it may take 15
+Weft is asked to stop, then told by a signal, then killed; it may take 20
 seconds each. What a killed one leaves is removed: rules and routes, endpoints
 and limits, an appliance with all that belongs to it, files.
 

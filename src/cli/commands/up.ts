@@ -4,7 +4,8 @@
  * removes, or `weft down`.
  */
 import { Command } from 'commander';
-import { collectLink, collectListen, optionWords, parseBackend, type UpOptions } from '../up-options.ts';
+import { collectLink, collectListen, optionWords, parseBackend, withoutSecrets } from '../up-options.ts';
+import type { UpOptions } from '../up-options.ts';
 
 async function runUp(options: UpOptions): Promise<void> {
   const words = optionWords(process.argv.slice(process.argv.indexOf('up') + 1));
@@ -19,7 +20,7 @@ async function runUp(options: UpOptions): Promise<void> {
     return;
   }
   const { runUp: runHere } = await import('../up-run.ts');
-  await runHere(options, words);
+  await runHere(options, withoutSecrets(words));
 }
 
 const HELP = `

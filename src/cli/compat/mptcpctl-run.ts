@@ -9,6 +9,7 @@ import {
   isProxyAlive,
   surveyLinks,
   takeDown,
+  USUAL_PROXY,
   type BackgroundOutcome,
   type StatusReport,
 } from '../../service/index.ts';
@@ -117,6 +118,13 @@ async function stop(speaker: Speaker): Promise<boolean> {
 async function status(speaker: Speaker): Promise<boolean> {
   const report = await findReport();
   if (report === undefined) {
+    // One of another user may not be asked for more than that it is there.
+    const answers = process.getuid?.() !== 0 && (await isProxyAlive(USUAL_PROXY));
+    speaker.add({ alive: answers });
+    if (answers) {
+      speaker.say(globally(`Proxy is alive (${USUAL_PROXY}), run by another user -> sudo mptcpctl status`));
+      return true;
+    }
     speaker.say(globally('Virtual machine is not running'), globally('Proxy is dead'));
     return false;
   }
