@@ -2,7 +2,7 @@
  * A program with many tunnels through a proxy, all of them with checked traffic (checked-traffic.ts):
  * `checked-client-child.mjs JSON`, the options below. Says on standard output, a line of JSON each:
  *
- *   {"open": N}      N tunnels are open, the first round of each has come through whole
+ *   {"open": N}      N tunnels are open, the first round of each has come through whole, or it has failed
  *   {"result": …}    after a line came on standard input: every tunnel has ended; see CheckedResult
  */
 import { once, setMaxListeners } from 'node:events';
@@ -123,7 +123,7 @@ function noteOpened(): void {
   if (opened === options.tunnels) say({ open: opened });
 }
 
-async function openAndRun(number: number): Promise<() => Promise<void>> {
+async function openAndRun(number: number, onFirst: () => void): Promise<() => Promise<void>> {
   const socket = connect({
     ...options.proxy,
     host: options.proxy.address,
@@ -134,12 +134,8 @@ async function openAndRun(number: number): Promise<() => Promise<void>> {
   await once(socket, 'connect');
   await enterTunnel(socket, options.entrances[number % options.entrances.length]!, options.target);
   const tunnel = new CheckedTunnel(socket, options.seed + number);
-  return () => tunnel.run(noteOpened);
+  return () => tunnel.run(onFirst);
 }
-
-const note = (number: number) => (error: Error) => {
-  problems.push(`tunnel ${number}: ${error.message}`);
-};
 
 createInterface({ input: process.stdin }).once('line', () => {
   stop.abort();
@@ -148,11 +144,21 @@ const running: Promise<void>[] = [];
 let next = 0;
 async function openSome(): Promise<void> {
   for (let number = next++; number < options.tunnels; number = next++) {
+    let isOpen = false;
+    const noteOpen = () => {
+      if (!isOpen) noteOpened();
+      isOpen = true;
+    };
+    const noteFailure = (error: Error) => {
+      problems.push(`tunnel ${number}: ${error.message}`);
+      // Who waits for all of them is not to wait for this one.
+      noteOpen();
+    };
     try {
-      const run = await openAndRun(number);
-      running.push(run().catch(note(number)));
+      const run = await openAndRun(number, noteOpen);
+      running.push(run().catch(noteFailure));
     } catch (error) {
-      note(number)(error as Error);
+      noteFailure(error as Error);
     }
   }
 }
