@@ -36,6 +36,8 @@ function cell(values, digits, best) {
 }
 
 function table(names, kinds, results) {
+  // `--kinds` leaves some out.
+  if (!names.some((name) => kinds.some(([kind]) => results[name][kind] !== undefined))) return [];
   return [
     `| program | ${kinds.map(([, title]) => title).join(' | ')} |`,
     `|---|${kinds.map(() => '---').join('|')}|`,
