@@ -8,7 +8,7 @@
  * One machine is booted for all of it, because that takes ten seconds under plain emulation.
  */
 import { createHash } from 'node:crypto';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { contentSha256, diffSnapshots, Lab, takeSnapshot } from '../src/lab/index.ts';
@@ -209,8 +209,9 @@ it('leaves the host as it was when it is killed and taken down', async () => {
   const killed = new RunningWeft(
     client().spawn(weftCommand('up', '--backend', 'appliance'), { stdio: ['ignore', 'pipe', 'pipe'] }),
   );
-  // It boots by then.
-  await eventually('its links', () => client().netlink.linkByName('weftvm1'));
+  const children = () =>
+    spawnSync('ps', ['--ppid', String(killed.process.pid), '-o', 'args='], { encoding: 'utf8' }).stdout;
+  await eventually('its QEMU', () => children().includes('weft-appliance'));
   await killed.stop('SIGKILL');
   expect(client().netlink.linkByName('weftvm1')).toBeDefined();
   const down = await runWeft(client(), 'down');
