@@ -109,7 +109,7 @@ describe('tokens', () => {
   });
 
   it('a connection that stays silent is closed in time, before and after its handshake', async () => {
-    const limits = { handshakeTimeoutMs: 300, waitTimeoutMs: 300 };
+    const limits = { handshakeTimeoutMs: 2000, waitTimeoutMs: 500 };
     const far = await startFar({ limits });
     await readAll(await connectTo(far.port));
     const { port } = await startProxyThrough(farUpstream(far.port, far.token));
