@@ -9,8 +9,29 @@ import { join } from 'node:path';
 import { root, run } from './setup.mjs';
 
 const src = (name) => join(root, 'src', name);
-/** Made aside and then put in place, so that a build that fails leaves the last one working. */
-const dist = join(root, 'dist.new');
+/**
+ * Made aside and then put in place, so that a build that fails leaves the last one working; a folder for each process,
+ * because two may build at once.
+ */
+const dist = join(root, `dist.new-${process.pid}`);
+const former = join(root, `dist.old-${process.pid}`);
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}
+
+/** What builds left that were killed. */
+function sweepFolders() {
+  for (const name of readdirSync(root)) {
+    const pid = Number(/^dist\.(?:new|old)-(\d+)$/.exec(name)?.[1]);
+    if (pid > 0 && !isAlive(pid)) rmSync(join(root, name), { recursive: true, force: true });
+  }
+}
 
 /** Every file `src/LAYER/NAME-worker.ts` is the entry of a worker thread and becomes dist/workers/NAME.js. */
 function workerEntries() {
@@ -59,6 +80,7 @@ const common = {
   logLevel: 'warning',
 };
 
+sweepFolders();
 rmSync(dist, { recursive: true, force: true });
 const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
 run(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', dist]);
@@ -140,7 +162,6 @@ for (const name of [
   if (existsSync(join(dist, 'bin', name))) chmodSync(join(dist, 'bin', name), 0o755);
 }
 const built = join(root, 'dist');
-const former = join(root, 'dist.old');
 rmSync(former, { recursive: true, force: true });
 // Renaming takes no time, so that who starts a program meanwhile finds the one or the other.
 if (existsSync(built)) renameSync(built, former);
