@@ -17,6 +17,8 @@ export interface EpollWorkerData<Options> {
   readonly options: Options;
   /** One of `Loading`, for `startWorkerLoop`. */
   readonly loading: SharedArrayBuffer;
+  /** Of `WakeFd`. */
+  readonly isWakePending: SharedArrayBuffer;
 }
 
 /**
@@ -38,7 +40,7 @@ export function startWorkerLoop(data: EpollWorkerData<unknown>): EpollLoop {
   }
   try {
     bindAll();
-    return new EpollLoop({ wakeFd: data.wakeFd });
+    return new EpollLoop({ wakeFd: data.wakeFd, isWakePending: new Int32Array(data.isWakePending) });
   } finally {
     Atomics.store(state, 0, Loading.done);
     Atomics.notify(state, 0);
@@ -99,11 +101,13 @@ export class EpollWorker<Options, ToWorker, FromWorker> {
     onFailure: (error: Error) => void,
   ) {
     const url = workerUrl(name);
-    this.#wakeFd = new WakeFd();
+    const isWakePending = new SharedArrayBuffer(4);
+    this.#wakeFd = new WakeFd(undefined, new Int32Array(isWakePending));
     const workerData: EpollWorkerData<Options> = {
       wakeFd: this.#wakeFd.fd,
       options,
       loading: this.#loading.buffer,
+      isWakePending,
     };
     try {
       // Not this process's own flags: --input-type, for one, is refused for a program in a file.

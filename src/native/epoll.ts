@@ -23,25 +23,40 @@ export const WAKE_KEY = 0xffffffff;
 /** A counter that any thread adds to and a loop waits on (eventfd(2)). */
 export class WakeFd {
   readonly fd: number;
+  readonly #one = new Uint8Array(new BigUint64Array([1n]).buffer);
   readonly #value = new Uint8Array(8);
+  readonly #isPending: Int32Array | undefined;
 
-  /** Makes a new one, or adopts the descriptor that another thread made (it stays the other thread's to close). */
-  constructor(fd?: number) {
+  /**
+   * Makes a new one, or adopts the descriptor that another thread made (it stays the other thread's to close).
+   * @param isPending shared by both threads, 0 at first: 1 from a `wake` to the `clear` that follows, so that waking a
+   * thread that is awake costs no system call. Who waits looks for what there is to do after `clear`, not before.
+   */
+  constructor(fd?: number, isPending?: Int32Array) {
     this.fd = fd ?? check(libc.eventfd(0, O_NONBLOCK | O_CLOEXEC), 'eventfd');
+    this.#isPending = isPending;
   }
 
   wake(): void {
-    new DataView(this.#value.buffer).setBigUint64(0, 1n, true);
-    libc.write(this.fd, this.#value, 8);
+    if (this.#isPending !== undefined && Atomics.exchange(this.#isPending, 0, 1) === 1) return;
+    libc.write(this.fd, this.#one, 8);
   }
 
   clear(): void {
     libc.read(this.fd, this.#value, 8);
+    if (this.#isPending !== undefined) Atomics.store(this.#isPending, 0, 0);
   }
 
   close(): void {
     libc.close(this.fd);
   }
+}
+
+export interface EpollLoopOptions {
+  readonly capacity?: number;
+  /** Another thread's, and what goes with it (`WakeFd`). */
+  readonly wakeFd?: number;
+  readonly isWakePending?: Int32Array;
 }
 
 export class EpollLoop {
@@ -56,13 +71,13 @@ export class EpollLoop {
   readonly #eventView = new DataView(this.#event.buffer);
 
   /** BOUNDED: one wait returns at most `capacity` events; the rest come with the next. */
-  constructor(options: { readonly capacity?: number; readonly wakeFd?: number } = {}) {
+  constructor(options: EpollLoopOptions = {}) {
     this.#capacity = options.capacity ?? 256;
     this.buffer = new Uint8Array(new ArrayBuffer(this.#capacity * EVENT_BYTES));
     this.#view = new DataView(this.buffer.buffer);
     this.fd = check(libc.epoll_create1(O_CLOEXEC), 'epoll_create1');
     this.#ownsWakeFd = options.wakeFd === undefined;
-    this.wakeFd = new WakeFd(options.wakeFd);
+    this.wakeFd = new WakeFd(options.wakeFd, options.isWakePending);
     this.add(this.wakeFd.fd, EPOLLIN, WAKE_KEY);
   }
 
