@@ -8,9 +8,10 @@
  * One machine is booted for all of it, because that takes ten seconds under plain emulation.
  */
 import { createHash } from 'node:crypto';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { chooseUser, readUserFacts } from '../src/appliance/index.ts';
 import { contentSha256, diffSnapshots, Lab, takeSnapshot } from '../src/lab/index.ts';
 import { callControl, findControlSockets } from '../src/service/control-client.ts';
 import { ImageStore, WEFT_FACE, type StatusReport } from '../src/service/index.ts';
@@ -53,6 +54,24 @@ afterAll(async () => {
   delete process.env['WEFT_APPLIANCE_DIR'];
   rmSync(store, { recursive: true, force: true });
 });
+
+/** Arguments of the processes that a process has started. */
+function children(parent: number | undefined): string {
+  const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return processes
+    .map((pid) => {
+      try {
+        const [, parentPid] = readFileSync(`/proc/${pid}/stat`, 'utf8')
+          .replace(/^.*\) /, '')
+          .split(' ');
+        return Number(parentPid) === parent ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : '';
+      } catch {
+        // It has ended meanwhile.
+        return '';
+      }
+    })
+    .join('\n');
+}
 
 interface Download {
   readonly sha256: string;
@@ -105,10 +124,11 @@ it('boots, and says what it is', async () => {
   expect(second).toBeLessThan(100_000);
 });
 
-it('runs QEMU as nobody, and forwards for nobody else', async () => {
+it('runs QEMU as nobody, and touches no setting but its own links’', async () => {
   const { appliance } = await readStatus();
-  const owner = execFileSync('ps', ['-o', 'user=', '-p', String(appliance?.pid)], { encoding: 'utf8' });
-  expect(owner.trim()).toBe('nobody');
+  // In a user namespace with one user there is nobody.
+  const { uid = 0 } = chooseUser(readUserFacts());
+  expect(statSync(`/proc/${appliance?.pid}`).uid).toBe(uid);
   expect(nft('list', 'table', 'inet', 'users')).toContain('chain c');
   const forwarding = (name: string) =>
     client().inside(() =>
@@ -117,14 +137,6 @@ it('runs QEMU as nobody, and forwards for nobody else', async () => {
   expect(forwarding('all')).toBe('0');
   expect(forwarding('wifi0')).toBe('1');
   expect(forwarding('lte0')).toBe('0');
-  // A neighbour on the first uplink who takes this host for a router gets nowhere.
-  const router = lab.node('router0');
-  await router.run(['ip', 'route', 'replace', '10.2.0.0/24', 'via', '10.1.0.2']);
-  await router.run(['ip', 'route', 'replace', '10.50.0.0/16', 'via', '10.1.0.2']);
-  const { host } = { host: appliance?.proxy?.address ?? '' };
-  await router.run(['ip', 'route', 'replace', `${host}/32`, 'via', '10.1.0.2']);
-  const asked = await router.run(['curl', '-sS', '--max-time', '1', `http://${host}:13128/`]);
-  expect(asked.code).not.toBe(0);
 });
 
 it('takes an uplink that comes while it runs, and uses it', async () => {
@@ -141,6 +153,30 @@ it('takes an uplink that comes while it runs, and uses it', async () => {
   expect(await download(lab.url(bytes, 3))).toEqual(expected(bytes, 3));
   const carried = received().map((now, index) => now - (start[index] ?? 0));
   expect(Math.min(...carried)).toBeGreaterThan(bytes / 4);
+});
+
+it('is a router for nobody else', async () => {
+  const [one, two] = [lab.node('router0'), lab.node('router1')];
+  // Neighbours on the two uplinks who take this host for one, and could reach one another by it.
+  for (const [node, destination, via] of [
+    [one, '10.2.0.0/24', '10.1.0.2'],
+    [two, '10.1.0.0/24', '10.2.0.2'],
+  ] as const) {
+    expect((await node.run(['ip', 'route', 'replace', destination, 'via', via])).code).toBe(0);
+  }
+  const ping = () => one.run(['ping', '-c', '2', '-W', '1', '-i', '0.2', '10.2.0.1']);
+  expect((await ping()).code).toBe(1);
+  // Without its firewall it would be one.
+  const table = nft('list', 'table', 'inet', 'weft-appliance');
+  expect(table).toContain('meta nfproto ipv4 iifname "wifi0" drop');
+  await eventually('a way through', async () => {
+    // It may be back before the question is asked.
+    nft('add table inet weft-appliance; delete table inet weft-appliance');
+    return (await ping()).code === 0;
+  });
+  // Whoever takes it away gets it back.
+  await eventually('the firewall', () => nft('list', 'tables').includes('weft-appliance'));
+  expect((await ping()).code).toBe(1);
 });
 
 it('carries IPv6 by both uplinks', async () => {
@@ -209,9 +245,7 @@ it('leaves the host as it was when it is killed and taken down', async () => {
   const killed = new RunningWeft(
     client().spawn(weftCommand('up', '--backend', 'appliance'), { stdio: ['ignore', 'pipe', 'pipe'] }),
   );
-  const children = () =>
-    spawnSync('ps', ['--ppid', String(killed.process.pid), '-o', 'args='], { encoding: 'utf8' }).stdout;
-  await eventually('its QEMU', () => children().includes('weft-appliance'));
+  await eventually('its QEMU', () => children(killed.process.pid).includes('qemu-system-x86_64'));
   await killed.stop('SIGKILL');
   expect(client().netlink.linkByName('weftvm1')).toBeDefined();
   const down = await runWeft(client(), 'down');
