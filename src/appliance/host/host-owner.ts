@@ -97,7 +97,9 @@ export class HostOwner {
     const routesIpv4 = this.#read('ipv4/conf/all/forwarding') === '1';
     const routesIpv6 = this.#read('ipv6/conf/all/forwarding') === '1';
     // Before Linux 6.17 IPv6 is forwarded by all links or by none.
-    if (owned.has('ipv6/conf/all/forwarding')) guards.push({ family: 'ipv6' });
+    const forcesNone = this.#read('ipv6/conf/lo/force_forwarding') === undefined;
+    const willRouteIpv6 = forcesNone && !routesIpv6 && planForwarding(plan).ipv6.length > 0;
+    if (willRouteIpv6 || owned.has('ipv6/conf/all/forwarding')) guards.push({ family: 'ipv6' });
     for (const link of links) {
       if (link === 'all' || plan.uplinks.some(({ tapName }) => tapName === link)) continue;
       const isOurs = (name: string) => owned.has(name) || this.#read(name) === '0';
