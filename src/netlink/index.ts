@@ -28,7 +28,7 @@ export {
   type RouteSubject,
   type RouteWatchOptions,
 } from './route-netlink.ts';
-export type { RouteFilter, RouteQuery, RouteSpec } from './route.ts';
+export { routeSpecOf, type RouteFilter, type RouteQuery, type RouteSpec } from './route.ts';
 export * from './route-types.ts';
 export { SocketDiag } from './sock-diag.ts';
 export {

@@ -64,6 +64,21 @@ function emitPrefixed(writer: PayloadWriter, type: number, prefix: Prefix | unde
   if (prefix !== undefined && prefix.length > 0) writer.bytes(type, requireIp(prefix.address));
 }
 
+/** What deletes or makes again exactly that route (the kernel names a link even where a route leads nowhere). */
+export function routeSpecOf(route: Route): RouteSpec {
+  const { family, table, protocol, type, destination, gateway, linkIndex, priority } = route;
+  return {
+    family,
+    table,
+    protocol,
+    type,
+    ...(destination === undefined ? {} : { destination }),
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(linkIndex === undefined || type !== RTN_UNICAST ? {} : { linkIndex }),
+    ...(priority === undefined ? {} : { priority }),
+  };
+}
+
 function routeFamily(spec: RouteSpec): number {
   const named = spec.destination?.address ?? spec.gateway ?? spec.preferredSource;
   const family = spec.family ?? (named === undefined ? undefined : familyOf(named));

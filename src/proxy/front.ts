@@ -8,6 +8,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { closeServers } from './close-servers.ts';
 import { formatSocketAddress, WeftError } from '../base/index.ts';
 import { setSocketOption, SO_BINDTODEVICE, SOL_SOCKET } from '../native/index.ts';
 import type { Access } from './access.ts';
@@ -194,14 +195,7 @@ export class Front {
 
   /** Stops listening and destroys every client socket; resolves when all are closed. */
   async close(): Promise<void> {
-    const closed = this.#servers.map(
-      (server) =>
-        new Promise<void>((resolve) => {
-          server.close(() => resolve());
-        }),
-    );
-    for (const socket of this.#sockets) socket.destroy();
-    await Promise.all(closed);
+    await closeServers(this.#servers, this.#sockets);
     this.#servers.length = 0;
   }
 }

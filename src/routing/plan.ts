@@ -7,6 +7,7 @@
  */
 import {
   RTN_UNICAST,
+  routeSpecOf,
   RTNH_F_ONLINK,
   type Route,
   type RouteSpec,
@@ -58,20 +59,6 @@ function isPlain(rule: Rule): boolean {
   );
 }
 
-function ownRouteSpec(route: Route): RouteSpec {
-  const { family, table, protocol, type, destination, gateway, linkIndex, priority } = route;
-  return {
-    family,
-    table,
-    protocol,
-    type,
-    ...(destination === undefined ? {} : { destination }),
-    ...(gateway === undefined ? {} : { gateway }),
-    ...(linkIndex === undefined || type !== RTN_UNICAST ? {} : { linkIndex }),
-    ...(priority === undefined ? {} : { priority }),
-  };
-}
-
 function ownRuleSpec(rule: Rule): RuleSpec {
   const { family, priority, source, destination, table, protocol, inputLink, outputLink } = rule;
   return {
@@ -105,7 +92,7 @@ export function planRouting(
   }
   for (const route of ownRoutes) {
     if (!wantedPlaces.has(routePlace(route))) {
-      deleteRoutes.push({ kind: 'delete-route', route: ownRouteSpec(route) });
+      deleteRoutes.push({ kind: 'delete-route', route: routeSpecOf(route) });
     }
   }
 

@@ -8,6 +8,8 @@ import { request } from 'node:http';
 export const USUAL_PROXY = '127.0.0.1:13128';
 
 const PROBE_TIMEOUT_MS = 3000;
+/** A proxy is not asked for a path; one that has users asks for them first. */
+const SAID_BY_WEFT: ReadonlySet<number> = new Set([400, 407]);
 /** BOUNDED: how much of an answer is looked at. */
 const ANSWER_MAX_BYTES = 4096;
 
@@ -38,7 +40,7 @@ export function isProxyAlive(address: string): Promise<boolean> {
         text += piece;
         if (text.length > ANSWER_MAX_BYTES) end(false);
       });
-      response.on('end', () => end(text.startsWith('weft: ')));
+      response.on('end', () => end(SAID_BY_WEFT.has(response.statusCode ?? 0) && text.startsWith('weft: ')));
       response.on('error', () => end(false));
     });
     asked.end();

@@ -7,6 +7,7 @@ import { EEXIST, ENOENT, ESRCH } from '../../native/index.ts';
 import {
   NetlinkError,
   RTN_UNICAST,
+  routeSpecOf,
   RTNH_F_ONLINK,
   type Route,
   type RouteNetlink,
@@ -32,20 +33,6 @@ function routeKey(route: AnyRoute | RouteSpec): string {
 function ruleKey(rule: Rule | RuleSpec): string {
   const plain = rule.source === undefined && rule.destination === undefined && rule.outputLink === undefined;
   return `${rule.family ?? AF_INET} ${rule.inputLink ?? ''} ${rule.table} ${plain}`;
-}
-
-function specOf(route: Route): RouteSpec {
-  const { destination, family, gateway, linkIndex, priority, protocol, table, type } = route;
-  return {
-    family,
-    table,
-    protocol,
-    type,
-    ...(destination === undefined ? {} : { destination }),
-    ...(gateway === undefined ? {} : { gateway }),
-    ...(linkIndex === undefined || type !== RTN_UNICAST ? {} : { linkIndex }),
-    ...(priority === undefined ? {} : { priority }),
-  };
 }
 
 function ruleSpecOf({ family, inputLink, priority, protocol, table }: Rule): RuleSpec {
@@ -85,7 +72,8 @@ export class ApplianceRouting {
       if (!wantedRules.has(ruleKey(rule))) attempt(() => this.#netlink.deleteRule(ruleSpecOf(rule)), isGone);
     }
     for (const route of routes) {
-      if (!wantedRoutes.has(routeKey(route))) attempt(() => this.#netlink.deleteRoute(specOf(route)), isGone);
+      if (!wantedRoutes.has(routeKey(route)))
+        attempt(() => this.#netlink.deleteRoute(routeSpecOf(route)), isGone);
     }
     const presentRoutes = new Set(routes.map(routeKey));
     for (const [key, route] of wantedRoutes) {

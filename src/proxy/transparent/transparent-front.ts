@@ -20,6 +20,7 @@ import {
   type Logger,
 } from '../../base/index.ts';
 import { originalDestinationOf, type SocketAddress } from '../../native/index.ts';
+import { closeServers } from '../close-servers.ts';
 import type { Client } from '../client.ts';
 import type { ProxyTallies } from '../counters.ts';
 import { setKeepalive } from '../keepalive.ts';
@@ -133,14 +134,7 @@ export class TransparentFront {
 
   /** Stops listening and destroys what is no tunnel yet; resolves when all is closed. */
   async close(): Promise<void> {
-    const closed = this.#servers.map(
-      (server) =>
-        new Promise<void>((resolve) => {
-          server.close(() => resolve());
-        }),
-    );
-    for (const socket of this.#sockets) socket.destroy();
-    await Promise.all(closed);
+    await closeServers(this.#servers, this.#sockets);
     this.#servers.length = 0;
   }
 }
