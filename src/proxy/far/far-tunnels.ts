@@ -15,6 +15,8 @@ import type { Refusals } from '../http/refusals.ts';
 import { isMalformed, parseAuthority, type Authority, type Malformed } from '../http/target.ts';
 import { setKeepalive } from '../keepalive.ts';
 import { StreamTunnels } from '../stream-tunnels.ts';
+import { FramedStream } from '../upstream/framed-stream.ts';
+import { FRAMES_FIELD, FRAMES_LINE, FRAMES_VALUE } from '../upstream/frames.ts';
 import { formatProxyStatus } from '../upstream/proxy-status.ts';
 import { TLS_HIGH_WATER_BYTES } from '../upstream/tls-settings.ts';
 import type { FarLimits } from './far-options.ts';
@@ -23,6 +25,7 @@ import { carryFlow, connectUdp, type FarFlowCounts } from './far-udp.ts';
 import { parseUdpPath } from './udp-path.ts';
 
 const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n');
+const ESTABLISHED_FRAMED = Buffer.from(`HTTP/1.1 200 Connection established\r\n${FRAMES_LINE}\r\n`);
 const SWITCHED = Buffer.from(
   'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: connect-udp\r\nCapsule-Protocol: ?1\r\n\r\n',
 );
@@ -163,10 +166,12 @@ export class FarTunnels {
   }
 
   async #connect(
-    { stream, head, client }: FarRequest,
+    { request, stream, head, client }: FarRequest,
     target: Authority,
     signal: AbortSignal,
   ): Promise<(release: () => void) => void> {
+    // A Weft asks for frames; others (curl, browsers) for the CONNECT that they know.
+    const isFramed = request.headers[FRAMES_FIELD] === FRAMES_VALUE;
     const { reach, tallies, logger } = this.#options;
     const { fd, address, port } = await reach.connect(target, signal);
     let socket: Socket;
@@ -191,9 +196,10 @@ export class FarTunnels {
       const id = ++this.#lastId;
       tallies.tunnelsOpened++;
       this.#open.set(id, release);
-      stream.write(ESTABLISHED);
+      stream.write(isFramed ? ESTABLISHED_FRAMED : ESTABLISHED);
       if (head.length > 0) stream.unshift(head);
-      this.#streams.open({ id, client: socket, upstream: stream, head: new Uint8Array(0) });
+      const upstream = isFramed ? new FramedStream(stream) : stream;
+      this.#streams.open({ id, client: socket, upstream, head: new Uint8Array(0) });
       const remote = formatSocketAddress(address, port);
       logger.debug(
         { id, client, target: formatSocketAddress(target.host, target.port), remote },

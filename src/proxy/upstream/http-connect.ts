@@ -2,11 +2,13 @@
  * Asks an HTTP proxy for a tunnel, or a far end for datagrams, and reads the answer's head (pure).
  *
  *   CONNECT host:port HTTP/1.1        RFC 9110 section 9.3.6; any 2xx makes the connection a tunnel
+ *     Weft-Tunnel: frames             asked of a far end, which answers the same: frames follow (frames.ts)
  *   GET /.well-known/masque/udp/…     RFC 9298 section 3.2; 101 makes it one of capsules (RFC 9297)
  *
  * Invariant: not one byte behind the head of the final answer is taken; interim answers (1xx but 101) are skipped.
  */
 import { isIpv6, printable } from '../../base/index.ts';
+import { FRAMES_FIELD, FRAMES_LINE, FRAMES_VALUE } from './frames.ts';
 import type { Negotiation, NegotiationFailure, NegotiationStep } from './negotiation.ts';
 import { parseProxyStatusDetails } from './proxy-status.ts';
 import type { UpstreamTarget } from './types.ts';
@@ -32,10 +34,15 @@ export function formatAuthority({ host, port }: UpstreamTarget): string {
   return isIpv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-export function connectRequest(target: UpstreamTarget, credentials: HttpCredentials): Buffer {
+export function connectRequest(
+  target: UpstreamTarget,
+  credentials: HttpCredentials,
+  isFramed = false,
+): Buffer {
   const authority = formatAuthority(target);
   return Buffer.from(
-    `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization(credentials)}\r\n`,
+    `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${isFramed ? FRAMES_LINE : ''}` +
+      `${authorization(credentials)}\r\n`,
     'latin1',
   );
 }
@@ -58,7 +65,10 @@ interface Head {
   readonly status: number;
   readonly reason: string;
   readonly details: string | undefined;
+  readonly isFramed: boolean;
 }
+
+const FRAMES_ANSWER = new RegExp(`^${FRAMES_FIELD}:[ \\t]*${FRAMES_VALUE}[ \\t]*$`, 'i');
 
 function parseHead(text: string): Head | undefined {
   const [first = '', ...fields] = text.split('\r\n');
@@ -69,6 +79,7 @@ function parseHead(text: string): Head | undefined {
     status: Number(match[1]),
     reason: printable(match[2] ?? '').slice(0, 100),
     details: field === undefined ? undefined : parseProxyStatusDetails(field.slice(field.indexOf(':') + 1)),
+    isFramed: fields.some((line) => FRAMES_ANSWER.test(line)),
   };
 }
 
@@ -89,14 +100,16 @@ export class HttpNegotiation implements Negotiation {
   readonly first: Uint8Array;
   readonly #isUpgrade: boolean;
   readonly #hasCredentials: boolean;
+  readonly #isFramed: boolean;
   #seen: Buffer = Buffer.alloc(0);
   #skipped = 0;
 
   /** @param first of connectRequest or connectUdpRequest */
-  constructor(first: Uint8Array, { isUpgrade = false, hasCredentials = false } = {}) {
+  constructor(first: Uint8Array, { isUpgrade = false, hasCredentials = false, isFramed = false } = {}) {
     this.first = first;
     this.#isUpgrade = isUpgrade;
     this.#hasCredentials = hasCredentials;
+    this.#isFramed = isFramed;
   }
 
   handleBytes(bytes: Uint8Array): NegotiationStep {
@@ -119,7 +132,9 @@ export class HttpNegotiation implements Negotiation {
       this.#seen = this.#seen.subarray(length);
       this.#skipped += length;
       const { status } = head;
-      if (this.#isUpgrade ? status === 101 : status >= 200 && status < 300) return { ahead: this.#seen };
+      if (this.#isUpgrade ? status === 101 : status >= 200 && status < 300) {
+        return this.#isFramed && !head.isFramed ? NOT_FRAMED : { ahead: this.#seen };
+      }
       if (status === 101 || status >= 200 || status < 100)
         return { failed: failureOf(head, this.#hasCredentials) };
     }
@@ -131,6 +146,11 @@ export class HttpNegotiation implements Negotiation {
     return !begin.startsWith(this.#seen.toString('latin1', 0, Math.min(begin.length, this.#seen.length)));
   }
 }
+
+/** Without frames, what was cut off would pass for the whole. */
+const NOT_FRAMED: NegotiationStep = {
+  failed: { failure: 'broken', text: 'is not a far end of this version: install the same Weft at both ends' },
+};
 
 const NOT_HTTP: NegotiationStep = {
   failed: { failure: 'broken', text: 'did not answer as an HTTP proxy does' },

@@ -3,6 +3,7 @@
  *
  * Invariant: every connection is waiting in the pool, being asked on, or given out; what fails is destroyed.
  */
+import type { TLSSocket } from 'node:tls';
 import { RaceLost, raceStaggered, readMptcpInfo } from '../../mptcp/index.ts';
 import type { SocketUpstream, StreamUpstream } from '../dialer/upstream.ts';
 import { inTime } from './in-time.ts';
@@ -21,7 +22,7 @@ const KEEN_FOR_MS = 300_000;
 /** So long a connection that waited may be silent before another one is asked too. */
 const SILENT_FOR_MS = 2000;
 
-type Ready = StreamUpstream;
+type Ready = StreamUpstream & { readonly stream: TLSSocket };
 /** A new one for each try. */
 type MakeNegotiation = () => Negotiation;
 

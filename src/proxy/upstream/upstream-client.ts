@@ -3,7 +3,7 @@
  *
  *   http, socks5   a connection for each tunnel, asked on the bare descriptor: the relay thread carries it
  *   https, weft    a stream, one that waited in the pool when there is one; such a one may have died unnoticed, so
- *                  without an answer the request goes out again, once, on a new one
+ *                  without an answer the request goes out again, once, on a new one; a far end's tunnels are framed
  *
  * Invariant: every connection is waiting in the pool, under way to a tunnel, or given out; `close` ends the first two.
  */
@@ -11,8 +11,9 @@ import { setMaxListeners } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { errorText, formatSocketAddress, type Logger } from '../../base/index.ts';
 import { closeFd } from '../../native/index.ts';
-import type { SocketUpstream, Upstream } from '../dialer/upstream.ts';
+import type { SocketUpstream, StreamUpstream, Upstream } from '../dialer/upstream.ts';
 import { setKeepalive } from '../keepalive.ts';
+import { FramedStream } from './framed-stream.ts';
 import { connectRequest, connectUdpRequest, HttpNegotiation, type HttpCredentials } from './http-connect.ts';
 import { inTime } from './in-time.ts';
 import { NegotiationError, negotiateFd } from './negotiate-fd.ts';
@@ -65,7 +66,7 @@ export class UpstreamClient {
       const upstream = await this.#inTime<Upstream>(signal, (all) =>
         this.#streams === undefined
           ? this.#connectSocket(target, all)
-          : this.#streams.ask(() => this.#httpNegotiation(connectRequest(target, this.#credentials)), all),
+          : this.#connectStream(this.#streams, target, all),
       );
       this.#opened++;
       this.#note(undefined);
@@ -73,6 +74,17 @@ export class UpstreamClient {
     } catch (error) {
       throw this.#failure(error, signal);
     }
+  }
+
+  async #connectStream(
+    streams: ProxyStreams,
+    target: UpstreamTarget,
+    signal: AbortSignal,
+  ): Promise<StreamUpstream> {
+    const isFramed = this.proxy.kind === 'weft';
+    const request = connectRequest(target, this.#credentials, isFramed);
+    const ready = await streams.ask(() => this.#httpNegotiation(request, { isFramed }), signal);
+    return isFramed ? { ...ready, stream: new FramedStream(ready.stream) } : ready;
   }
 
   /** @throws UpstreamError when the proxy carries no datagrams */
@@ -90,7 +102,7 @@ export class UpstreamClient {
     const first = connectUdpRequest(this.proxy, target, this.#credentials);
     try {
       const { stream } = await this.#inTime(signal, (all) =>
-        streams.ask(() => this.#httpNegotiation(first, true), all),
+        streams.ask(() => this.#httpNegotiation(first, { isUpgrade: true }), all),
       );
       this.#note(undefined);
       return stream;
@@ -124,9 +136,9 @@ export class UpstreamClient {
     return inTime(this.#options.timeoutMs, [signal, this.#closed.signal], work);
   }
 
-  #httpNegotiation(first: Uint8Array, isUpgrade = false): Negotiation {
+  #httpNegotiation(first: Uint8Array, wanted: { isUpgrade?: boolean; isFramed?: boolean } = {}): Negotiation {
     const hasCredentials = Object.keys(this.#credentials).length > 0;
-    return new HttpNegotiation(first, { isUpgrade, hasCredentials });
+    return new HttpNegotiation(first, { ...wanted, hasCredentials });
   }
 
   async #reach(signal: AbortSignal): Promise<SocketUpstream> {
