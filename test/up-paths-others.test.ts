@@ -142,7 +142,7 @@ describe('the record', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({
       pid: process.pid,
-      owned: {
+      record: {
         endpoints: [
           { address: '10.1.0.2', id: 1 },
           { address: '10.2.0.2', id: 2 },
