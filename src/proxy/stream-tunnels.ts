@@ -4,6 +4,8 @@
  *
  * Invariants: `onClosed` is called exactly once for each tunnel; the end of one direction is passed on and leaves the
  * other open; anything else that ends a tunnel resets the client, so that it does not take what it has for the whole.
+ * Whether an end is one is the upstream stream's to know: between two Wefts it has a word of its own
+ * (upstream/framed-stream.ts); Node's TLS alone cannot tell it from a FIN that somebody has forged.
  */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
@@ -80,6 +82,8 @@ export class StreamTunnels {
     upstream.once('close', () => this.#handleClose(id, 'upstream-failed'));
     client.pipe(upstream);
     upstream.pipe(client);
+    // What happened before is not told again.
+    if (upstream.destroyed) process.nextTick(() => this.#end(id, 'upstream-failed'));
   }
 
   bytesOf(id: number): { readonly up: number; readonly down: number } | undefined {

@@ -35,6 +35,8 @@ export class FramedStream extends Duplex {
   /** @param connection positioned at the first frame; nobody else reads or writes it from now on */
   constructor(connection: Socket) {
     super({ highWaterMark: TLS_HIGH_WATER_BYTES });
+    // A connection that breaks while nobody holds this stream harms nobody.
+    this.on('error', () => {});
     this.#connection = connection;
     connection.on('data', (bytes: Buffer) => this.#handleBytes(bytes));
     connection.once('error', (error) => this.destroy(error));

@@ -37,6 +37,27 @@ describe('CONNECT', () => {
     );
   });
 
+  it('asks a far end for frames, and takes no tunnel without them: an end that is none would not be noticed', () => {
+    const asked = connectRequest({ host: 'a', port: 80 }, { token: 'T' }, true);
+    expect(asked.toString()).toBe(
+      'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nWeft-Tunnel: frames\r\nProxy-Authorization: Bearer T\r\n\r\n',
+    );
+    const answerTo = (fields: string) => {
+      const negotiation = new HttpNegotiation(asked, { isFramed: true });
+      return feed(negotiation, latin1(`HTTP/1.1 200 OK\r\n${fields}\r\nfirst`), 3);
+    };
+    const { step, unfed } = answerTo('weft-tunnel:  Frames \r\n');
+    expect(Buffer.concat([step.ahead!, unfed]).toString()).toBe('first');
+    for (const fields of [
+      '',
+      'Weft-Tunnel: other\r\n',
+      'X-Weft-Tunnel: frames\r\n',
+      'Weft-Tunnel: frames2\r\n',
+    ]) {
+      expect(answerTo(fields).step.failed?.text, fields).toMatch(/same Weft at both ends/);
+    }
+  });
+
   it('asks for datagrams as RFC 9298 has it', () => {
     const bytes = connectUdpRequest({ host: 'vps', port: 13443 }, { host: '2001:db8::1', port: 53 }, {});
     expect(bytes.toString()).toBe(
