@@ -105,7 +105,9 @@ export class Exchange {
     upstreamRequest.maxHeadersCount = 0;
     upstreamRequest.once('socket', (socket) => agent.noteClient(socket, client.text));
     upstreamRequest.on('information', (interim) => this.#handleInterim(interim));
-    upstreamRequest.once('response', (upstreamResponse) => this.#handleResponse(upstreamResponse));
+    upstreamRequest.once('response', (upstreamResponse) =>
+      this.#handleResponse(upstreamRequest, upstreamResponse),
+    );
     upstreamRequest.once('timeout', () => this.#handleTimeout());
     upstreamRequest.on('error', (error) => this.#handleUpstreamError(upstreamRequest, error));
     // Without an error before it: an upgrade that nobody asked for, of which Node drops the connection.
@@ -155,8 +157,8 @@ export class Exchange {
     socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
   }
 
-  #handleResponse(upstreamResponse: IncomingMessage): void {
-    const { request, response, tallies } = this.#options;
+  #handleResponse(upstreamRequest: ClientRequest, upstreamResponse: IncomingMessage): void {
+    const { request, response } = this.#options;
     if (this.#settled) {
       upstreamResponse.destroy();
       return;
@@ -185,18 +187,25 @@ export class Exchange {
       this.#fail(502, `${this.#where()} answered with a head that cannot be passed on: ${errorText(error)}`);
       return;
     }
-    upstreamResponse.once('error', () => {
-      // Truncated: what the client has must not look whole.
-      if (this.#settled) return;
-      this.#settled = true;
-      tallies.exchangesFailed++;
-      response.socket?.resetAndDestroy();
-      response.destroy();
+    upstreamResponse.once('error', () => this.#breakOff());
+    // An answer without length ends with its connection, however that ends: Node calls it complete, after this.
+    upstreamRequest.once('error', () => {
+      if (!upstreamResponse.complete) this.#breakOff();
     });
     carry(upstreamResponse, response);
     upstreamResponse.once('end', () => {
       this.#settled = true;
     });
+  }
+
+  /** Truncated: what the client has must not look whole. */
+  #breakOff(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    const { response, tallies } = this.#options;
+    tallies.exchangesFailed++;
+    response.socket?.resetAndDestroy();
+    response.destroy();
   }
 
   #handleTimeout(): void {
