@@ -159,6 +159,14 @@ export class ProxyServer {
     this.setPolicy(this.policy);
   }
 
+  /**
+   * The paths are there now: connections to upstream proxies that wait were made before, and the kernel gives them no
+   * others (it decides when a connection begins whether it will). Tunnels go on.
+   */
+  renewUpstreams(): void {
+    this.#upstreams.renew();
+  }
+
   #applyUpstreams(): void {
     const via = this.#multipathVia;
     this.#upstreams.apply([...this.policy.upstreams.values(), ...(via === undefined ? [] : [via])]);

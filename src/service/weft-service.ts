@@ -204,6 +204,7 @@ export class WeftService implements ControlApi {
     await chosen.backend.start();
     const { proxy } = chosen.backend;
     if (proxy !== undefined) this.#proxy?.setMultipathVia(applianceProxy(proxy));
+    this.#proxy?.renewUpstreams();
   }
 
   /** A backend takes over what a killed one of its own kind has left; of the other kind nothing may stay. */

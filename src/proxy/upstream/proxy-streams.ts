@@ -67,6 +67,11 @@ export class ProxyStreams {
     this.#pool.warmUp();
   }
 
+  /** Other connections wait from now on; those given out stay. */
+  renew(): void {
+    this.#pool.drain();
+  }
+
   /** The proxy was reached: no reason to wait before the next try. */
   noteReached(): void {
     this.#pool.noteReached();

@@ -35,6 +35,8 @@ export class ReadyPool<Ready extends { readonly stream: Duplex }> {
   readonly #waiting: Waiting<Ready>[] = [];
   readonly #stop = new AbortController();
   #making = 0;
+  /** What was begun in a former one is not kept. */
+  #generation = 0;
   #usedAtMs = -Infinity;
   #delayMs = 0;
   /** The latest try has succeeded. */
@@ -73,8 +75,9 @@ export class ReadyPool<Ready extends { readonly stream: Duplex }> {
     this.#fill();
   }
 
-  /** Drops what waits, as after a failure that concerns all connections; others are made. */
+  /** Drops what waits or is being made, as after a failure that concerns all connections; others are made. */
   drain(): void {
+    this.#generation++;
     this.#drop();
     this.#fill();
   }
@@ -103,13 +106,15 @@ export class ReadyPool<Ready extends { readonly stream: Duplex }> {
 
   async #make(): Promise<void> {
     const { make, onMade } = this.#options;
+    const generation = this.#generation;
     this.#making++;
     try {
       const ready = await make(this.#stop.signal);
       this.#making--;
       this.#delayMs = 0;
       this.#isProven = true;
-      this.#keep(ready);
+      if (generation === this.#generation) this.#keep(ready);
+      else ready.stream.destroy();
       onMade(undefined);
       this.#fill();
     } catch (error) {

@@ -126,6 +126,11 @@ export class UpstreamClient {
     };
   }
 
+  /** Other connections wait from now on; tunnels go on. */
+  renew(): void {
+    this.#streams?.renew();
+  }
+
   close(): void {
     this.#closed.abort(new UpstreamError(`the upstream proxy "${this.proxy.name}" was taken out`, 'aborted'));
     this.#streams?.close();

@@ -42,6 +42,11 @@ export class UpstreamSet {
     for (const client of before.values()) if (!kept.has(client)) client.close();
   }
 
+  /** Other connections wait from now on. */
+  renew(): void {
+    for (const client of this.#clients.values()) client.renew();
+  }
+
   #clientOf(name: string): UpstreamClient {
     const client = this.#clients.get(name);
     if (client !== undefined) return client;
