@@ -257,6 +257,26 @@ describe('kept', () => {
     expect(store.current()?.digest).toBe(two.digest);
   });
 
+  it('a damaged one is no obstacle to the next: import and upgrade --back repair it', async () => {
+    const before = await store.adopt(smallImage('before'));
+    const one = await store.adopt(smallImage('one'));
+    rmSync(join(one.folder, 'manifest.json'));
+    const weft = (program: string, ...args: string[]) =>
+      execFileSync(process.execPath, [join(root, 'dist', 'bin', program), ...args], {
+        encoding: 'utf8',
+        env: { ...process.env, WEFT_APPLIANCE_DIR: store.folder },
+      });
+    expect(weft('weft.js', 'appliance', 'upgrade', '--back')).toContain('taken into use');
+    expect(store.current()?.digest).toBe(before.digest);
+    rmSync(join(before.folder, 'manifest.json'));
+    const first = weft('mptcpctl.js', 'import', smallImage('two'));
+    expect(first).toMatch(
+      /^\[global\] Virtual machine exists -> kept as the one before\n\[global\] imported/,
+    );
+    // The same again: nothing is put aside for it.
+    expect(weft('mptcpctl.js', 'import', join(folder, 'two'))).not.toContain('kept');
+  });
+
   it('clears away what a killed process left, and waits for no one', async () => {
     await store.adopt(smallImage('one'));
     const dead = execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'utf8' }).trim();
@@ -321,6 +341,15 @@ describe('given away and taken', () => {
       'initramfs.gz',
     ]);
     expect(readdirSync(other.folder).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  it('says where it could not be written', async () => {
+    await store.adopt(smallImage('good'));
+    await expect(exportImage(store, folder)).rejects.toMatchObject({
+      code: 'EISDIR',
+      message: expect.stringContaining(`write "${folder}": illegal operation on a directory (EISDIR) — `),
+    });
+    expect(readdirSync(tmpdir()).filter((name) => name.startsWith('.weft-export-'))).toEqual([]);
   });
 
   it('is not given away when it is damaged, or when there is none', async () => {

@@ -36,3 +36,46 @@ export function errorText(thrown: unknown): string {
     return 'something was thrown that cannot be shown';
   }
 }
+
+/** Ours, or the system's, such as `ENOSPC`; `ERROR` where there is none. Pure. */
+export function errorCode(thrown: unknown): string {
+  const code = thrown instanceof Error ? (thrown as { readonly code?: unknown }).code : undefined;
+  return typeof code === 'string' ? code : 'ERROR';
+}
+
+/** `ENOSPC: no space left on device, write` as Node words it becomes `no space left on device (ENOSPC)`. Pure. */
+export function systemReason(thrown: unknown): string {
+  const text = errorText(thrown);
+  const [, code, reason] = /^([A-Z][A-Z0-9]+): ([^,]+)(?:, |$)/.exec(text) ?? [];
+  return code === undefined || reason === undefined ? text : `${reason} (${code})`;
+}
+
+/** The file of which the system speaks, of two the second; `undefined`: none. */
+const fileOf = (error: Error) => /'([^']+)'$/.exec(errorText(error))?.[1];
+
+/**
+ * Runs work with files. What the system refuses becomes a WeftError that says what was attempted; a WeftError stays.
+ * @param what `write "/tmp/image.ova"`
+ */
+export async function withFiles<T>(what: string, work: () => Promise<T> | T, hint?: string): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw fileError(what, error, hint);
+  }
+}
+
+/** @returns the error itself when it is ours or not of the system's */
+export function fileError(what: string, error: unknown, hint?: string): unknown {
+  if (error instanceof WeftError || !(error instanceof Error)) return error;
+  const { code } = error as { readonly code?: unknown };
+  // Node's own complaints (ERR_…) are mistakes of ours.
+  if (typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return error;
+  const file = fileOf(error);
+  const where = file === undefined || what.includes(`"${file}"`) ? '' : `, "${file}"`;
+  return new WeftError(`${what}: ${systemReason(error)}${where}`, {
+    code,
+    cause: error,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}

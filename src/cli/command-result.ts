@@ -3,7 +3,7 @@
  * have left (`weft status | head -1`), which is no error.
  */
 import { writeSync } from 'node:fs';
-import { errorText, printable, WeftError } from '../base/index.ts';
+import { errorCode, errorText, printable } from '../base/index.ts';
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -57,6 +57,14 @@ export function reportNotice(text: string): void {
 
 /** For `--json`: the failure as data on standard output, so that a program always gets JSON. */
 export function failureJson(error: unknown): string {
-  const code = error instanceof WeftError ? error.code : 'ERROR';
-  return `${JSON.stringify({ error: errorText(error), code })}\n`;
+  return `${JSON.stringify({ error: errorText(error), code: errorCode(error) })}\n`;
+}
+
+/** The same, written; what went wrong may be that nothing can be written. */
+export function writeFailureJson(error: unknown): void {
+  try {
+    writeOutput(failureJson(error));
+  } catch {
+    // Nobody can be told.
+  }
 }

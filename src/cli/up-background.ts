@@ -11,7 +11,7 @@ import {
   type BackgroundOutcome,
   type StatusReport,
 } from '../service/index.ts';
-import { failureJson, reportFailure, reportNotice, writeOutput } from './command-result.ts';
+import { reportFailure, reportNotice, writeFailureJson, writeOutput } from './command-result.ts';
 import { greeting } from './greeting.ts';
 import { withoutSecrets, type UpOptions } from './up-options.ts';
 
@@ -109,7 +109,7 @@ export async function runUpInBackground(options: UpOptions, words: readonly stri
     writeOutput(json ? asJson(outcome, report) : tell(outcome, report));
     if (!json && report.mode !== 'multipath') reportNotice(`${report.mode}: ${report.reason}`);
   } catch (error) {
-    if (json && error instanceof WeftError) writeOutput(failureJson(error));
+    if (json) writeFailureJson(error);
     reportFailure(error, verbose);
     process.exitCode = error instanceof WeftError && error.code === 'ABORTED' ? INTERRUPTED : 1;
   }

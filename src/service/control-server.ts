@@ -6,7 +6,7 @@
  * References: unix(7) (permissions), control-face.ts (the calls).
  */
 import type { Server } from 'node:http';
-import { WeftError, type Logger } from '../base/index.ts';
+import { fileError, WeftError, type Logger } from '../base/index.ts';
 import { FileLock, removeFile } from '../native/index.ts';
 import { takeLock } from './abandoned.ts';
 import type { EventFeed, FeedSource } from './control-event-feed.ts';
@@ -19,6 +19,8 @@ const CLIENTS_MAX = 32;
 const REQUEST_TIMEOUT_MS = 5000;
 const SOCKET_MODE_MASK = 0o177;
 
+const NO_ROOM_HINT = 'make the folder writable, or name another one in WEFT_RUNTIME_DIR';
+
 /** The longest path of a unix socket (sun_path of sockaddr_un, with its terminating zero). */
 const SOCKET_PATH_MAX_BYTES = 107;
 
@@ -29,7 +31,12 @@ const SOCKET_PATH_MAX_BYTES = 107;
  */
 export function takeServiceLock(folder: string, netnsInode: number): FileLock {
   const path = lockPath(folder, netnsInode);
-  const lock = takeLock(path);
+  let lock: FileLock | undefined;
+  try {
+    lock = takeLock(path);
+  } catch (error) {
+    throw fileError(`take the lock "${path}"`, error, NO_ROOM_HINT);
+  }
   if (lock !== undefined) return lock;
   const holder = FileLock.holderOf(path);
   throw new WeftError(`Weft is already running here${holder === undefined ? '' : ` (process ${holder})`}`, {

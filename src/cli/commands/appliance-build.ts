@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { buildApplianceImage, ImageStore } from '../../service/index.ts';
 import { describeImage, imageJson } from '../appliance-text.ts';
-import { failureJson, reportFailure, reportNotice, writeOutput } from '../command-result.ts';
+import { reportFailure, reportNotice, writeFailureJson, writeOutput } from '../command-result.ts';
 import { packageVersion } from '../version.ts';
 
 interface BuildOptions {
@@ -29,7 +29,7 @@ async function runBuild({ json, kernel, output, verbose }: BuildOptions): Promis
       json === true ? `${JSON.stringify(imageJson(image))}\n` : `${done}: ${describeImage(image)}\n`,
     );
   } catch (error) {
-    if (json === true) writeOutput(failureJson(error));
+    if (json === true) writeFailureJson(error);
     reportFailure(error, verbose);
     process.exitCode = 1;
   }

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { exportImage, ImageStore } from '../../service/index.ts';
 import { describeImage, imageJson } from '../appliance-text.ts';
-import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
+import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
 
 interface ExportOptions {
   readonly json?: boolean;
@@ -18,7 +18,7 @@ async function runExport(file: string, { json, verbose }: ExportOptions): Promis
         : `written to "${file}": ${describeImage(image)}\n`,
     );
   } catch (error) {
-    if (json === true) writeOutput(failureJson(error));
+    if (json === true) writeFailureJson(error);
     reportFailure(error, verbose);
     process.exitCode = 1;
   }

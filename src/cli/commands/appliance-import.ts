@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { ImageStore, importImage } from '../../service/index.ts';
 import { describeImage, imageJson } from '../appliance-text.ts';
-import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
+import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
 
 interface ImportOptions {
   readonly trial?: boolean;
@@ -21,7 +21,7 @@ async function runImport(file: string, { json, qemu, trial, verbose }: ImportOpt
       json === true ? `${JSON.stringify(imageJson(image))}\n` : `taken into use: ${describeImage(image)}\n`,
     );
   } catch (error) {
-    if (json === true) writeOutput(failureJson(error));
+    if (json === true) writeFailureJson(error);
     reportFailure(error, verbose);
     process.exitCode = 1;
   }

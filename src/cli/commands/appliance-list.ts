@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { ImageStore } from '../../service/index.ts';
 import { describeImage, imageJson } from '../appliance-text.ts';
-import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
+import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
 
 interface ListOptions {
   readonly json?: boolean;
@@ -25,7 +25,7 @@ function runList({ json, verbose }: ListOptions): void {
     const before = previous === undefined ? '' : `before   ${describeImage(previous)}\n`;
     writeOutput(`in use   ${current === undefined ? none : describeImage(current)}\n${before}`);
   } catch (error) {
-    if (json === true) writeOutput(failureJson(error));
+    if (json === true) writeFailureJson(error);
     reportFailure(error, verbose);
     process.exitCode = 1;
   }

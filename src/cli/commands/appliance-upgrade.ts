@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { ImageStore, upgradeImage } from '../../service/index.ts';
 import { describeImage, imageJson } from '../appliance-text.ts';
-import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
+import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
 import { packageVersion } from '../version.ts';
 
 interface UpgradeOptions {
@@ -17,7 +17,7 @@ async function runUpgrade(file: string | undefined, options: UpgradeOptions): Pr
   const { back, json, kernel, qemu, verbose } = options;
   try {
     const store = new ImageStore();
-    const before = store.current()?.digest;
+    const before = store.currentDigest;
     const image =
       back === true
         ? await store.rollBack()
@@ -35,7 +35,7 @@ async function runUpgrade(file: string | undefined, options: UpgradeOptions): Pr
         : `${done}: ${describeImage(image)}\n`,
     );
   } catch (error) {
-    if (json === true) writeOutput(failureJson(error));
+    if (json === true) writeFailureJson(error);
     reportFailure(error, verbose);
     process.exitCode = 1;
   }

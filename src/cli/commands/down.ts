@@ -1,8 +1,7 @@
 /** `weft down`: ends the Weft of this network namespace, and undoes what one that was killed has left. */
 import { Command } from 'commander';
-import { WeftError } from '../../base/index.ts';
 import { takeDown, type DownReport } from '../../service/index.ts';
-import { failureJson, reportFailure, reportNotice, writeOutput } from '../command-result.ts';
+import { reportFailure, reportNotice, writeFailureJson, writeOutput } from '../command-result.ts';
 
 interface DownOptions {
   readonly json?: boolean;
@@ -26,7 +25,7 @@ async function runDown({ json = false, verbose }: DownOptions): Promise<void> {
     for (const failure of report.failures) reportNotice(failure);
     if (report.failures.length > 0) process.exitCode = 1;
   } catch (error) {
-    if (json && error instanceof WeftError) writeOutput(failureJson(error));
+    if (json) writeFailureJson(error);
     reportFailure(error, verbose);
     process.exitCode = 1;
   }

@@ -1,8 +1,7 @@
 /** `weft reload`: the running Weft reads its rules again; what goes through it goes on. */
 import { Command } from 'commander';
-import { WeftError } from '../../base/index.ts';
 import { ControlClient, describePolicy, type ReloadReport } from '../../service/index.ts';
-import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
+import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
 
 interface ReloadOptions {
   readonly json?: boolean;
@@ -24,7 +23,7 @@ async function runReload({ json = false, verbose }: ReloadOptions): Promise<void
     else process.stderr.write(tell(report));
     if (!report.applied) process.exitCode = 1;
   } catch (error) {
-    if (json && error instanceof WeftError) writeOutput(failureJson(error));
+    if (json) writeFailureJson(error);
     reportFailure(error, verbose);
     process.exitCode = 1;
   }

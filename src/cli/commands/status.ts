@@ -1,8 +1,7 @@
 /** `weft status`: asks the running Weft of this network namespace and prints what it says. */
 import { Command } from 'commander';
-import { WeftError } from '../../base/index.ts';
 import { ControlClient, isProxyAlive, type StatusReport } from '../../service/index.ts';
-import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
+import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
 import { formatStatus } from '../status-text.ts';
 import { outputWidth } from '../text-layout.ts';
 
@@ -29,7 +28,7 @@ async function runStatus(options: StatusOptions): Promise<void> {
         : formatStatus(report, outputWidth(process.stdout)),
     );
   } catch (error) {
-    if (options.json === true && error instanceof WeftError) writeOutput(failureJson(error));
+    if (options.json === true) writeFailureJson(error);
     reportFailure(error, options.verbose);
     process.exitCode = 1;
   }

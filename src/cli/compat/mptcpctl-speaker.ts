@@ -2,7 +2,7 @@
  * Where mptcpctl's messages go: lines as they come, or, with --json, one object at the end. What went wrong goes to
  * standard error as well.
  */
-import { errorText, printable, WeftError } from '../../base/index.ts';
+import { errorCode, errorText, printable } from '../../base/index.ts';
 import { writeMoreOutput, writeOutput } from '../command-result.ts';
 import { formatMessage, globally, type Message } from './mptcpctl-messages.ts';
 import type { MptcpctlLine } from './mptcpctl-grammar.ts';
@@ -41,16 +41,18 @@ export class Speaker {
   end(ok: boolean, error?: unknown): number {
     const { command, json, verbose } = this.#line;
     if (error !== undefined) process.stderr.write(failureText(error, verbose));
-    if (json) {
-      const failure =
-        error === undefined
-          ? {}
-          : { error: errorText(error), code: error instanceof WeftError ? error.code : 'ERROR' };
+    if (!json) return ok ? 0 : 1;
+    try {
+      const failure = error === undefined ? {} : { error: errorText(error), code: errorCode(error) };
       writeOutput(
         `${JSON.stringify({ command, ok, ...this.#facts, messages: this.#messages, ...failure })}\n`,
       );
+      return ok ? 0 : 1;
+    } catch (cause) {
+      // The reader has to go by the exit code.
+      if (error === undefined) process.stderr.write(failureText(cause, verbose));
+      return 1;
     }
-    return ok ? 0 : 1;
   }
 }
 

@@ -26,11 +26,13 @@ function sayWhatFor(speaker: Speaker): void {
 
 async function importFile(speaker: Speaker, file: string): Promise<void> {
   const store = new ImageStore();
-  const before = store.current();
-  if (before !== undefined) speaker.say(globally('Virtual machine exists -> kept as the one before'));
+  const before = store.currentDigest;
   const image = await importImage(store, file);
+  if (before !== undefined && before !== image.digest) {
+    speaker.say(globally('Virtual machine exists -> kept as the one before'));
+  }
   speaker.say(globally(`imported: ${describeImage(image)}`));
-  speaker.add({ changed: image.digest !== before?.digest, ...imageJson(image) });
+  speaker.add({ changed: image.digest !== before, ...imageJson(image) });
 }
 
 async function exportFile(speaker: Speaker, file: string): Promise<void> {
@@ -41,7 +43,7 @@ async function exportFile(speaker: Speaker, file: string): Promise<void> {
 
 async function upgrade(speaker: Speaker, file: string | undefined): Promise<void> {
   const store = new ImageStore();
-  const before = store.current()?.digest;
+  const before = store.currentDigest;
   speaker.say(globally(file === undefined ? 'building a new one -> trying it' : 'a new one -> trying it'));
   const image = await upgradeImage(store, {
     version: packageVersion(),

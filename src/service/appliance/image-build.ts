@@ -13,7 +13,7 @@ import {
   readKernelPackage,
   type ImageFolder,
 } from '../../appliance/index.ts';
-import { WeftError } from '../../base/index.ts';
+import { WeftError, withFiles } from '../../base/index.ts';
 import type { ImageStore } from './image-store.ts';
 
 export interface ImageBuildOptions {
@@ -54,7 +54,12 @@ async function kernelPackage(given: string | undefined, store: ImageStore): Prom
  * @returns the image, in `output` or in the store
  * @throws WeftError NO_KERNEL, BAD_KERNEL, NOT_BUILT, EXISTS …
  */
-export async function buildApplianceImage(
+export function buildApplianceImage(store: ImageStore, options: ImageBuildOptions): Promise<ImageFolder> {
+  const where = options.output ?? store.folder;
+  return withFiles(`build an image in "${where}"`, () => buildWhereWanted(store, options));
+}
+
+async function buildWhereWanted(
   store: ImageStore,
   { kernel, output, version }: ImageBuildOptions,
 ): Promise<ImageFolder> {

@@ -22,7 +22,7 @@ import {
   type ImageManifest,
   type OvfEnvelope,
 } from '../../appliance/index.ts';
-import { WeftError } from '../../base/index.ts';
+import { WeftError, withFiles } from '../../base/index.ts';
 import { bootSourceOf } from './image-boot.ts';
 import { buildApplianceImage, type ImageBuildOptions } from './image-build.ts';
 import type { ImageStore } from './image-store.ts';
@@ -85,7 +85,7 @@ export async function importImage(
   path: string,
   options: ImportOptions = {},
 ): Promise<ImageFolder> {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = await withFiles(`read "${path}"`, () => statSync(path, { throwIfNoEntry: false }));
   if (stat === undefined) {
     throw new WeftError(`there is no "${path}"`, {
       code: 'NO_FILE',
@@ -95,17 +95,19 @@ export async function importImage(
   const check = async (image: ImageFolder) => {
     if (options.trial === true || image.manifest.kind === 'disk') await tryStoredImage(image, options);
   };
-  if (stat.isDirectory()) return store.adopt(path, check);
-  return store.withWorkFolder(async (work) => {
-    const folder = join(work, 'ova');
-    mkdirSync(folder);
-    const ova = await unpackOva(path, folder);
-    if (!ova.files.some(({ name }) => name === MANIFEST_FILE)) await makeDiskImage(ova, folder, path);
-    return store.adopt(folder, check);
+  return withFiles(`take "${path}" into "${store.folder}"`, () => {
+    if (stat.isDirectory()) return store.adopt(path, check);
+    return store.withWorkFolder(async (work) => {
+      const folder = join(work, 'ova');
+      mkdirSync(folder);
+      const ova = await unpackOva(path, folder);
+      if (!ova.files.some(({ name }) => name === MANIFEST_FILE)) await makeDiskImage(ova, folder, path);
+      return store.adopt(folder, check);
+    });
   });
 }
 
-/** Writes the image in use as one file. @throws WeftError NO_IMAGE, BROKEN_IMAGE; the errors of the file system */
+/** Writes the image in use as one file. @throws WeftError NO_IMAGE, BROKEN_IMAGE, and codes of the file system */
 export async function exportImage(store: ImageStore, path: string): Promise<ImageFolder> {
   const image = store.current();
   if (image === undefined) {
@@ -114,7 +116,7 @@ export async function exportImage(store: ImageStore, path: string): Promise<Imag
       hint: 'make one with "weft appliance build", or take one with "weft appliance import FILE"',
     });
   }
-  await writeOva(image, path);
+  await withFiles(`write "${path}"`, () => writeOva(image, path), 'name a file in a folder with room for it');
   return image;
 }
 

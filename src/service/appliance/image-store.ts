@@ -93,6 +93,11 @@ export class ImageStore {
     return join(this.folder, 'packages');
   }
 
+  /** Which image is in use, sound or not; `undefined` when there is none. */
+  get currentDigest(): string | undefined {
+    return this.#digestAt('current');
+  }
+
   /** The image in use; `undefined` when there is none. @throws WeftError BROKEN_IMAGE */
   current(): ImageFolder | undefined {
     return this.#read('current');

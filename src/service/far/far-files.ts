@@ -5,7 +5,7 @@
 import { linkSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
-import { WeftError } from '../../base/index.ts';
+import { systemReason, WeftError } from '../../base/index.ts';
 import { makeToken, parseTokenFile, type FarAccess, type NamedToken } from '../../proxy/index.ts';
 import { readNamedFile } from '../named-file.ts';
 
@@ -53,9 +53,9 @@ export function ensureTokenFile(path: string): string | undefined {
       rmSync(temporary, { force: true });
     }
   } catch (error) {
-    const { code = 'WRITE', message } = error as NodeJS.ErrnoException;
+    const { code = 'WRITE' } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST') return undefined;
-    throw new WeftError(`make the token file "${path}": ${message}`, {
+    throw new WeftError(`make the token file "${path}": ${systemReason(error)}`, {
       code,
       cause: error,
       hint: 'name another one with --token-file',
