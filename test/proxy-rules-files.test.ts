@@ -1,7 +1,7 @@
 /** The files that a policy is made of: which are believed, what is said of the others, and that no secret is told. */
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { loadPolicy, type PolicySources } from '../src/service/proxy-rules.ts';
 
 const TOKEN = 'tKh2mQx9-very-secret-token-w7Lp3';
@@ -10,7 +10,10 @@ let folder = '';
 beforeEach(() => {
   folder = mkdtempSync('/tmp/weft-rules-');
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
 
 function write(name: string, text: string, mode = 0o640): string {
   const path = join(folder, name);
@@ -87,6 +90,12 @@ describe('what is not believed', () => {
       return;
     }
     expect(failureOf({ rulesFile })).toContain('not to user 12345');
+    vi.stubEnv('SUDO_UID', '12346');
+    expect(failureOf({ rulesFile })).toContain('not to user 12345');
+    if (process.getuid?.() !== 0) return;
+    // "scp … weft.token && sudo weft up --token-file weft.token": a file of who has called it.
+    vi.stubEnv('SUDO_UID', '12345');
+    expect(loadPolicy({ rulesFile }).rules).toEqual([]);
   });
 
   it('a folder, and nothing', () => {

@@ -2,7 +2,7 @@
  * Files that the command line or the rules name, read whole. A file with a secret is believed only when nobody but its
  * owner and group may read it; who may write it is trusted-file.ts's.
  */
-import { errorText, WeftError } from '../base/index.ts';
+import { systemReason, WeftError } from '../base/index.ts';
 import { readTrusted, type TrustedFile } from './daemon/trusted-file.ts';
 
 const OTHERS_MAY = 0o007;
@@ -11,7 +11,7 @@ const OTHERS_MAY = 0o007;
 export function readNamedFile(path: string, what: string, secret: boolean): TrustedFile {
   let file: TrustedFile | undefined;
   try {
-    file = readTrusted(path, 'Weft');
+    file = readTrusted(path, { program: 'Weft', typed: true });
   } catch (error) {
     throw error instanceof WeftError ? error : cannotRead(path, what, error);
   }
@@ -23,8 +23,8 @@ export function readNamedFile(path: string, what: string, secret: boolean): Trus
 
 function cannotRead(path: string, what: string, cause: unknown): WeftError {
   const code = (cause as NodeJS.ErrnoException).code ?? 'READ';
-  const why = code === 'ENOENT' ? 'there is no such file' : errorText(cause);
-  return new WeftError(`read ${what} "${path}": ${why} (${code})`, { code, cause });
+  const why = code === 'ENOENT' ? 'there is no such file (ENOENT)' : systemReason(cause);
+  return new WeftError(`read ${what} "${path}": ${why}`, { code, cause });
 }
 
 /** @throws WeftError `UNTRUSTED` when everybody may read the file */
