@@ -5,14 +5,16 @@
  *   client                                              server (203.0.113.10, 2001:db8:9::10 on loopback)
  *             lte0  ~~~ air ~~~ lan  router1  wan ── up1
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, unlinkSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { diffSnapshots, Lab, LabNode, takeSnapshot } from '../src/lab/index.ts';
+import { readProcessIdentity } from '../src/native/index.ts';
 import type { StatusReport } from '../src/service/index.ts';
-import { endBackground, mptcpctlCommand, pidIn, runMptcpctl } from './support/background.ts';
+import { endBackground, mptcpctlCommand, pidIn, recordIn, runMptcpctl } from './support/background.ts';
 import { eventually } from './support/tunnel-lab.ts';
-import { RunningWeft, runtimeFiles, runWeft } from './support/weft-program.ts';
+import { RunningWeft, runtimeFiles, runWeft, weftCommand } from './support/weft-program.ts';
 
 const FAST = { rateBps: 1e9, delayMs: 1 } as const;
 const closers: (() => Promise<void> | void)[] = [];
@@ -145,6 +147,70 @@ describe('start, status, stop', () => {
     const wrong = await runMptcpctl(client, 'start', '--bakup', 'lte0');
     expect(wrong).toMatchObject({ code: 2, stdout: '' });
     expect(wrong.stderr).toMatch(/^\[global\] unknown option '--bakup'/);
+  });
+
+  it('start --background is start', async () => {
+    const host = loneHost();
+    const start = await runMptcpctl(host, 'start', '--background');
+    expect(start).toMatchObject({ code: 0, stderr: '' });
+    expect((await runMptcpctl(host, 'start')).stdout).toMatch(/^\[global\] already running/);
+  });
+
+  it('stop ends one whose answers make no sense', async () => {
+    const host = loneHost();
+    expect((await runMptcpctl(host, 'start')).code).toBe(0);
+    const pid = pidIn(host);
+    const socket = runtimeFiles(host).find((file) => file.endsWith('.sock'))!;
+    unlinkSync(socket);
+    const nonsense = createServer((_request, response) => response.end('what?'));
+    closers.push(() => void nonsense.close());
+    await new Promise<void>((resolve) => {
+      nonsense.listen(socket, resolve);
+    });
+    expect((await runMptcpctl(host, 'status')).code).toBe(1);
+    expect(await runMptcpctl(host, 'stop')).toMatchObject({ code: 0, stderr: '' });
+    expect(readProcessIdentity(pid)).toBeUndefined();
+  });
+
+  it('start that is stopped meanwhile says so', async () => {
+    const host = loneHost();
+    const start = runMptcpctl(host, 'start', '--json');
+    await eventually('a process', () => recordIn(host)?.pid);
+    await runMptcpctl(host, 'stop');
+    const { code, stdout } = await start;
+    // The stop may have come when it was ready.
+    if (code === 0) return;
+    expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: expect.any(String) });
+    expect(stdout).not.toContain('exit code 0');
+  });
+
+  it('what cannot be written is told in a line, and by the exit code', async () => {
+    const host = loneHost();
+    for (const command of [
+      mptcpctlCommand('stop', '--json'),
+      mptcpctlCommand('stop'),
+      weftCommand('down', '--json'),
+    ]) {
+      const { code, stderr } = await host.run(['sh', '-c', 'exec "$@" > /dev/full', 'sh', ...command]);
+      expect(code).toBe(1);
+      expect(linesOf(stderr)).toEqual([expect.stringMatching(/no space left on device/)]);
+    }
+  });
+
+  it('one of another user is told from none', async () => {
+    const host = loneHost();
+    expect((await runMptcpctl(host, 'start')).code).toBe(0);
+    const other = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
+    const ask = (...args: string[]) => host.run([...other, ...mptcpctlCommand(...args)]);
+    expect(await ask('status')).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/run by another user/),
+    });
+    for (const command of ['update', 'monitor'])
+      expect(await ask(command), command).toMatchObject({
+        code: 1,
+        stdout: `[global] run by another user -> sudo mptcpctl ${command}\n`,
+      });
   });
 
   it('exit codes tell when it does not run, or cannot', async () => {

@@ -2,7 +2,7 @@
  * The first lines that a user of `weft up` sees (pure): where the proxy is and how to use it. What was found
  * and what is missing has been logged before, by the supervisor.
  */
-import type { StatusReport } from '../service/index.ts';
+import { bestProxyAddress, type StatusReport } from '../service/index.ts';
 
 export interface GreetingLine {
   readonly level: 'info' | 'warn';
@@ -11,16 +11,6 @@ export interface GreetingLine {
 
 const info = (message: string): GreetingLine => ({ level: 'info', message });
 const warn = (message: string): GreetingLine => ({ level: 'warn', message });
-
-/** The address to recommend: IPv4 loopback first, because every program can write it. */
-function bestAddress(addresses: readonly string[]): string | undefined {
-  return addresses.find((address) => address.startsWith('127.')) ?? addresses[0];
-}
-
-/** `0.0.0.0:1` and `[::]:1` are everywhere; a client on this machine says loopback. */
-function asUrl(address: string): string {
-  return `http://${address.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:')}`;
-}
 
 const isLoopbackText = (address: string) => address.startsWith('127.') || address.startsWith('[::1]');
 
@@ -50,7 +40,7 @@ function remoteLines({ proxy }: StatusReport): GreetingLine[] {
 /** What follows the log lines about paths, which the supervisor writes as it finds them. */
 export function greeting(report: StatusReport, { background = false } = {}): GreetingLine[] {
   const { proxy } = report;
-  const best = bestAddress(proxy.addresses);
+  const best = bestProxyAddress(proxy.addresses);
   const lines = [
     info(`the proxy listens on ${proxy.addresses.join(' and ')}`),
     ...remoteLines(report),
@@ -58,7 +48,7 @@ export function greeting(report: StatusReport, { background = false } = {}): Gre
   ];
   if (!proxy.multipath) lines.push(warn('--no-multipath: every connection is plain TCP over one path'));
   if (best !== undefined) {
-    lines.push(info(`to use it: export http_proxy=${asUrl(best)} https_proxy=${asUrl(best)}`));
+    lines.push(info(`to use it: export http_proxy=http://${best} https_proxy=http://${best}`));
   }
   lines.push(info(`to see what it does: weft status; to stop it: ${background ? 'weft down' : 'Ctrl-C'}`));
   return lines;

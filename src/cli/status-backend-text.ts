@@ -71,7 +71,7 @@ function upstreamWords(upstream: UpstreamHealth): string {
     ...(failed > 0 ? [`${failed} failed`] : []),
     ...(ready > 0 ? [`${ready} ready`] : []),
   ];
-  return `Upstream proxy ${where}: ${state}${why === undefined ? '' : `, because ${why}`}; ${counts.join(', ')}.`;
+  return `Upstream proxy ${where}: ${state}${why === undefined ? '' : ` (${why})`}; ${counts.join(', ')}.`;
 }
 
 /** The rules in force, and how the upstream proxies do; nothing where there is nothing to say. */

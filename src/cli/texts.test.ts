@@ -230,7 +230,7 @@ describe('formatStatus, the rules', () => {
       ready: 0,
     } as const;
     expect(shown({ upstreams: [home] })).toContain(
-      'Upstream proxy home (weft, vps.example:443): down, because it refused the token; 5 tunnels, 2 failed.',
+      'Upstream proxy home (weft, vps.example:443): down (it refused the token); 5 tunnels, 2 failed.',
     );
   });
 });

@@ -24,6 +24,7 @@ export class UpLife {
   readonly #logger: Logger;
   readonly #onTerminal = isatty(STDERR);
   #isEnding = false;
+  #wasTold = false;
   #resolve: (reason: EndReason) => void = () => {};
   /** Resolves with the reason to end. */
   readonly ended = new Promise<EndReason>((resolve) => {
@@ -49,11 +50,13 @@ export class UpLife {
   }
 
   #handleSignal(signal: string): void {
-    if (this.#isEnding) {
+    // The first one during an end that was asked for in another way says the same again.
+    if (this.#wasTold) {
       this.#logger.warn({}, `second ${signal}: ending at once; the next "weft up" removes what is left`);
       process.exit(1);
     }
-    this.#end({ kind: 'signal', signal });
+    this.#wasTold = true;
+    if (!this.#isEnding) this.#end({ kind: 'signal', signal });
   }
 
   /** Somebody asked for the end in another way. */

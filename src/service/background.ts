@@ -6,7 +6,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync } from 'node:fs';
-import { errorText, silentLogger, WeftError } from '../base/index.ts';
+import { errorText, fileError, silentLogger, WeftError } from '../base/index.ts';
 import { isRunning, readProcessIdentity, signalProcess } from '../native/index.ts';
 import { ControlClient } from './control-client.ts';
 import { undoLeftovers } from './leftovers.ts';
@@ -37,6 +37,8 @@ export interface BackgroundOutcome {
 
 /** How long one that is to be given up may take for its end. */
 const END_DEADLINE_MS = 10_000;
+/** One that cannot be asked may be ending already, because somebody else has asked. */
+const GRACE_MS = 3000;
 const POLL_MS = 20;
 
 const sleep = (ms: number) =>
@@ -63,7 +65,9 @@ async function findRunning(folder: string, netns: number): Promise<BackgroundOut
 }
 
 type Verdict =
-  ReadinessMessage | { readonly kind: 'ended'; readonly how: string } | { readonly kind: 'late' | 'aborted' };
+  | ReadinessMessage
+  | { readonly kind: 'ended'; readonly how: string }
+  | { readonly kind: 'stopped' | 'late' | 'aborted' };
 
 /** The first of: a message, its end, the deadline, the user's wish to stop. */
 function waitForVerdict(child: ChildProcess, { deadlineMs, signal }: BackgroundOptions): Promise<Verdict> {
@@ -79,7 +83,9 @@ function waitForVerdict(child: ChildProcess, { deadlineMs, signal }: BackgroundO
       if (isReadinessMessage(message)) settle(message);
     });
     child.on('exit', (code, ending) => {
-      settle({ kind: 'ended', how: ending === null ? `exit code ${code}` : `signal ${ending}` });
+      // In order, so somebody else wanted that.
+      if (code === 0) return settle({ kind: 'stopped' });
+      return settle({ kind: 'ended', how: ending === null ? `exit code ${code}` : `signal ${ending}` });
     });
     child.on('error', (error) => {
       clearTimeout(timer);
@@ -118,6 +124,8 @@ async function failureOf(
     case 'failed':
       await waitForEnd(child);
       return new WeftError(verdict.text, { code: verdict.code });
+    case 'stopped':
+      return new WeftError('Weft was stopped while it started', { code: 'STOPPED' });
     case 'ended':
       return new WeftError(`Weft ended while it started (${verdict.how})`, {
         code: 'START',
@@ -144,9 +152,22 @@ async function undoAfter(): Promise<void> {
   }
 }
 
+/** @throws WeftError with the code of open(2) */
+function openLog(path: string): number {
+  try {
+    return openLogFile(path);
+  } catch (error) {
+    throw fileError(
+      `open the log "${path}"`,
+      error,
+      'make the folder writable, or name another one in WEFT_RUNTIME_DIR',
+    );
+  }
+}
+
 function spawnDetached({ args, command }: BackgroundOptions, log: string): ChildProcess {
   const [program, ...first] = command;
-  const fd = openLogFile(log);
+  const fd = openLog(log);
   try {
     return spawn(program, [...first, ...args], {
       detached: true,
@@ -248,7 +269,8 @@ export async function endRunning({ deadlineMs }: EndOptions): Promise<EndOutcome
   const identity = asked === undefined || asked === record?.pid ? record : readProcessIdentity(asked);
   if (identity === undefined) return asked === undefined ? 'not-running' : 'ended';
   try {
-    if (asked !== undefined && (await waitUntilGone(identity, deadlineMs))) return 'ended';
+    // A signal in the middle of an orderly end would cut it short.
+    if (await waitUntilGone(identity, asked === undefined ? GRACE_MS : deadlineMs)) return 'ended';
     signalProcess(identity, 'SIGTERM');
     if (await waitUntilGone(identity, deadlineMs)) return 'ended';
     signalProcess(identity, 'SIGKILL');

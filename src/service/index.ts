@@ -34,7 +34,7 @@ export type { CommandLineOptions, DaemonOptions } from './daemon/options.ts';
 export { hasCrashed, isProcessOf } from './process-record.ts';
 export * from './far/index.ts';
 export * from './programs/index.ts';
-export { isProxyAlive, USUAL_PROXY } from './proxy-probe.ts';
+export { bestProxyAddress, isProxyAlive, USUAL_PROXY } from './proxy-probe.ts';
 export * from './tunnel/index.ts';
 export { Readiness } from './readiness.ts';
 export { describePolicy, type PolicyReport, type ReloadReport } from './proxy-policy.ts';

@@ -13,13 +13,22 @@ const SAID_BY_WEFT: ReadonlySet<number> = new Set([400, 407]);
 /** BOUNDED: how much of an answer is looked at. */
 const ANSWER_MAX_BYTES = 4096;
 
-/** As statuses and texts name it: `127.0.0.1:13128`, `[::1]:13128`. An address for all is reached by loopback. */
+/** What a program of this machine says: an address for all, `0.0.0.0:1` or `[::]:1`, is reached by loopback. Pure. */
+const reachable = (address: string) =>
+  address.replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:');
+
+/** The address to recommend to programs of this machine: IPv4 loopback first, because every one can write it. Pure. */
+export function bestProxyAddress(addresses: readonly string[]): string | undefined {
+  const all = addresses.map(reachable);
+  return all.find((address) => address.startsWith('127.')) ?? all[0];
+}
+
+/** As statuses and texts name it: `127.0.0.1:13128`, `[::1]:13128`. */
 function targetOf(address: string): { readonly host: string; readonly port: number } | undefined {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(address);
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(reachable(address));
   if (match === null) return undefined;
   const host = match[1] ?? match[2] ?? '';
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return { host: reachable, port: Number(match[3]) };
+  return { host, port: Number(match[3]) };
 }
 
 /** @param address `127.0.0.1:13128` */

@@ -91,7 +91,20 @@ function takeFlag(words: readonly string[], flag: string): { rest: string[]; giv
   return { rest, given: rest.length < words.length };
 }
 
+/** With --json a program gets its object whatever it typed. */
+function alsoAsJson(line: MptcpctlExit): MptcpctlExit {
+  const [error = ''] = (line.stderr ?? '').split('\n');
+  if (line.exitCode === 0) return line;
+  const text = error.startsWith('Usage: ') ? 'no command was given' : error.replace(/^mptcpctl: /, '');
+  return { ...line, stdout: `${JSON.stringify({ ok: false, messages: [], error: text, code: 'USAGE' })}\n` };
+}
+
 export function parseMptcpctl(argv: readonly string[], version: string): MptcpctlLine | MptcpctlExit {
+  const line = parseWords(argv, version);
+  return line.kind === 'exit' && argv.includes('--json') ? alsoAsJson(line) : line;
+}
+
+function parseWords(argv: readonly string[], version: string): MptcpctlLine | MptcpctlExit {
   const json = takeFlag(argv, '--json');
   const verbose = takeFlag(json.rest, '--verbose');
   const [first, ...words] = verbose.rest;

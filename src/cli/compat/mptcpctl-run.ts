@@ -5,6 +5,7 @@
 import { CommanderError } from 'commander';
 import { WeftError } from '../../base/index.ts';
 import {
+  bestProxyAddress,
   ControlClient,
   isProxyAlive,
   surveyLinks,
@@ -15,7 +16,7 @@ import {
 } from '../../service/index.ts';
 import { upCommand } from '../commands/up.ts';
 import { checkSameOptions, startUp } from '../up-background.ts';
-import type { UpOptions } from '../up-options.ts';
+import { optionWords, type UpOptions } from '../up-options.ts';
 import { USAGE_ERROR, type MptcpctlCommand, type MptcpctlLine } from './mptcpctl-grammar.ts';
 import {
   describeChanges,
@@ -82,13 +83,14 @@ function sayHowItRuns(speaker: Speaker, { log, pid }: BackgroundOutcome, report:
   const { backend, mode, proxy, reason } = report;
   speaker.say(globally(`backend ${backend.kind}: ${backend.why}`), ...describeLinks(report));
   if (mode !== 'multipath') speaker.say(globally(`${mode}: ${reason}`));
-  const [address = ''] = proxy.addresses;
+  const address = bestProxyAddress(proxy.addresses) ?? '';
   speaker.say(globally(`Proxy is alive -> http_proxy=http://${address}`));
   speaker.add({ pid, log, backend: backend.kind, mode, proxy: proxy.addresses });
 }
 
-async function start(speaker: Speaker, { words }: MptcpctlLine): Promise<boolean> {
-  const options = await readUpOptions(words);
+async function start(speaker: Speaker, line: MptcpctlLine): Promise<boolean> {
+  const options = await readUpOptions(line.words);
+  const words = optionWords(line.words);
   if ((await findReport()) === undefined) {
     speaker.say(globally('not yet running! -> warming up'), globally('Waiting for the proxy to start'));
   }
@@ -102,8 +104,18 @@ async function start(speaker: Speaker, { words }: MptcpctlLine): Promise<boolean
   return false;
 }
 
+/** One that does not answer is ended all the same. @throws WeftError: another user's */
+async function findReportOfOneToEnd(): Promise<StatusReport | undefined> {
+  try {
+    return await findReport();
+  } catch (error) {
+    if (error instanceof WeftError && (error.code === 'EACCES' || error.code === 'EPERM')) throw error;
+    return undefined;
+  }
+}
+
 async function stop(speaker: Speaker): Promise<boolean> {
-  const before = await findReport();
+  const before = await findReportOfOneToEnd();
   if (before !== undefined) speaker.say(...describeCleaning(before), globally('stopping the proxy'));
   const { failures, outcome, removed } = await takeDown();
   speaker.add({ outcome, removed, failures });
@@ -115,14 +127,27 @@ async function stop(speaker: Speaker): Promise<boolean> {
   return failures.length === 0;
 }
 
+/** What a Weft of another user can be asked by; it says no more than that it is there. */
+const askAnother = (command: string) =>
+  process.getuid?.() === 0
+    ? 'to be asked as that user, or with its WEFT_RUNTIME_DIR'
+    : `sudo mptcpctl ${command}`;
+
+/** Nothing of this user's runs. */
+async function sayNoUpdate(speaker: Speaker, command: string): Promise<void> {
+  const answers = await isProxyAlive(USUAL_PROXY);
+  speaker.say(globally(answers ? `run by another user -> ${askAnother(command)}` : NO_UPDATE));
+}
+
 async function status(speaker: Speaker): Promise<boolean> {
   const report = await findReport();
   if (report === undefined) {
-    // One of another user may not be asked for more than that it is there.
-    const answers = process.getuid?.() !== 0 && (await isProxyAlive(USUAL_PROXY));
+    const answers = await isProxyAlive(USUAL_PROXY);
     speaker.add({ alive: answers });
     if (answers) {
-      speaker.say(globally(`Proxy is alive (${USUAL_PROXY}), run by another user -> sudo mptcpctl status`));
+      speaker.say(
+        globally(`Proxy is alive (${USUAL_PROXY}), run by another user -> ${askAnother('status')}`),
+      );
       return true;
     }
     speaker.say(globally('Virtual machine is not running'), globally('Proxy is dead'));
@@ -137,7 +162,7 @@ async function status(speaker: Speaker): Promise<boolean> {
 async function update(speaker: Speaker): Promise<boolean> {
   const before = await findReport();
   if (before === undefined) {
-    speaker.say(globally(NO_UPDATE));
+    await sayNoUpdate(speaker, 'update');
     return false;
   }
   const after = await client.reconcile();
@@ -158,7 +183,7 @@ async function updateInterfaces(speaker: Speaker): Promise<boolean> {
 async function monitor(speaker: Speaker): Promise<boolean> {
   const report = await findReport();
   if (report === undefined) {
-    speaker.say(globally(NO_UPDATE));
+    await sayNoUpdate(speaker, 'monitor');
     return false;
   }
   const { runMonitor } = await import('./mptcpctl-monitor.ts');

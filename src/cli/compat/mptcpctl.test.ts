@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ApplianceReport, PathReport, StatusReport } from '../../service/index.ts';
-import { MPTCPCTL_COMMANDS, MPTCPCTL_USAGE, parseMptcpctl } from './mptcpctl-grammar.ts';
+import { MPTCPCTL_COMMANDS, MPTCPCTL_USAGE, parseMptcpctl, type MptcpctlExit } from './mptcpctl-grammar.ts';
 import {
   describeChanges,
   describeCleaning,
@@ -190,6 +190,22 @@ describe('the command line', () => {
     ['stop --now', /"stop" has no option "--now"/],
   ])('%j is wrong', (line, message) => {
     expect(parse(line)).toMatchObject({ kind: 'exit', exitCode: 2, stderr: expect.stringMatching(message) });
+  });
+
+  it.each([
+    ['--json strat', /no command "strat"/],
+    ['stop --json --now', /"stop" has no option "--now"/],
+    ['import --json', /usage: mptcpctl import FILE/],
+    ['--json', /no command was given/],
+  ])('%j is wrong, and one object says so', (line, error) => {
+    const { stdout = '' } = parse(line) as MptcpctlExit;
+    expect(stdout).toMatch(/^\{.*\}\n$/);
+    expect(JSON.parse(stdout)).toEqual({
+      ok: false,
+      messages: [],
+      error: expect.stringMatching(error),
+      code: 'USAGE',
+    });
   });
 
   it('helps', () => {

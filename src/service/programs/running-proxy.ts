@@ -3,12 +3,12 @@
  * that belongs to another user and may not be asked, seen at the usual address.
  */
 import { ControlClient } from '../control-client.ts';
-import { isProxyAlive, USUAL_PROXY } from '../proxy-probe.ts';
+import { bestProxyAddress, isProxyAlive, USUAL_PROXY } from '../proxy-probe.ts';
 
 async function askedAddress(): Promise<string | undefined> {
   try {
     const { proxy } = await new ControlClient().status();
-    return proxy.addresses.find((address) => address.startsWith('127.')) ?? proxy.addresses[0];
+    return bestProxyAddress(proxy.addresses);
   } catch {
     // None runs, or it is not ours to ask.
     return undefined;
