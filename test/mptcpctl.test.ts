@@ -186,14 +186,17 @@ describe('start, status, stop', () => {
 
   it('what cannot be written is told in a line, and by the exit code', async () => {
     const host = loneHost();
+    expect((await runMptcpctl(host, 'start')).code).toBe(0);
     for (const command of [
-      mptcpctlCommand('stop', '--json'),
       mptcpctlCommand('stop'),
+      mptcpctlCommand('stop', '--json'),
       weftCommand('down', '--json'),
     ]) {
       const { code, stderr } = await host.run(['sh', '-c', 'exec "$@" > /dev/full', 'sh', ...command]);
       expect(code).toBe(1);
       expect(linesOf(stderr)).toEqual([expect.stringMatching(/no space left on device/)]);
+      // It was done all the same.
+      expect(runtimeFiles(host)).toEqual([]);
     }
   });
 

@@ -14,14 +14,25 @@ export class Speaker {
   /** UNBOUNDED: a few lines for each link of this host, of one command. */
   readonly #messages: Message[] = [];
   readonly #facts: Record<string, unknown> = {};
+  /** Why what was said could not be written, where that is so. */
+  #unheard: unknown;
 
   constructor(line: MptcpctlLine) {
     this.#line = line;
   }
 
+  /** Never throws: what is to be done is done even where nobody can be told. */
   say(...messages: readonly Message[]): void {
     this.#messages.push(...messages);
-    if (!this.#line.json) writeOutput(messages.map((message) => formatMessage(safe(message))).join(''));
+    if (!this.#line.json) this.#write(messages.map((message) => formatMessage(safe(message))).join(''));
+  }
+
+  #write(text: string): void {
+    try {
+      writeOutput(text);
+    } catch (error) {
+      this.#unheard ??= error;
+    }
   }
 
   /** A line of its own, also with --json, for a command that goes on. @returns `false`: nobody reads any more */
@@ -41,18 +52,16 @@ export class Speaker {
   end(ok: boolean, error?: unknown): number {
     const { command, json, verbose } = this.#line;
     if (error !== undefined) process.stderr.write(failureText(error, verbose));
-    if (!json) return ok ? 0 : 1;
-    try {
+    if (json) {
       const failure = error === undefined ? {} : { error: errorText(error), code: errorCode(error) };
-      writeOutput(
+      this.#write(
         `${JSON.stringify({ command, ok, ...this.#facts, messages: this.#messages, ...failure })}\n`,
       );
-      return ok ? 0 : 1;
-    } catch (cause) {
-      // The reader has to go by the exit code.
-      if (error === undefined) process.stderr.write(failureText(cause, verbose));
-      return 1;
     }
+    if (this.#unheard === undefined) return ok ? 0 : 1;
+    // The reader has to go by the exit code.
+    if (error === undefined) process.stderr.write(failureText(this.#unheard, verbose));
+    return 1;
   }
 }
 
