@@ -1,8 +1,8 @@
 /**
  * `npm test [-- vitest arguments]`: sets the checkout up if needed, then runs all tests inside a sandbox of private
  * namespaces (src/lab/sandbox.ts), as root or as an ordinary user. The last line is `N passed, N failed`, with
- * `, N skipped` when any were. Without arguments the files are dealt to several sandboxes, which run side by side: most
- * tests wait most of the time.
+ * `, N skipped` when any were. Without arguments the files are dealt to several sandboxes, two of which run side by side:
+ * most tests wait most of the time.
  *
  * Where namespaces cannot be had, the tests of the kernel count as skipped and the reason is said; where programs are
  * missing that some of them run (test-programs.mjs), those do.
@@ -17,7 +17,9 @@ import { root, setUp } from './setup.mjs';
 import { fetchKernel, hasKernel, KERNEL } from './fetch-kernel.mjs';
 import { filesThatNeed, installPackages, missingPackages, widenPath } from './test-programs.mjs';
 
-const PARTS = 2;
+/** The files are dealt into so many parts, of which so many run at a time: small ones, so that both end together. */
+const PARTS = 8;
+const AT_ONCE = 2;
 
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
 
@@ -127,6 +129,18 @@ async function runPart(sandbox, runInSandbox, args, part) {
   }
 }
 
+/** What came of all parts. */
+async function runParts(runOne, parts) {
+  const waiting = [...parts];
+  const tallies = [];
+  const lane = async () => {
+    for (let part = waiting.shift(); part !== undefined; part = waiting.shift())
+      tallies.push(await runOne(part));
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  return tallies;
+}
+
 async function main(args) {
   // Inside, everything was set up before the sandbox was made (the mark is the sandbox's, see there).
   const inside = process.env.WEFT_SANDBOX_INSIDE !== undefined;
@@ -147,8 +161,8 @@ async function main(args) {
   const found = findSandbox();
   if (!isSandbox(found))
     return conclude([await runTests(args, { missing: `${found.reason} — ${found.remedy}` })]);
-  const parts = args.length > 0 ? [undefined] : Array.from({ length: PARTS }, (_, i) => `${i + 1}/${PARTS}`);
-  return conclude(await Promise.all(parts.map((part) => runPart(found, runInSandbox, args, part))));
+  const parts = args.length > 0 ? [''] : Array.from({ length: PARTS }, (_, i) => `${i + 1}/${PARTS}`);
+  return conclude(await runParts((part) => runPart(found, runInSandbox, args, part), parts));
 }
 
 try {

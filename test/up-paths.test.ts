@@ -62,6 +62,7 @@ describe('what is made for two uplinks', () => {
       table: 17_800,
       endpointId: 1,
       backup: false,
+      preferred: true,
       state: 'active',
     });
     expect(status.ignoredLinks).toEqual([{ link: 'lo', why: 'loopback' }]);
