@@ -30,11 +30,9 @@ import {
   IFF_NO_PI,
   IFF_TAP,
   inNamespace,
-  isConnectComplete,
   libc,
   linkIndexOf,
   linkNameOf,
-  listenOn,
   listNamespaces,
   localAddressOf,
   namespacePath,
@@ -45,9 +43,6 @@ import {
   platformProblem,
   reactor,
   SOCK_DGRAM,
-  SOCK_NONBLOCK,
-  SOCK_STREAM,
-  startConnect,
   SystemError,
   WakeFd,
 } from '../src/native/index.ts';
@@ -373,44 +368,4 @@ it('a failed call throws with its operation, name and number', () => {
     });
   }
   expect(libc.close(-1)).toBe(-1);
-});
-
-describe('a second look at a connection', () => {
-  const opened: number[] = [];
-  afterEach(() => opened.splice(0).forEach(closeFd));
-
-  const open = () => {
-    const fd = openSocket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    opened.push(fd);
-    return fd;
-  };
-  const listen = (backlog: number) => {
-    const fd = open();
-    bindSocket(fd, { address: '127.0.0.1', port: 0 });
-    listenOn(fd, backlog);
-    return localAddressOf(fd)!;
-  };
-
-  it('finds it complete, and complete again', () => {
-    const remote = listen(16);
-    const fd = open();
-    expect(startConnect(fd, remote) || isConnectComplete(fd, remote)).toBe(true);
-    expect(isConnectComplete(fd, remote)).toBe(true);
-  });
-
-  it('finds it under way', () => {
-    const remote = listen(0);
-    // The queue of one is full now, and the kernel drops what else asks.
-    startConnect(open(), remote);
-    const fd = open();
-    expect(startConnect(fd, remote)).toBe(false);
-    expect(isConnectComplete(fd, remote)).toBe(false);
-  });
-
-  it('finds it refused', () => {
-    const remote = listen(1);
-    closeFd(opened.pop()!);
-    const fd = open();
-    expect(() => startConnect(fd, remote) || isConnectComplete(fd, remote)).toThrow(/ECONNREFUSED/);
-  });
 });

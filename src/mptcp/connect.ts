@@ -20,7 +20,6 @@ import {
   EPROTONOSUPPORT,
   ETIMEDOUT,
   IPPROTO_IP,
-  isConnectComplete,
   reactor,
   setIntOption,
   setSocketOption,
@@ -136,9 +135,7 @@ function startAttempt(options: ConnectFdOptions, remote: SocketAddress, multipat
   try {
     if (options.mark !== undefined) setIntOption(socket.fd, SOL_SOCKET, SO_MARK, options.mark);
     bindLocal(socket.fd, options);
-    // To wait in the reactor costs turns of two threads; to look once more, a microsecond.
-    const complete = startConnect(socket.fd, remote) || isConnectComplete(socket.fd, remote);
-    return { socket, complete };
+    return { socket, complete: startConnect(socket.fd, remote) };
   } catch (error) {
     closeFd(socket.fd);
     if (socket.protocol === 'tcp') throw error;

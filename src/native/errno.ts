@@ -10,7 +10,6 @@ export const {
   EBADF,
   EBUSY,
   EEXIST,
-  EALREADY,
   EINPROGRESS,
   EINTR,
   EINVAL,
@@ -20,7 +19,6 @@ export const {
   ENOENT,
   EPERM,
   EACCES,
-  EISCONN,
   EPIPE,
   ESRCH,
 } = constants.errno;

@@ -4,7 +4,7 @@
  */
 import { AF_INET6, type Family } from '../base/ip.ts';
 import * as C from './constants.ts';
-import { check, EAGAIN, EALREADY, EINPROGRESS, EINTR, EISCONN, SystemError } from './errno.ts';
+import { check, EAGAIN, EINPROGRESS, EINTR, SystemError } from './errno.ts';
 import { lastErrno, libc } from './libc.ts';
 import { emitSockaddr, parseSockaddr, SOCKADDR_STORAGE_BYTES, type SocketAddress } from './sockaddr.ts';
 
@@ -32,19 +32,6 @@ export function startConnect(fd: number, remote: SocketAddress): boolean {
     if (errno === EINPROGRESS) return false;
     if (errno !== EINTR) throw new SystemError(`connect to ${remote.address} port ${remote.port}`, errno);
   }
-}
-
-/**
- * Whether a connection that `startConnect` has begun is complete by now, as it is at once where the other end is on this
- * host (the kernel has carried all three packets by then). Its failure is thrown.
- */
-export function isConnectComplete(fd: number, remote: SocketAddress): boolean {
-  const sockaddr = emitSockaddr(remote);
-  if (libc.connect(fd, sockaddr, sockaddr.length) === 0) return true;
-  const errno = lastErrno();
-  if (errno === EALREADY || errno === EINPROGRESS || errno === EINTR) return false;
-  if (errno === EISCONN) return true;
-  throw new SystemError(`connect to ${remote.address} port ${remote.port}`, errno);
 }
 
 export function listenOn(fd: number, backlog: number): void {
