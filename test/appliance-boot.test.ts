@@ -152,7 +152,7 @@ it('takes an uplink that comes while it runs, and uses it', async () => {
   const start = received();
   expect(await download(lab.url(bytes, 3))).toEqual(expected(bytes, 3));
   const carried = received().map((now, index) => now - (start[index] ?? 0));
-  expect(Math.min(...carried)).toBeGreaterThan(bytes / 4);
+  expect(Math.min(...carried)).toBeGreaterThan(bytes / 10);
 });
 
 it('is a router for nobody else', async () => {
@@ -185,7 +185,7 @@ it('carries IPv6 by both uplinks', async () => {
   const url = lab.url(bytes, 4).replace(lab.serverAddress, `[${lab.serverAddress6}]`);
   expect(await download(url)).toEqual(expected(bytes, 4));
   const carried = received().map((now, index) => now - (start[index] ?? 0));
-  expect(Math.min(...carried)).toBeGreaterThan(bytes / 4);
+  expect(Math.min(...carried)).toBeGreaterThan(bytes / 10);
 });
 
 it.each(['cut', 'unplug', 'removeAddresses'] as const)(

@@ -164,7 +164,11 @@ async function runShell(
     });
     try {
       const child = lab.node(node).spawn(argv, { stdio: 'inherit' });
-      signal.addEventListener('abort', () => child.kill('SIGHUP'));
+      signal.addEventListener('abort', () => {
+        // A shell ends at the first and ignores the second; programs that read their configuration at the first end at the second.
+        child.kill('SIGHUP');
+        child.kill('SIGTERM');
+      });
       return await new Promise<number>((resolve, reject) => {
         child.once('error', reject);
         child.once('exit', (code) => resolve(code ?? 1));
