@@ -2,7 +2,7 @@
  * A process with a proxy in it, for test/proxy-process.test.ts and proxy-dialer.test.ts: options as JSON in the first
  * argument, commands as lines on standard input, answers as JSON lines on standard output.
  */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,6 +30,19 @@ function cover(files: Readonly<Record<string, string>>): void {
   rmSync(folder, { recursive: true });
 }
 
+/** Open sockets; what the process opens once, when it first needs it, is not among them. */
+function socketCount(): number {
+  const targets = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      // The descriptor by which the folder was read.
+      return '';
+    }
+  });
+  return targets.filter((target) => target.startsWith('socket:')).length;
+}
+
 const say = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ChildOptions;
@@ -46,6 +59,9 @@ createInterface({ input: process.stdin }).on('line', (line) => {
       break;
     case 'fds':
       say(readdirSync('/proc/self/fd').length);
+      break;
+    case 'sockets':
+      say(socketCount());
       break;
     case 'stop':
       // Nothing but the proxy and standard input keeps this process alive.

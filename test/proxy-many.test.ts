@@ -66,7 +66,7 @@ function memoryMib(): number {
 }
 
 /** More than the kernel's buffers of two connections take. */
-const OFFERED_MIB = 64;
+const OFFERED_MIB = 256;
 const STILL_MS = 300;
 const BOTH = [() => true, () => false] as const;
 
