@@ -173,6 +173,8 @@ export class FarTunnels {
     // A Weft asks for frames; others (curl, browsers) for the CONNECT that they know.
     const isFramed = request.headers[FRAMES_FIELD] === FRAMES_VALUE;
     const { reach, tallies, logger } = this.#options;
+    // Before the end of the stream can come, after which nothing may be put back.
+    if (head.length > 0) stream.unshift(head);
     const { fd, address, port } = await reach.connect(target, signal);
     let socket: Socket;
     try {
@@ -197,7 +199,6 @@ export class FarTunnels {
       tallies.tunnelsOpened++;
       this.#open.set(id, release);
       stream.write(isFramed ? ESTABLISHED_FRAMED : ESTABLISHED);
-      if (head.length > 0) stream.unshift(head);
       const upstream = isFramed ? new FramedStream(stream) : stream;
       this.#streams.open({ id, client: socket, upstream, head: new Uint8Array(0) });
       const remote = formatSocketAddress(address, port);
