@@ -173,8 +173,6 @@ export class FarTunnels {
     // A Weft asks for frames; others (curl, browsers) for the CONNECT that they know.
     const isFramed = request.headers[FRAMES_FIELD] === FRAMES_VALUE;
     const { reach, tallies, logger } = this.#options;
-    // Before the end of the stream can come, after which nothing may be put back.
-    if (head.length > 0) stream.unshift(head);
     const { fd, address, port } = await reach.connect(target, signal);
     let socket: Socket;
     try {
@@ -199,6 +197,10 @@ export class FarTunnels {
       tallies.tunnelsOpened++;
       this.#open.set(id, release);
       stream.write(isFramed ? ESTABLISHED_FRAMED : ESTABLISHED);
+      // After its end nothing can be put back; of frames that would be a cut.
+      const isOver = stream.readableEnded && !isFramed;
+      if (head.length > 0 && !isOver) stream.unshift(head);
+      if (head.length > 0 && isOver) socket.write(head);
       const upstream = isFramed ? new FramedStream(stream) : stream;
       this.#streams.open({ id, client: socket, upstream, head: new Uint8Array(0) });
       const remote = formatSocketAddress(address, port);
