@@ -1,7 +1,8 @@
 /**
  * proxy: the local HTTP proxy. CONNECT tunnels and plain HTTP/1.1 forwarding, upstream by MPTCP where it can be had.
  */
-export { type ConnectionKind, type ProxyConnection, type ProxyCounters } from './counters.ts';
+export { type ConnectionKind, type ProxyConnection, type ProxyCounters, type Refusal } from './counters.ts';
+export type { DialFailure } from './dialer/dial-error.ts';
 export {
   DEFAULT_FAR_LIMITS,
   type FarAccess,
@@ -14,6 +15,7 @@ export { FarServer } from './far/far-server.ts';
 export { DEFAULT_LIMITS, type ListenAddress, type ProxyLimits, type ProxyOptions } from './options.ts';
 export { LINK_LOCAL_PREFIXES, LOOPBACK_PREFIXES, PRIVATE_PREFIXES } from './policy/compiled-policy.ts';
 export * from './policy/types.ts';
+export type { TunnelEnd } from './relay/relay-thread.ts';
 export { ProxyServer } from './server.ts';
 export {
   redirectTable,
