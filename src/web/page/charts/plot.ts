@@ -1,0 +1,218 @@
+/**
+ * One chart: a uPlot with our look, the marks, a cursor that the keyboard moves too, and a line of words below. What is
+ * drawn comes ready from charts.ts; nothing here knows of Weft's data.
+ */
+import uPlot from 'uplot';
+import { h, setText } from '../dom.ts';
+import { formatClock } from '../format.ts';
+import { drawMarks, type DrawnMark } from './marks.ts';
+import type { Palette } from './palette.ts';
+
+export interface PlotLine {
+  readonly id: string;
+  readonly label: string;
+  /** Of the palette. */
+  readonly color: number;
+  readonly dash: readonly number[];
+  /** Below it the plane is filled. */
+  readonly filled: boolean;
+  readonly values: readonly (number | null)[];
+  /** What the cursor reads; `values` where absent. */
+  readonly read?: readonly (number | null)[];
+}
+
+export interface PlotData {
+  /** Milliseconds since 1970. */
+  readonly times: readonly number[];
+  readonly lines: readonly PlotLine[];
+  readonly marks: readonly DrawnMark[];
+  readonly fromMs: number;
+  readonly untilMs: number;
+  /** One sentence, shown while no cursor is in the chart. */
+  readonly summary: string;
+}
+
+export interface PlotOptions {
+  readonly title: string;
+  readonly unit: string;
+  readonly formatAxis: (value: number) => string;
+  readonly formatValue: (value: number) => string;
+  /** The axis reaches this far at least. */
+  readonly atLeast: number;
+  readonly palette: Palette;
+}
+
+const HEIGHT_PX = 190;
+const SYNC_KEY = 'weft';
+
+export class Plot {
+  readonly root: HTMLElement;
+  readonly #options: PlotOptions;
+  readonly #canvas: HTMLElement;
+  readonly #words: HTMLElement;
+  #plot: uPlot | undefined;
+  #data: PlotData | undefined;
+  /** What the lines are, without their values: a change needs another uPlot. */
+  #shape = '';
+  #width = 0;
+  #reading = false;
+
+  constructor(options: PlotOptions) {
+    this.#options = options;
+    this.#canvas = h('div', {
+      class: 'plot',
+      tabindex: 0,
+      role: 'group',
+      'aria-label': `${options.title}, a chart. Left and right arrow keys read its values.`,
+    });
+    this.#words = h('p', { class: 'plot-words small quiet' });
+    this.root = h(
+      'figure',
+      { class: 'chart' },
+      h('figcaption', {}, h('h3', {}, options.title, h('span', { class: 'quiet small' }, ` ${options.unit}`))),
+      this.#canvas,
+      this.#words,
+    );
+    this.#canvas.addEventListener('keydown', (event) => this.#key(event));
+    this.#canvas.addEventListener('blur', () => this.#leave());
+    new ResizeObserver(([entry]) => {
+      this.#width = Math.floor(entry?.contentRect.width ?? 0);
+      if (this.#plot && this.#width > 0) this.#plot.setSize({ width: this.#width, height: HEIGHT_PX });
+      else this.#draw();
+    }).observe(this.#canvas);
+  }
+
+  show(data: PlotData): void {
+    this.#data = data;
+    this.#draw();
+  }
+
+  /** The colours have changed. */
+  repaint(): void {
+    this.#plot?.redraw(false, true);
+  }
+
+  #draw(): void {
+    const data = this.#data;
+    if (data === undefined || this.#width === 0) return;
+    const shape = JSON.stringify(data.lines.map(({ id, color, dash, filled }) => [id, color, dash, filled]));
+    // Its types want arrays that may be written; it writes none.
+    const columns = [data.times, ...data.lines.map((line) => line.values)] as unknown as uPlot.AlignedData;
+    if (this.#plot === undefined || shape !== this.#shape) {
+      this.#plot?.destroy();
+      this.#shape = shape;
+      this.#plot = new uPlot(this.#uplotOptions(data.lines), columns, this.#canvas);
+    } else {
+      this.#plot.setData(columns);
+    }
+    if (this.#reading) this.#read();
+    else setText(this.#words, data.summary);
+  }
+
+  #uplotOptions(lines: readonly PlotLine[]): uPlot.Options {
+    const { palette, formatAxis, atLeast } = this.#options;
+    const axis = (): uPlot.Axis => ({
+      stroke: () => palette.text,
+      font: palette.font,
+      grid: { stroke: () => palette.grid, width: 1 },
+      ticks: { show: false },
+    });
+    return {
+      width: this.#width,
+      height: HEIGHT_PX,
+      ms: 1,
+      padding: [12, 8, 0, 0],
+      legend: { show: false },
+      cursor: {
+        y: false,
+        drag: { x: false, y: false },
+        points: { size: 6 },
+        sync: { key: SYNC_KEY, scales: ['x', null] },
+      },
+      // What is filled covers the grid, so the grid comes after it.
+      drawOrder: ['series', 'axes'] as unknown as uPlot.DrawOrderKey[],
+      scales: {
+        x: { time: true, range: () => [this.#data?.fromMs ?? 0, this.#data?.untilMs ?? 1] },
+        y: {
+          range: (_plot, min, max) => {
+            const [low, high] = [Math.min(0, min), Math.max(0, max)];
+            const most = Math.max(high, atLeast) * 1.08;
+            return [low < 0 ? Math.min(low * 1.08, -atLeast) : 0, most];
+          },
+        },
+      },
+      axes: [
+        {
+          ...axis(),
+          size: 26,
+          gap: 4,
+          space: 64,
+          values: (_plot, splits) => splits.map((split) => this.#clock(split)),
+        },
+        { ...axis(), size: 52, gap: 6, space: 34, values: (_plot, splits) => splits.map((split) => formatAxis(split)) },
+      ],
+      series: [
+        {},
+        ...lines.map(
+          (line): uPlot.Series => ({
+            label: line.label,
+            stroke: () => palette.paths[line.color] ?? palette.text,
+            width: line.filled ? 1.25 : 1.75,
+            points: { show: false },
+            ...(line.filled && { fill: () => palette.areas[line.color] ?? palette.grid }),
+            ...(line.dash.length > 0 && { dash: [...line.dash] }),
+          }),
+        ),
+      ],
+      hooks: {
+        draw: [(plot) => drawMarks(plot, this.#data?.marks ?? [], palette)],
+        setLegend: [() => this.#cursorMoved()],
+      },
+    };
+  }
+
+  #clock(time: number): string {
+    const text = formatClock(time);
+    const span = (this.#data?.untilMs ?? 0) - (this.#data?.fromMs ?? 0);
+    return span > 600_000 ? text.slice(0, 5) : text;
+  }
+
+  #cursorMoved(): void {
+    const index = this.#plot?.cursor.idx;
+    this.#reading = typeof index === 'number';
+    if (this.#reading) this.#read();
+    else if (this.#data) setText(this.#words, this.#data.summary);
+  }
+
+  /** What the cursor is at, in words. */
+  #read(): void {
+    const [index, data] = [this.#plot?.cursor.idx, this.#data];
+    const time = typeof index === 'number' ? data?.times[index] : undefined;
+    if (typeof index !== 'number' || data === undefined || time === undefined) return;
+    const values = data.lines.flatMap((line) => {
+      const value = (line.read ?? line.values)[index];
+      return value === null || value === undefined ? [] : [`${line.label} ${this.#options.formatValue(value)}`];
+    });
+    setText(this.#words, `${formatClock(time)}: ${values.length === 0 ? 'not known' : values.join(', ')}`);
+  }
+
+  #key(event: KeyboardEvent): void {
+    const [plot, data] = [this.#plot, this.#data];
+    if (plot === undefined || data === undefined || data.times.length === 0) return;
+    const last = data.times.length - 1;
+    const at = plot.cursor.idx ?? last;
+    const target = { ArrowLeft: at - 1, ArrowRight: at + 1, PageUp: at - 10, PageDown: at + 10, Home: 0, End: last }[event.key];
+    if (event.key === 'Escape') this.#leave();
+    if (target === undefined) return;
+    event.preventDefault();
+    // Read aloud only to who asks for it by keys; a pointer that passes tells nobody.
+    this.#words.setAttribute('aria-live', 'polite');
+    const to = Math.max(0, Math.min(last, target));
+    plot.setCursor({ left: plot.valToPos(Math.max(data.times[to]!, data.fromMs), 'x'), top: 0 });
+  }
+
+  #leave(): void {
+    this.#words.removeAttribute('aria-live');
+    this.#plot?.setCursor({ left: -10, top: -10 });
+  }
+}
