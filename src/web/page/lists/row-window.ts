@@ -49,7 +49,12 @@ export function askedRows(
 }
 
 /** How a key moves the chosen row; `undefined`: it does not. */
-export function rowAfterKey(key: string, row: number, rowCount: number, pageRows: number): number | undefined {
+export function rowAfterKey(
+  key: string,
+  row: number,
+  rowCount: number,
+  pageRows: number,
+): number | undefined {
   const last = rowCount - 1;
   const within = (wanted: number) => Math.max(0, Math.min(last, wanted));
   if (rowCount === 0) return undefined;

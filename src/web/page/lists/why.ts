@@ -1,0 +1,54 @@
+/**
+ * The section "Why": what limits this host's multipath now, in words, with the evidence and what mends it. Asked for
+ * again while somebody sees it, at most each `WHY_INTERVAL_MS`, because each answer makes the service look routes up.
+ */
+import type { WhyReport } from '../../../service/observe/api.ts';
+import type { PageContext } from '../context.ts';
+import { button, h, setAttribute, setClass, setText } from '../dom.ts';
+import { formatClock } from '../format.ts';
+import { atMostEach, oneAtATime, onScreen } from './asking.ts';
+import { FindingsView } from './finding-view.ts';
+import { Message } from './parts.ts';
+import { failureOf } from './failure.ts';
+
+export const WHY_INTERVAL_MS = 5000;
+
+export function mountWhy(root: HTMLElement, { store, api }: PageContext): void {
+  const summary = h('p', { class: 'why-summary', role: 'status' }, 'Looking …');
+  const findings = new FindingsView();
+  const failure = new Message('alert');
+  const time = h('span', { class: 'quiet small' });
+  const again = button('Look again', () => ask(), { class: 'quiet' });
+  const body = h('div', { class: 'why' });
+  body.append(
+    h('div', { class: 'toolbar' }, summary, h('span', { class: 'toolbar-end' }, time, again)),
+    failure.element,
+    findings.element,
+  );
+  root.append(body);
+
+  const show = (report: WhyReport) => {
+    setText(summary, report.summary);
+    setClass(summary, 'healthy', report.healthy);
+    setText(time, `looked at ${formatClock(report.time)}`);
+    findings.show(report);
+  };
+  const ask = oneAtATime(async () => {
+    setAttribute(body, 'aria-busy', true);
+    try {
+      show(await api.why({}));
+      failure.show(undefined);
+    } catch (error) {
+      failure.show(failureOf(error));
+    } finally {
+      setAttribute(body, 'aria-busy', false);
+    }
+  });
+  const askSometimes = atMostEach(WHY_INTERVAL_MS, ask);
+  const seen = onScreen(root, store.visible);
+  const look = () => {
+    if (seen.value && store.overview.value !== undefined) askSometimes(performance.now());
+  };
+  seen.watch(look);
+  store.overview.watch(look);
+}
