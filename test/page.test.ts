@@ -1,0 +1,188 @@
+/**
+ * The page in a real browser, against the built `weft up` in a lab: that it shows what there is, asks nobody else,
+ * is readable in both themes and at both widths, and takes every text from outside as text.
+ *
+ * Pictures of it are written for a look; where, is said in support/page-host.ts.
+ */
+import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { axeFindings, type Look, type OpenPage } from './support/browser.ts';
+import { eventually, PageHost, pictureFile } from './support/page-host.ts';
+
+/** No white space, colon or slash may be in the name of a link; else whoever names one may write anything. */
+const HOSTILE_LINK = `<h1>a"'&b`;
+const HOSTILE_PROGRAM = '<img src=x>';
+const HOSTILE_HOST = '<b>x</b>.test';
+const FOLDER = '/run/weft-page-test';
+
+const SECTIONS = ['picture', 'charts', 'connections', 'control', 'why', 'events'];
+
+const LOOKS: Record<string, Required<Look>> = {
+  light: { theme: 'light', width: 1280, height: 900 },
+  dark: { theme: 'dark', width: 1280, height: 900 },
+  'narrow-light': { theme: 'light', width: 360, height: 740 },
+  'narrow-dark': { theme: 'dark', width: 360, height: 740 },
+  wide: { theme: 'light', width: 1920, height: 1080 },
+};
+
+let host: PageHost;
+
+beforeAll(async () => {
+  host = await PageHost.start({ lab: { names: [HOSTILE_LINK, 'lte0'] } });
+  await host.download(500_000);
+  // A program of the host that has a hostile name and speaks MPTCP by itself.
+  mkdirSync(FOLDER, { recursive: true });
+  symlinkSync('/usr/bin/curl', join(FOLDER, HOSTILE_PROGRAM));
+  host.client.spawn(
+    [
+      'mptcpize',
+      'run',
+      join(FOLDER, HOSTILE_PROGRAM),
+      '-sS',
+      '--limit-rate',
+      '50000',
+      '-o',
+      '/dev/null',
+      host.lab.url(1e12),
+    ],
+    { stdio: 'ignore' },
+  );
+});
+
+afterAll(async () => {
+  await host.close();
+  rmSync(FOLDER, { recursive: true, force: true });
+});
+
+/** Opens the page and waits until all of it has something to show. */
+async function openFilled(look: Look): Promise<OpenPage> {
+  const opened = await host.open(look);
+  const { page } = opened;
+  for (const section of SECTIONS) await page.locator(`#${section}`).waitFor();
+  await page.locator('#connections').getByText(HOSTILE_PROGRAM).first().waitFor();
+  await page.locator('#picture').getByText('lte0').first().waitFor({ state: 'attached' });
+  return opened;
+}
+
+describe('what is shown', () => {
+  it('host, paths, connections, limits, reasons and events, without an error and without asking anybody else', async () => {
+    const opened = await openFilled({});
+    const { page } = opened;
+    await page.getByText('Live', { exact: true }).waitFor();
+    await page.locator('#picture').getByText('10.2.0.2').first().waitFor({ state: 'attached' });
+    await page.locator('#connections').getByText(host.lab.serverAddress).first().waitFor();
+    await page.locator('#control').getByText('10.2.0.2').first().waitFor();
+    await page.locator('#why').scrollIntoViewIfNeeded();
+    await eventually(async () => {
+      const why = await page.locator('#why').innerText();
+      return !why.includes('Looking');
+    }, 'a reason');
+    await page.locator('#events').getByText(/path/i).first().waitFor();
+    expect(await opened.whatWentWrong()).toEqual([]);
+    // The address bar does not keep the token, nor does anything that the page could read.
+    expect(page.url()).not.toContain('token');
+    expect(await page.evaluate('document.cookie')).toBe('');
+    await opened.close();
+  });
+
+  it('no page without the token', async () => {
+    const address = new URL(await host.address());
+    const opened = await host.browser.open(address.origin);
+    expect(await opened.text()).toContain('weft web');
+    expect(await opened.page.locator('#picture').count()).toBe(0);
+    await opened.close();
+  });
+});
+
+describe('texts from outside', () => {
+  it('are text: names of links, programs and hosts', async () => {
+    // Whether the name is refused or asked for, it is told in an event or an answer.
+    await host.client.run([
+      'curl',
+      '-sS',
+      '-m',
+      '5',
+      '-x',
+      'http://127.0.0.1:13128',
+      `http://${HOSTILE_HOST}/`,
+    ]);
+    const opened = await openFilled({});
+    const { page } = opened;
+    const shown = await opened.text();
+    expect(shown).toContain(HOSTILE_LINK);
+    expect(shown).toContain(HOSTILE_PROGRAM);
+    const search = page.locator('#connections').getByRole('searchbox');
+    await search.fill(`<img src=x onerror="alert(1)">`);
+    await eventually(
+      async () => !(await page.locator('#connections').innerText()).includes(HOSTILE_PROGRAM),
+      'the search to find nothing',
+    );
+    expect(await page.locator('main h1, main img, main b').count()).toBe(0);
+    expect(await opened.whatWentWrong()).toEqual([]);
+    await opened.close();
+  });
+});
+
+describe.each(Object.entries(LOOKS))('%s', (name, look) => {
+  it('is readable by everyone, and fits', async () => {
+    const opened = await openFilled(look);
+    const { page } = opened;
+    expect(await opened.isTooWide()).toBe(false);
+    await page.screenshot({ path: pictureFile(name), fullPage: true });
+    expect(await axeFindings(page)).toEqual([]);
+    expect(await opened.whatWentWrong()).toEqual([]);
+    await opened.close();
+  });
+});
+
+describe('the keyboard', () => {
+  it('reaches every control, in an order that ends, and each shows where it is', async () => {
+    const opened = await openFilled({});
+    const { page } = opened;
+    // What can be operated, by its name, as a reader of the page counts it.
+    const wanted = await page.evaluate<string[]>(`
+      [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [role=switch]')]
+        .filter((e) => e.checkVisibility() && !e.disabled && e.tabIndex >= 0)
+        .map((e, i) => { e.dataset.testKey = 'k' + i; return e.dataset.testKey; })`);
+    expect(wanted.length).toBeGreaterThan(15);
+    const reached = new Set<string>();
+    for (let n = 0; n < wanted.length + 60; n++) {
+      await page.keyboard.press('Tab');
+      const at = await page.evaluate<string | null>(`
+        (() => {
+          const e = document.activeElement;
+          if (e === null || e === document.body) return null;
+          const style = getComputedStyle(e);
+          const isMarked = style.outlineStyle !== 'none' || style.boxShadow !== 'none' || e.matches(':has(:focus-visible)');
+          return (e.dataset.testKey ?? '?') + (isMarked ? '' : ' unmarked ' + e.outerHTML.slice(0, 120));
+        })()`);
+      if (at === null && reached.size > 0) break;
+      if (at !== null) reached.add(at);
+    }
+    expect([...reached].filter((key) => key.includes('unmarked'))).toEqual([]);
+    // Rows of lists come and go meanwhile, and take their controls with them.
+    const still = await page.evaluate<string[]>(
+      `[...document.querySelectorAll('[data-test-key]')].filter((e) => e.checkVisibility() && e.tabIndex >= 0 && !e.disabled).map((e) => e.dataset.testKey)`,
+    );
+    expect(still.filter((key) => !reached.has(key))).toEqual([]);
+    await opened.close();
+  });
+
+  it('chooses a theme, sorts, searches, and follows a connection', async () => {
+    const opened = await openFilled({});
+    const { page } = opened;
+    const dark = page.getByRole('button', { name: 'Dark' });
+    await dark.focus();
+    await page.keyboard.press('Enter');
+    expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark');
+    const connections = page.locator('#connections');
+    await connections.getByRole('searchbox').focus();
+    await page.keyboard.type('curl');
+    await eventually(
+      async () => !(await connections.innerText()).includes(HOSTILE_PROGRAM),
+      'the search to leave one out',
+    );
+    await opened.close();
+  });
+});
