@@ -53,7 +53,11 @@ async function readFailure(response: Response): Promise<ApiError> {
   const body: unknown = await response.json().catch(() => undefined);
   const error = isRecord(body) && typeof body['error'] === 'string' ? body['error'] : undefined;
   const code = isRecord(body) && typeof body['code'] === 'string' ? body['code'] : 'HTTP_ERROR';
-  return new ApiError(error ?? `Weft answered ${response.status} ${response.statusText}`, code, response.status);
+  return new ApiError(
+    error ?? `Weft answered ${response.status} ${response.statusText}`,
+    code,
+    response.status,
+  );
 }
 
 /** @throws ApiError */
@@ -68,7 +72,10 @@ async function request(path: string, init: RequestInit): Promise<unknown> {
       signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
     });
   } catch (error) {
-    const why = error instanceof DOMException && error.name === 'TimeoutError' ? 'it did not answer in time' : 'no connection';
+    const why =
+      error instanceof DOMException && error.name === 'TimeoutError'
+        ? 'it did not answer in time'
+        : 'no connection';
     throw new ApiError(`Weft cannot be reached: ${why}`, 'UNREACHABLE', 0);
   }
   if (!response.ok) throw await readFailure(response);
@@ -171,7 +178,12 @@ export class Api implements ObserveApi, ActionApi {
       return answer as Answer;
     } catch (error) {
       // It may be of a Weft that has been started anew since: the next attempt asks for it again.
-      if (!(error instanceof ApiError) || error.status === 0 || error.status === 401 || error.status === 403) {
+      if (
+        !(error instanceof ApiError) ||
+        error.status === 0 ||
+        error.status === 401 ||
+        error.status === 403
+      ) {
         this.#token = undefined;
       }
       throw error;

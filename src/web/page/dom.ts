@@ -13,7 +13,8 @@ const SVG = 'http://www.w3.org/2000/svg';
 /** @throws Error for a handler, inline style or foreign address: a mistake of ours, or somebody's attempt. */
 function checkAttribute(name: string, value: AttributeValue): void {
   const refused =
-    /^on|^style$|^srcdoc$/i.test(name) || (/^(?:href|src|action)$/i.test(name) && !/^[#/]/.test(String(value)));
+    /^on|^style$|^srcdoc$/i.test(name) ||
+    (/^(?:href|src|action)$/i.test(name) && !/^[#/]/.test(String(value)));
   if (refused) throw new Error(`attribute "${name}" is not set here`);
 }
 
@@ -21,7 +22,12 @@ function checkAttribute(name: string, value: AttributeValue): void {
 export function setAttribute(element: Element, name: string, value: AttributeValue): void {
   checkAttribute(name, value);
   const isWord = name.startsWith('aria-') || name === 'draggable';
-  const text = value === undefined || (value === false && !isWord) ? undefined : value === true && !isWord ? '' : String(value);
+  const text =
+    value === undefined || (value === false && !isWord)
+      ? undefined
+      : value === true && !isWord
+        ? ''
+        : String(value);
   if (text === undefined) element.removeAttribute(name);
   else if (element.getAttribute(name) !== text) element.setAttribute(name, text);
 }
@@ -80,10 +86,10 @@ export function button(label: string, action: () => void, attributes: Attributes
 
 /** What a keyed list is told about its elements. */
 export interface KeyedListOptions<Item, Kind extends Element> {
-  readonly key: (item: Item) => string;
-  readonly create: (item: Item) => Kind;
+  key(item: Item): string;
+  create(item: Item): Kind;
   /** Called after `create` too. */
-  readonly update: (element: Kind, item: Item, index: number) => void;
+  update(element: Kind, item: Item, index: number): void;
 }
 
 /**
@@ -103,13 +109,13 @@ export class KeyedList<Item, Kind extends Element> {
 
   /** Of two items with one key the first is shown. */
   show(items: readonly Item[]): void {
-    const { key, create, update } = this.#options;
+    const options = this.#options;
     const next = new Map<string, Kind>();
     const shown: [Kind, Item][] = [];
     for (const item of items) {
-      const name = key(item);
+      const name = options.key(item);
       if (next.has(name)) continue;
-      const element = this.#elements.get(name) ?? create(item);
+      const element = this.#elements.get(name) ?? options.create(item);
       next.set(name, element);
       shown.push([element, item]);
     }
@@ -120,7 +126,7 @@ export class KeyedList<Item, Kind extends Element> {
       // Moving an element takes the focus from what is in it; the one that is in place stays untouched.
       if (place === element) place = element.nextElementSibling;
       else this.#parent.insertBefore(element, place);
-      update(element, item, index);
+      options.update(element, item, index);
     }
   }
 

@@ -36,10 +36,18 @@ const PROGRAM_WORDS: Readonly<Record<Overview['program'], string>> = {
   top: 'weft top',
 };
 
+function thread(color: number, d: string): SVGElement {
+  return s('path', {
+    class: `thread path-${color}`,
+    d,
+    fill: 'none',
+    'stroke-width': 4.5,
+    'stroke-linecap': 'round',
+  });
+}
+
 /** Two threads that cross: the same drawing as the tab's icon. */
 function logo(): SVGElement {
-  const thread = (color: number, d: string) =>
-    s('path', { class: `thread path-${color}`, d, fill: 'none', 'stroke-width': 4.5, 'stroke-linecap': 'round' });
   return s(
     'svg',
     { viewBox: '0 0 32 32', 'aria-hidden': true },

@@ -9,6 +9,8 @@ import type { PageStore } from './store.ts';
 
 /** The first attempt comes soon, because Weft is mostly just being started again. */
 const RETRY_MS = [300, 1000, 2000, 5000] as const;
+/** Seldom: Weft counts those who come with a wrong session, and slows them. */
+const SIGNED_OUT_RETRY_MS = 60_000;
 /** Overviews come each half second to two seconds; more than this without one is a dead connection. */
 const SILENCE_MS = 15_000;
 /** So that going through tabs does not close and open it each time. */
@@ -34,6 +36,9 @@ export class Live {
     // A page that comes out of the back-and-forward cache has lost its stream without a word.
     window.addEventListener('pageshow', (event) => {
       if (event.persisted) this.#open();
+    });
+    window.addEventListener('focus', () => {
+      if (this.#store.connection.value === 'signed-out') void this.#tryAgain();
     });
     look();
     this.#store.visible.watch((visible) => this.#visibilityChanged(visible));
@@ -116,9 +121,8 @@ export class Live {
     if (this.#source !== undefined || this.#store.connection.value === 'paused') return;
     if (signedIn === false) {
       this.#store.connection.set('signed-out');
-      this.#failures = RETRY_MS.length;
       // Another tab may sign in with the new address: the cookie is this one's too.
-      this.#retryTimer = window.setTimeout(() => void this.#tryAgain(), RETRY_MS.at(-1));
+      this.#retryTimer = window.setTimeout(() => void this.#tryAgain(), SIGNED_OUT_RETRY_MS);
       return;
     }
     this.#open();

@@ -30,12 +30,16 @@ function choice<Name extends string | number>(
 ): HTMLElement {
   const group = h('div', { class: 'segmented', role: 'group', 'aria-label': label });
   const buttons = names.map((name) =>
-    button(text(name), () => {
-      for (const [index, element] of buttons.entries()) {
-        element.setAttribute('aria-pressed', String(names[index] === name));
-      }
-      choose(name);
-    }, { 'aria-pressed': name === chosen }),
+    button(
+      text(name),
+      () => {
+        for (const [index, element] of buttons.entries()) {
+          element.setAttribute('aria-pressed', String(names[index] === name));
+        }
+        choose(name);
+      },
+      { 'aria-pressed': name === chosen },
+    ),
   );
   group.append(...buttons);
   return group;
@@ -62,7 +66,13 @@ class Charts {
     const palette = this.#palette;
     palette.read();
     const common = { palette, formatAxis };
-    this.#rate = new Plot({ ...common, title: 'Rate', unit: 'bit/s, stacked', formatValue: formatRate, atLeast: 1000 });
+    this.#rate = new Plot({
+      ...common,
+      title: 'Rate',
+      unit: 'bit/s, stacked',
+      formatValue: formatRate,
+      atLeast: 1000,
+    });
     this.#rtt = new Plot({
       ...common,
       title: 'Round-trip time',
@@ -110,14 +120,26 @@ class Charts {
     return h(
       'div',
       { class: 'chart-controls' },
-      choice('Which rate', RATE_MODES, (mode) => MODE_LABELS[mode], this.#mode, (mode) => {
-        this.#mode = mode;
-        this.#draw();
-      }),
-      choice('How far back', MINUTES, (minutes) => `${minutes} min`, this.#minutes, (minutes) => {
-        this.#minutes = minutes;
-        void this.#reload();
-      }),
+      choice(
+        'Which rate',
+        RATE_MODES,
+        (mode) => MODE_LABELS[mode],
+        this.#mode,
+        (mode) => {
+          this.#mode = mode;
+          this.#draw();
+        },
+      ),
+      choice(
+        'How far back',
+        MINUTES,
+        (minutes) => `${minutes} min`,
+        this.#minutes,
+        (minutes) => {
+          this.#minutes = minutes;
+          void this.#reload();
+        },
+      ),
     );
   }
 

@@ -27,7 +27,9 @@ export class Palette {
     this.grid = resolve('color-mix(in srgb, var(--line-strong) 28%, transparent)');
     const numbers = Array.from({ length: PATH_COLORS }, (_, number) => number);
     this.paths = numbers.map((number) => resolve(`var(--path-${number})`));
-    this.areas = numbers.map((number) => resolve(`color-mix(in srgb, var(--path-${number}) 45%, var(--surface))`));
+    this.areas = numbers.map((number) =>
+      resolve(`color-mix(in srgb, var(--path-${number}) 45%, var(--surface))`),
+    );
     const [active, backup, waiting, stale, down] = STATES.map((state) => resolve(`var(--${state})`));
     this.states = { active: active!, backup: backup!, waiting: waiting!, stale: stale!, down: down! };
     probe.remove();

@@ -69,7 +69,11 @@ export class Plot {
     this.root = h(
       'figure',
       { class: 'chart' },
-      h('figcaption', {}, h('h3', {}, options.title, h('span', { class: 'quiet small' }, ` ${options.unit}`))),
+      h(
+        'figcaption',
+        {},
+        h('h3', {}, options.title, h('span', { class: 'quiet small' }, ` ${options.unit}`)),
+      ),
       this.#canvas,
       this.#words,
     );
@@ -149,20 +153,24 @@ export class Plot {
           space: 64,
           values: (_plot, splits) => splits.map((split) => this.#clock(split)),
         },
-        { ...axis(), size: 52, gap: 6, space: 34, values: (_plot, splits) => splits.map((split) => formatAxis(split)) },
+        {
+          ...axis(),
+          size: 52,
+          gap: 6,
+          space: 34,
+          values: (_plot, splits) => splits.map((split) => formatAxis(split)),
+        },
       ],
       series: [
         {},
-        ...lines.map(
-          (line): uPlot.Series => ({
-            label: line.label,
-            stroke: () => palette.paths[line.color] ?? palette.text,
-            width: line.filled ? 1.25 : 1.75,
-            points: { show: false },
-            ...(line.filled && { fill: () => palette.areas[line.color] ?? palette.grid }),
-            ...(line.dash.length > 0 && { dash: [...line.dash] }),
-          }),
-        ),
+        ...lines.map((line): uPlot.Series => ({
+          label: line.label,
+          stroke: () => palette.paths[line.color] ?? palette.text,
+          width: line.filled ? 1.25 : 1.75,
+          points: { show: false },
+          ...(line.filled && { fill: () => palette.areas[line.color] ?? palette.grid }),
+          ...(line.dash.length > 0 && { dash: [...line.dash] }),
+        })),
       ],
       hooks: {
         draw: [(plot) => drawMarks(plot, this.#data?.marks ?? [], palette)],
@@ -191,7 +199,9 @@ export class Plot {
     if (typeof index !== 'number' || data === undefined || time === undefined) return;
     const values = data.lines.flatMap((line) => {
       const value = (line.read ?? line.values)[index];
-      return value === null || value === undefined ? [] : [`${line.label} ${this.#options.formatValue(value)}`];
+      return value === null || value === undefined
+        ? []
+        : [`${line.label} ${this.#options.formatValue(value)}`];
     });
     setText(this.#words, `${formatClock(time)}: ${values.length === 0 ? 'not known' : values.join(', ')}`);
   }
@@ -201,7 +211,14 @@ export class Plot {
     if (plot === undefined || data === undefined || data.times.length === 0) return;
     const last = data.times.length - 1;
     const at = plot.cursor.idx ?? last;
-    const target = { ArrowLeft: at - 1, ArrowRight: at + 1, PageUp: at - 10, PageDown: at + 10, Home: 0, End: last }[event.key];
+    const target = {
+      ArrowLeft: at - 1,
+      ArrowRight: at + 1,
+      PageUp: at - 10,
+      PageDown: at + 10,
+      Home: 0,
+      End: last,
+    }[event.key];
     if (event.key === 'Escape') this.#leave();
     if (target === undefined) return;
     event.preventDefault();

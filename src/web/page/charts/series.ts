@@ -2,7 +2,13 @@
  * The values that the charts draw: a window of history, continued with each overview. Pure, in the time of the
  * overviews. BOUNDED: `POINTS_MAX` moments, `PATHS_MAX` paths, `MARKS_MAX` marks; the oldest go first.
  */
-import type { History, HistoryMark, Overview, PathReading, PathState } from '../../../service/observe/model.ts';
+import type {
+  History,
+  HistoryMark,
+  Overview,
+  PathReading,
+  PathState,
+} from '../../../service/observe/model.ts';
 
 export const POINTS_MAX = 1500;
 export const PATHS_MAX = 64;
@@ -33,12 +39,13 @@ const QUANTITY_OF_READING: Readonly<Record<Quantity, (path: PathReading) => numb
 /** A path that is cut off carries nothing and has no round-trip time: what it had before says nothing of now. */
 const isCut = (state: PathState) => state === 'down';
 
+const isBroken = (state: PathState) => state === 'down' || state === 'stale';
+
 /** Which changes of state are worth a line in the charts: it stopped carrying, or came back. */
 function markText(link: string, was: PathState, is: PathState): string | undefined {
-  const broken = (state: PathState) => state === 'down' || state === 'stale';
   if (is === was) return undefined;
-  if (broken(is)) return `${link} ${is}`;
-  return broken(was) ? `${link} back` : undefined;
+  if (isBroken(is)) return `${link} ${is}`;
+  return isBroken(was) ? `${link} back` : undefined;
 }
 
 export class ChartSeries {
@@ -129,6 +136,7 @@ export class ChartSeries {
     this.times.length = 0;
     this.#paths.clear();
     this.#marks = [];
+    this.#looks = 0;
   }
 
   #markChanges(overview: Overview): boolean {
@@ -150,7 +158,8 @@ export class ChartSeries {
   #push(time: number, overview: Overview | undefined): void {
     const before = this.times.length;
     this.times.push(time);
-    for (const path of this.#paths.values()) for (const quantity of QUANTITIES) path.values[quantity].push(null);
+    for (const path of this.#paths.values())
+      for (const quantity of QUANTITIES) path.values[quantity].push(null);
     for (const reading of overview?.paths ?? []) {
       const path = this.#paths.get(reading.id) ?? this.#add(reading, before + 1);
       if (path === undefined) continue;
@@ -183,7 +192,8 @@ export class ChartSeries {
       for (const quantity of QUANTITIES) {
         const value = isCut(reading.state) ? null : QUANTITY_OF_READING[quantity](reading);
         const mean = path.values[quantity][at];
-        path.values[quantity][at] = value === null || mean === null || mean === undefined ? value : mean + (value - mean) / looks;
+        path.values[quantity][at] =
+          value === null || mean === null || mean === undefined ? value : mean + (value - mean) / looks;
       }
     }
   }
@@ -197,7 +207,8 @@ export class ChartSeries {
     this.times.splice(0, drop);
     for (const [id, path] of this.#paths) {
       for (const quantity of QUANTITIES) path.values[quantity].splice(0, drop);
-      if (path.values.received.every((value) => value === null) && !this.#states.has(id)) this.#paths.delete(id);
+      if (path.values.received.every((value) => value === null) && !this.#states.has(id))
+        this.#paths.delete(id);
     }
     this.#marks = this.#marks.filter((mark) => mark.time >= from);
   }
@@ -213,7 +224,8 @@ export function bridge(times: readonly number[], values: readonly (number | null
   let known = -1;
   for (let index = 0; index < bridged.length; index++) {
     if (bridged[index] === null || bridged[index] === undefined) continue;
-    if (known >= 0 && index - known > 1 && times[index]! - times[known]! <= longest) bridged.fill(bridged[known]!, known + 1, index);
+    if (known >= 0 && index - known > 1 && times[index]! - times[known]! <= longest)
+      bridged.fill(bridged[known]!, known + 1, index);
     known = index;
   }
   return bridged;

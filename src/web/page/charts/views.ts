@@ -24,14 +24,20 @@ function frame(series: ChartSeries, nowMs: number): Pick<PlotData, 'times' | 'ma
   return { times: series.times, marks: drawnMarks(series), fromMs: nowMs - series.windowMs, untilMs: nowMs };
 }
 
-function stackedLines(series: ChartSeries, quantity: Quantity, marks: PathMarks, sign: 1 | -1, suffix = ''): PlotLine[] {
+function stackedLines(
+  series: ChartSeries,
+  quantity: Quantity,
+  marks: PathMarks,
+  sign: 1 | -1,
+  suffix = '',
+): PlotLine[] {
   const values = series.paths.map((path) => bridge(series.times, path.values[quantity], series.stepMs));
   const lines = stack(values, sign).map((column, index): PlotLine => {
     const path = series.paths[index]!;
     return {
       id: `${path.id}${suffix}`,
       label: `${labelOf(path)}${suffix}`,
-      ...marks.of(path.id),
+      color: marks.of(path.id).color,
       dash: [],
       filled: true,
       values: column,
@@ -52,20 +58,20 @@ export function rateView(series: ChartSeries, mode: RateMode, marks: PathMarks, 
         ]
       : stackedLines(series, mode, marks, 1);
   const summary =
-    mode === 'both' ? `${rateSummary(series, 'received')} ${rateSummary(series, 'sent')}` : rateSummary(series, mode);
+    mode === 'both'
+      ? `${rateSummary(series, 'received')} ${rateSummary(series, 'sent')}`
+      : rateSummary(series, mode);
   return { ...frame(series, nowMs), lines, summary };
 }
 
 export function rttView(series: ChartSeries, marks: PathMarks, nowMs: number): PlotData {
-  const lines = series.paths.map(
-    (path): PlotLine => ({
-      id: path.id,
-      label: labelOf(path),
-      ...marks.of(path.id),
-      filled: false,
-      values: bridge(series.times, path.values.rttUs, series.stepMs),
-    }),
-  );
+  const lines = series.paths.map((path): PlotLine => ({
+    id: path.id,
+    label: labelOf(path),
+    ...marks.of(path.id),
+    filled: false,
+    values: bridge(series.times, path.values.rttUs, series.stepMs),
+  }));
   return { ...frame(series, nowMs), lines, summary: rttSummary(series) };
 }
 

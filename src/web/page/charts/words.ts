@@ -2,11 +2,17 @@
 import { formatBitsPerSecond, formatRate, formatUs } from '../format.ts';
 import type { ChartPath, ChartSeries, Quantity } from './series.ts';
 
-/** `40 M`, `500 k`, `0`: for axes, whose heading says the unit. */
+/** `40 M`, `500 k`, `0`: for axes, whose heading says the unit. Below zero stands what is sent, so no sign. */
 export function formatAxis(value: number): string {
   const size = Math.abs(value);
   const [prefix, scale] =
-    size >= 1e9 ? (['G', 1e9] as const) : size >= 1e6 ? (['M', 1e6] as const) : size >= 1e3 ? (['k', 1e3] as const) : (['', 1] as const);
+    size >= 1e9
+      ? (['G', 1e9] as const)
+      : size >= 1e6
+        ? (['M', 1e6] as const)
+        : size >= 1e3
+          ? (['k', 1e3] as const)
+          : (['', 1] as const);
   const text = String(Math.round((size / scale) * 100) / 100);
   return prefix === '' ? text : `${text} ${prefix}`;
 }
@@ -21,7 +27,9 @@ export function windowWords(windowMs: number): string {
 const lastKnown = (values: readonly (number | null)[]) => values.at(-1) ?? undefined;
 
 function totals(series: ChartSeries, quantity: Quantity): number[] {
-  return series.times.map((_, at) => series.paths.reduce((sum, path) => sum + (path.values[quantity][at] ?? 0), 0));
+  return series.times.map((_, at) =>
+    series.paths.reduce((sum, path) => sum + (path.values[quantity][at] ?? 0), 0),
+  );
 }
 
 const nameOf = (path: ChartPath) => `${path.link} ${path.address}`;
@@ -58,17 +66,21 @@ export function rttSummary(series: ChartSeries): string {
     const now = lastKnown(path.values.rttUs);
     const known = path.values.rttUs.filter((value) => value !== null);
     if (now === undefined || known.length === 0) return [];
-    return [`${nameOf(path)} ${formatUs(now)} (${formatUs(Math.min(...known))} to ${formatUs(Math.max(...known))})`];
+    return [
+      `${nameOf(path)} ${formatUs(now)} (${formatUs(Math.min(...known))} to ${formatUs(Math.max(...known))})`,
+    ];
   });
   if (words.length === 0) return 'No round-trip time is known now.';
   return `Now, and the range of the last ${windowWords(series.windowMs)}: ${words.slice(0, 4).join(', ')}.`;
 }
+
+const perSecond = (value: number) =>
+  `${value < 10 ? value.toFixed(1) : String(Math.round(value))} per second`;
 
 export function retransmissionSummary(series: ChartSeries): string {
   const sums = totals(series, 'retransmissions');
   if (sums.length === 0) return 'Nothing is known yet.';
   const most = Math.max(...sums);
   if (most === 0) return `No segment was sent again in the last ${windowWords(series.windowMs)}.`;
-  const perSecond = (value: number) => `${value < 10 ? value.toFixed(1) : String(Math.round(value))} per second`;
   return `${perSecond(sums.at(-1) ?? 0)} now, at most ${perSecond(most)}.${shares(series, 'retransmissions')}`;
 }

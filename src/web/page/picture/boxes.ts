@@ -32,12 +32,18 @@ export class PictureBoxes {
       root.append(element);
       return element;
     };
-    this.#machine = h('div', { class: 'box machine' }, h('span', { class: 'name' }), h('span', { class: 'detail' }));
+    this.#machine = h(
+      'div',
+      { class: 'box machine' },
+      h('span', { class: 'name' }),
+      h('span', { class: 'detail' }),
+    );
     root.append(this.#machine);
     const box = (id: string) => this.#layout?.links.get(id) ?? NOWHERE;
     this.#links = new KeyedList(layer('links'), {
       key: ({ link }) => link,
-      create: () => h('div', { class: 'box link' }, h('span', { class: 'name' }), h('span', { class: 'detail' })),
+      create: () =>
+        h('div', { class: 'box link' }, h('span', { class: 'name' }), h('span', { class: 'detail' })),
       update: (element, link) => {
         place(element, box(link.link));
         setAttribute(element, 'data-up', String(link.up));
@@ -78,7 +84,11 @@ export class PictureBoxes {
         place(element, this.#layout?.peers.get(peer.id) ?? NOWHERE);
         setText(element.children[0]!, peer.name);
         setText(element.children[1]!, peerDetail(peer));
-        setAttribute(element, 'title', peer.address === undefined ? peer.name : `${peer.name} (${peer.address})`);
+        setAttribute(
+          element,
+          'title',
+          peer.address === undefined ? peer.name : `${peer.name} (${peer.address})`,
+        );
       },
     });
   }

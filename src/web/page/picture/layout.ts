@@ -161,7 +161,8 @@ function railTrunk(x: number, y1: number, x2: number, y2: number): Trunk {
   const r = Math.min(12, x2 - x);
   const cut = y2 - r - 16;
   const down = (a: number, b: number) => `M${n(x)} ${n(a)}L${n(x)} ${n(b)}`;
-  const turn = (a: number) => `M${n(x)} ${n(a)}L${n(x)} ${n(y2 - r)}Q${n(x)} ${n(y2)} ${n(x + r)} ${n(y2)}L${n(x2)} ${n(y2)}`;
+  const turn = (a: number) =>
+    `M${n(x)} ${n(a)}L${n(x)} ${n(y2 - r)}Q${n(x)} ${n(y2)} ${n(x + r)} ${n(y2)}L${n(x2)} ${n(y2)}`;
   return {
     whole: [down(y1, cut), turn(cut)],
     broken: [down(y1, cut - 12), turn(cut + 12)],
@@ -209,7 +210,10 @@ function layoutNarrow(picture: Picture, width: number): PictureLayout {
     const to = peers.get(way.peer);
     if (!row || !to) continue;
     const [x1, y1, x2, y2] = [width - RAIL, row.y + 16, to.x + to.w, to.y + to.h / 2];
-    ways.set(way.id, `M${n(x1)} ${n(y1)}C${n(width - 1)} ${n(y1)} ${n(width - 1)} ${n(y2)} ${n(x2)} ${n(y2)}`);
+    ways.set(
+      way.id,
+      `M${n(x1)} ${n(y1)}C${n(width - 1)} ${n(y1)} ${n(width - 1)} ${n(y2)} ${n(x2)} ${n(y2)}`,
+    );
   }
   const height = Math.max(y - PEER_GAP, machine.h);
   return { narrow: true, width, height, machine, links, rows, peers, cables: new Map(), ways };

@@ -149,12 +149,10 @@ function groupByLink(rows: readonly PictureRow[], links: readonly LinkReading[])
   const readings = new Map(links.map((link) => [link.link, link]));
   return [...groups].map(([link, grouped]) => {
     const reading = readings.get(link);
-    return {
-      link,
-      ...(reading?.kind !== undefined && { kind: reading.kind }),
-      up: reading?.up ?? grouped.some((row) => row.state !== 'down'),
-      rows: grouped,
-    };
+    const up = reading?.up ?? grouped.some((row) => row.state !== 'down');
+    return reading?.kind === undefined
+      ? { link, up, rows: grouped }
+      : { link, kind: reading.kind, up, rows: grouped };
   });
 }
 
@@ -194,7 +192,11 @@ export function pictureOf(overview: Overview, before?: Picture): Picture {
     ways: [
       ...overview.peers.flatMap((peer) =>
         peer.ways.flatMap((reading) =>
-          way(reading.path, `peer ${peer.address}`, reading.sentBitsPerSecond + reading.receivedBitsPerSecond),
+          way(
+            reading.path,
+            `peer ${peer.address}`,
+            reading.sentBitsPerSecond + reading.receivedBitsPerSecond,
+          ),
         ),
       ),
       ...tunnels.flatMap((row) => way(row.id, row.peer, row.sentBitsPerSecond + row.receivedBitsPerSecond)),

@@ -23,7 +23,11 @@ function legend(): HTMLElement {
       state,
       h('span', { class: 'visually-hidden' }, `: ${meaning}`),
     );
-  return h('ul', { class: 'legend small quiet', 'aria-label': 'States of a path' }, ...STATE_MEANINGS.map(item));
+  return h(
+    'ul',
+    { class: 'legend small quiet', 'aria-label': 'States of a path' },
+    ...STATE_MEANINGS.map(item),
+  );
 }
 
 function machineDetail(picture: Picture): string {
@@ -76,13 +80,25 @@ export function mountPicture(root: HTMLElement, { store, marks }: PageContext): 
   stage.append(wires.svg);
   const boxes = new PictureBoxes(stage, marks, (row) => store.pointedPath.set(row));
   const table = new PictureTable();
-  const tableWrapper = h('div', { class: 'scroll visually-hidden', role: 'region', 'aria-label': 'Table of paths' }, table.table);
+  const tableWrapper = h(
+    'div',
+    { class: 'scroll visually-hidden', role: 'region', 'aria-label': 'Table of paths' },
+    table.table,
+  );
   const told = h('p', { class: 'visually-hidden', 'aria-live': 'polite' });
   const omitted = h('p', { class: 'small quiet', hidden: true });
   const empty = h('p', { class: 'empty' }, 'Waiting for the first look at this host …');
   const ignored = new IgnoredLinks();
   stage.hidden = true;
-  root.append(lead, stage, empty, omitted, h('div', { class: 'picture-foot' }, legend(), ignored.root), tableWrapper, told);
+  root.append(
+    lead,
+    stage,
+    empty,
+    omitted,
+    h('div', { class: 'picture-foot' }, legend(), ignored.root),
+    tableWrapper,
+    told,
+  );
   root.parentElement?.querySelector('.card-head')?.append(tableSwitch(tableWrapper));
 
   let picture: Picture | undefined;

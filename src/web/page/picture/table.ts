@@ -3,7 +3,18 @@ import { h, KeyedList, setAttribute, setText } from '../dom.ts';
 import { formatRate, formatShare, formatUs } from '../format.ts';
 import type { Picture, PictureRow } from './model.ts';
 
-const COLUMNS = ['Path', 'Link', 'Gateway', 'State', 'Subflows', 'Receiving', 'Sending', 'RTT', 'Loss', 'Leads to'] as const;
+const COLUMNS = [
+  'Path',
+  'Link',
+  'Gateway',
+  'State',
+  'Subflows',
+  'Receiving',
+  'Sending',
+  'RTT',
+  'Loss',
+  'Leads to',
+] as const;
 const NUMBERS: ReadonlySet<string> = new Set(['Subflows', 'Receiving', 'Sending', 'RTT', 'Loss']);
 
 const cellClass = (column: string) => (NUMBERS.has(column) ? { class: 'number' } : {});
@@ -20,7 +31,11 @@ export class PictureTable {
       'table',
       { class: 'list' },
       h('caption', { class: 'visually-hidden' }, 'The paths of this host, as in the picture'),
-      h('thead', {}, h('tr', {}, ...COLUMNS.map((name) => h('th', { scope: 'col', ...cellClass(name) }, name)))),
+      h(
+        'thead',
+        {},
+        h('tr', {}, ...COLUMNS.map((name) => h('th', { scope: 'col', ...cellClass(name) }, name))),
+      ),
       body,
     );
     this.#rows = new KeyedList(body, {
@@ -28,7 +43,10 @@ export class PictureTable {
       create: (row) => {
         const element = h('tr', { 'data-path': row.id }, h('th', { scope: 'row', class: 'mono' }));
         for (const name of COLUMNS.slice(1)) element.append(h('td', cellClass(name)));
-        element.children[COLUMNS.indexOf('State')]!.append(h('span', { class: 'badge' }), h('span', { class: 'small' }));
+        element.children[COLUMNS.indexOf('State')]!.append(
+          h('span', { class: 'badge' }),
+          h('span', { class: 'small' }),
+        );
         return element;
       },
       update: (element, row) => this.#update(element, row),

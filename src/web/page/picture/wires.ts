@@ -22,6 +22,8 @@ function cross(): SVGElement {
   );
 }
 
+const group = (name: string) => s('g', { class: name });
+
 export class PictureWires {
   readonly svg: SVGSVGElement;
   readonly #cables: KeyedList<PictureLink, SVGElement>;
@@ -31,7 +33,6 @@ export class PictureWires {
   #pointed: string | undefined;
 
   constructor() {
-    const group = (name: string) => s('g', { class: name });
     const [ways, cables, trunks] = [group('ways'), group('cables'), group('trunks')];
     this.svg = s('svg', { class: 'wires', 'aria-hidden': true, focusable: 'false' }, cables, ways, trunks);
     this.#cables = new KeyedList(cables, {
@@ -40,7 +41,13 @@ export class PictureWires {
       update: (element, link) => {
         setAttribute(element, 'd', this.#layout?.cables.get(link.link) ?? '');
         setAttribute(element, 'data-state', link.up ? 'active' : 'down');
-        setWidth(element, lineWidthPx(link.rows.reduce((sum, row) => sum + rateOf(row), 0), 12));
+        setWidth(
+          element,
+          lineWidthPx(
+            link.rows.reduce((sum, row) => sum + rateOf(row), 0),
+            12,
+          ),
+        );
       },
     });
     this.#ways = new KeyedList(ways, {

@@ -55,7 +55,9 @@ export function peerDetail(peer: PicturePeer): string {
 export function pictureSummary(picture: Picture): string {
   const { rows } = picture;
   if (rows.length === 0) return `${picture.hostname} has no path.`;
-  const states = STATE_MEANINGS.map(([state]) => [state, rows.filter((row) => row.state === state).length] as const)
+  const states = STATE_MEANINGS.map(
+    ([state]) => [state, rows.filter((row) => row.state === state).length] as const,
+  )
     .filter(([, count]) => count > 0)
     .map(([state, count]) => `${count} ${state}`);
   const carrying = rows.filter(moves).map((row) => `${row.link} ${row.address}`);
