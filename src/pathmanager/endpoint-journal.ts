@@ -20,6 +20,11 @@ export class EndpointJournal implements OwnershipJournal {
     this.#owner = file.load();
   }
 
+  /** Whether the endpoint with this id is one that addr_adv or a plugin made. */
+  has(id: number): boolean {
+    return [...this.#owner.endpoints, ...this.#plugins].some((endpoint) => endpoint.id === id);
+  }
+
   /** What the owner of addr_adv's endpoints takes over. */
   load(): Ownership {
     return this.#owner;

@@ -27,6 +27,7 @@ import {
   planRestore,
   stillRaised,
   type LimitName,
+  type RaisedLimit,
   type RaisedLimits,
 } from './limits-plan.ts';
 import type { OwnershipJournal } from './ownership.ts';
@@ -306,6 +307,22 @@ export class EndpointOwner {
         this.#maximum = largest - 1;
       }
     }
+  }
+
+  /**
+   * Sets limits for a user: they stay at that, whatever is needed, and are not put back.
+   * @throws NetlinkError; nothing has changed then
+   */
+  setLimits(limits: Partial<Limits>): void {
+    this.#kernel.setLimits(limits);
+    const raised: { -readonly [Name in LimitName]?: RaisedLimit } = { ...this.#raised };
+    for (const name of LIMIT_NAMES) {
+      if (limits[name] === undefined) continue;
+      this.#handsOff.add(name);
+      delete raised[name];
+    }
+    // A record that tells of more than there is does no harm: the limit is not as it says.
+    for (const failure of this.#remember(raised)) this.#logger.warn({}, failure);
   }
 
   #limitsReport(limits: Limits, failures: readonly string[]): LimitsReport {

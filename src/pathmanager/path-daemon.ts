@@ -357,6 +357,23 @@ export class PathDaemon {
     };
   }
 
+  /** Whether addr_adv or a plugin has made the endpoint with this id, and keeps it. */
+  ownsEndpoint(id: number): boolean {
+    return this.#running?.journal.has(id) ?? false;
+  }
+
+  /** Sets limits for a user, who knows better than addr_adv until the daemon ends. @throws NetlinkError */
+  setLimits(limits: Partial<Limits>): void {
+    const running = this.#running;
+    if (running?.addrAdv === undefined) running?.pathManager.setLimits(limits);
+    else running.addrAdv.setLimits(limits);
+  }
+
+  /** Compares what is wanted with what the kernel has now; for who has changed something beside the daemon. */
+  lookNow(): void {
+    if (this.#held === undefined) this.#reconcile();
+  }
+
   /** Ends the plugins and gives back what it made. May be called again, and while it starts. */
   async stop(): Promise<void> {
     await this.#reloading;

@@ -7,6 +7,7 @@
  * it is made, and `stop`, like the next `start` after a crash, removes exactly that.
  */
 import type { ApplianceReport, BackendKind, StatusReport } from './control-api.ts';
+import type { HostControl } from './observe/host-control.ts';
 
 /** What a backend tells of itself; the parts of a StatusReport that are its own. */
 export interface BackendStatus extends Pick<
@@ -39,6 +40,8 @@ export interface Backend {
    */
   reconcile(): Promise<void>;
   status(): BackendStatus;
+  /** How a user changes endpoints, limits and paths. */
+  readonly control: HostControl;
   /** Removes what it made. May be called again, and without a start. @throws WeftError when something stays */
   stop(): Promise<void>;
 }

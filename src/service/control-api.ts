@@ -7,6 +7,9 @@
 import { WeftError } from '../base/index.ts';
 import type { Limits } from '../mptcp/index.ts';
 import type { ControlFace } from './control-face.ts';
+import type { ActionApi, ObserveApi, WebApi } from './observe/api.ts';
+import { ACTION_CALLS, OBSERVE_CALLS, WEB_CALLS } from './observe/calls.ts';
+import { EVENT_LINE_KINDS } from './observe/event-lines.ts';
 import type { PolicyReport, ReloadReport } from './proxy-policy.ts';
 
 export const API_VERSION = 1;
@@ -224,7 +227,10 @@ export function readNoArgument(value: unknown): NoArgument {
   throw new WeftError('this call takes {} and nothing in it', { code: 'BAD_ARGUMENT' });
 }
 
-export const WEFT_FACE: ControlFace<ControlApi> = {
+/** Everything that `weft up` answers on its socket. */
+export type WeftApi = ControlApi & ObserveApi & ActionApi & WebApi;
+
+export const WEFT_FACE: ControlFace<WeftApi> & { readonly stream: object } = {
   file: 'control',
   name: 'the running Weft',
   absent: 'Weft is not running here',
@@ -235,5 +241,9 @@ export const WEFT_FACE: ControlFace<ControlApi> = {
     reconcile: { method: 'POST', path: '/v1/reconcile', readArgument: readNoArgument },
     reload: { method: 'POST', path: '/v1/reload', readArgument: readNoArgument },
     stop: { method: 'POST', path: '/v1/stop', readArgument: readNoArgument },
+    ...OBSERVE_CALLS,
+    ...ACTION_CALLS,
+    ...WEB_CALLS,
   },
+  stream: { path: '/v1/events', kinds: EVENT_LINE_KINDS },
 };

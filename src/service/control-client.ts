@@ -5,10 +5,11 @@
 import { lstatSync } from 'node:fs';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { WeftError } from '../base/index.ts';
 import { WEFT_FACE, type ControlApi, type StatusReport, type StopAnswer } from './control-api.ts';
-import type { ControlFace, ControlFailure } from './control-face.ts';
+import type { AnyCall, ControlCalls, ControlFace, ControlFailure } from './control-face.ts';
 import type { ReloadReport } from './proxy-policy.ts';
 import {
   controlSocketPath,
@@ -225,6 +226,55 @@ export function openControlStream(
     }
     throw refusal(face, await readAnswer(face, outgoing, incoming));
   });
+}
+
+/** How a call is asked over HTTP. Fields that are absent or undefined are not sent. */
+function questionOf(call: AnyCall, argument: unknown): Question {
+  const { method, path } = call;
+  if (call.readArgument !== undefined) return { method, path, argument };
+  if (call.readQuery === undefined) return { method, path };
+  const fields = Object.entries(argument as Record<string, string | number | boolean | undefined>);
+  const query = new URLSearchParams(
+    fields.flatMap(([name, value]): [string, string][] =>
+      value === undefined ? [] : [[name, String(value)]],
+    ),
+  ).toString();
+  return { method, path: query === '' ? path : `${path}?${query}` };
+}
+
+/**
+ * A client for all calls of a table. Each throws WeftError `NOT_RUNNING` and others that say what to do.
+ * @param timeoutMs of each call. Default 10 s.
+ */
+export function callsOf<Api>(face: AnyFace, calls: ControlCalls<Api>, timeoutMs = ANSWER_TIMEOUT_MS): Api {
+  const entries = Object.entries(calls as Readonly<Record<string, AnyCall>>).map(
+    ([name, call]) =>
+      [
+        name,
+        (argument?: unknown) => callControl(face, { ...questionOf(call, argument), timeoutMs }),
+      ] as const,
+  );
+  return Object.fromEntries(entries) as Api;
+}
+
+/**
+ * Whether a process of the face answers here.
+ * @throws WeftError when there is one that this user may not ask
+ */
+export async function isServed(face: AnyFace): Promise<boolean> {
+  try {
+    await withFirst(findControlSockets(face), (path) => {
+      const socket = connect(path);
+      return new Promise<void>((resolve, reject) => {
+        socket.once('connect', () => resolve());
+        socket.once('error', (error) => reject(connectFailure(face, path, error)));
+      }).finally(() => socket.destroy());
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof WeftError && error.code === 'NOT_RUNNING') return false;
+    throw error;
+  }
 }
 
 export class ControlClient implements ControlApi {

@@ -6,17 +6,36 @@
  * Everything that travels is plain JSON. Fields are only ever added within one `apiVersion`.
  */
 
-/** How a call travels: one without an argument is a GET, one with an argument is a POST of it as JSON. */
+/** A question whose argument is the query, each field by its name. */
+export interface QueryCall<Argument> {
+  readonly method: 'GET';
+  readonly path: string;
+  /** Pure. @throws WeftError that says what is wrong with what somebody sent */
+  readonly readQuery: (query: URLSearchParams) => Argument;
+}
+
+/** A call that changes something; its argument is the body. */
+export interface BodyCall<Argument> {
+  readonly method: 'POST';
+  readonly path: string;
+  /** Pure. @throws WeftError that says what is wrong with what somebody sent */
+  readonly readArgument: (value: unknown) => Argument;
+}
+
+/** How a call travels: without an argument as a GET, with one as a GET with a query or as a POST of JSON. */
 export type ControlCall<Call> = Call extends () => Promise<unknown>
   ? { readonly method: 'GET'; readonly path: string }
   : Call extends (argument: infer Argument) => Promise<unknown>
-    ? {
-        readonly method: 'POST';
-        readonly path: string;
-        /** Pure. @throws WeftError that says what is wrong with what somebody sent */
-        readonly readArgument: (value: unknown) => Argument;
-      }
+    ? QueryCall<Argument> | BodyCall<Argument>
     : never;
+
+/** What a call in a table comes to, whatever its types are. */
+export interface AnyCall {
+  readonly path: string;
+  readonly method: 'GET' | 'POST';
+  readonly readQuery?: (query: URLSearchParams) => unknown;
+  readonly readArgument?: (value: unknown) => unknown;
+}
 
 export type ControlCalls<Api> = { readonly [Name in keyof Api]: ControlCall<Api[Name]> };
 

@@ -3,15 +3,22 @@
  * counted instead of kept, and the reader is given one line that tells how many it has missed, where they were.
  */
 
+/** The line that tells of a gap. */
+type LostLine = (count: number, timeMs: number) => string;
+
+const lostLine: LostLine = (count, time) => `${JSON.stringify({ time, kind: 'lost', count })}\n`;
+
 export class LineQueue {
   readonly #maxLength: number;
+  readonly #lostLine: LostLine;
   #lines: string[] = [];
   #length = 0;
   #lost = 0;
 
   /** @param maxLength in UTF-16 units, line ends included */
-  constructor(maxLength: number) {
+  constructor(maxLength: number, formatLost: LostLine = lostLine) {
     this.#maxLength = maxLength;
+    this.#lostLine = formatLost;
   }
 
   /** In UTF-16 units. */
@@ -37,8 +44,7 @@ export class LineQueue {
 
   /** Everything that waits, and what was missed after it. @param timeMs since 1970 */
   take(timeMs: number): string {
-    const lost =
-      this.#lost === 0 ? '' : `${JSON.stringify({ time: timeMs, kind: 'lost', count: this.#lost })}\n`;
+    const lost = this.#lost === 0 ? '' : this.#lostLine(this.#lost, timeMs);
     const text = this.#lines.join('') + lost;
     this.#lines = [];
     this.#length = 0;

@@ -1,29 +1,38 @@
 /**
- * HTTP on the control socket: one request in, one JSON answer or one stream out, for the calls of a ControlFace.
+ * HTTP for the calls of a ControlFace: one request in, one JSON answer or one stream out. The same listener serves the
+ * control socket and, behind a guard of its own, the page.
  *
  * Node's own HTTP server is enough for a handful of calls: a framework would take 80 ms of the loop and 19 MB when it
  * is loaded, in a process whose main job is to keep up with the kernel.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorText, WeftError } from '../base/index.ts';
+import { queryValues } from './control-arguments.ts';
 import type { EventFeed } from './control-event-feed.ts';
-import type { ControlFace, ControlFailure, ControlStream } from './control-face.ts';
+import type { AnyCall, ControlCalls, ControlStream } from './control-face.ts';
+import { failureOf, failureStatus, Refusal } from './control-failure.ts';
 
 /** BOUNDED: what one client may send. */
 const BODY_MAX_BYTES = 64 << 10;
 
-/** A request that is the client's mistake, with its HTTP status. */
-class Refusal extends WeftError {
-  readonly status: number;
+/** What is answered beside calls, by GET: a stream, a text. It takes over the whole response. */
+export type ControlRoute = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  query: URLSearchParams,
+) => Promise<void> | void;
 
-  constructor(status: number, code: string, message: string) {
-    super(message, { code });
-    this.status = status;
-  }
+export interface ControlListenerOptions<Api> {
+  readonly calls: ControlCalls<Api>;
+  readonly api: Api;
+  /** Of the face's stream, when it has one. */
+  readonly stream?: { readonly face: ControlStream; readonly feed: EventFeed };
+  /** By path. */
+  readonly routes?: ReadonlyMap<string, ControlRoute>;
 }
 
 type Answer = () => Promise<unknown>;
-type Handler = (request: IncomingMessage) => Promise<Answer>;
+type Handler = (request: IncomingMessage, query: URLSearchParams) => Promise<Answer>;
 
 function readBody(request: IncomingMessage): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -49,28 +58,29 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-/** What a call in the table comes to, whatever its types are. */
-interface AnyCall {
-  readonly path: string;
-  readonly method: 'GET' | 'POST';
-  readonly readArgument?: (value: unknown) => unknown;
-}
-
-function readArgument(call: AnyCall, value: unknown): unknown {
+/** What is wrong with an argument is the client's mistake, whatever its code is. */
+function reading<T>(read: () => T): T {
   try {
-    return call.readArgument?.(value);
+    return read();
   } catch (error) {
     throw new Refusal(400, error instanceof WeftError ? error.code : 'BAD_ARGUMENT', errorText(error));
   }
 }
 
-function handlersOf<Api>({ calls }: ControlFace<Api>, api: Api): ReadonlyMap<string, Handler> {
+function handlersOf<Api>({ api, calls }: ControlListenerOptions<Api>): ReadonlyMap<string, Handler> {
   const handlers = new Map<string, Handler>();
   for (const [name, call] of Object.entries(calls) as [keyof Api, AnyCall][]) {
     const carryOut = (api[name] as (argument: unknown) => Promise<unknown>).bind(api);
-    handlers.set(`${call.method} ${call.path}`, async (request) => {
-      if (call.method === 'GET') return () => carryOut(undefined);
-      const argument = readArgument(call, await readJson(request));
+    const { readArgument, readQuery } = call;
+    handlers.set(`${call.method} ${call.path}`, async (request, query) => {
+      if (readQuery !== undefined) {
+        const argument = reading(() => readQuery(query));
+        return () => carryOut(argument);
+      }
+      reading(() => queryValues(query, []));
+      if (readArgument === undefined) return () => carryOut(undefined);
+      const value = await readJson(request);
+      const argument = reading(() => readArgument(value));
       return () => carryOut(argument);
     });
   }
@@ -86,41 +96,43 @@ function wantedKinds({ kinds }: ControlStream, query: URLSearchParams): Readonly
   return wanted.length === 0 ? undefined : new Set(wanted);
 }
 
-function sendJson(response: ServerResponse, status: number, value: unknown): void {
+export function sendJson(response: ServerResponse, status: number, value: unknown): void {
   const body = Buffer.from(JSON.stringify(value));
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length });
   response.end(body);
 }
 
-function sendFailure(response: ServerResponse, error: unknown): void {
-  const code = error instanceof WeftError ? error.code : 'CONTROL';
-  const failure: ControlFailure = { error: errorText(error), code };
+export function sendFailure(response: ServerResponse, error: unknown): void {
   // What is left of a refused request is not read.
   if (error instanceof Refusal) response.shouldKeepAlive = false;
-  sendJson(response, error instanceof Refusal ? error.status : 500, failure);
+  sendJson(response, failureStatus(error), failureOf(error));
 }
 
-/**
- * The listener for an HTTP server's requests.
- * @param feed of the face's stream, when it has one
- */
+/** The listener for an HTTP server's requests. */
 export function controlRequestListener<Api>(
-  face: ControlFace<Api>,
-  api: Api,
-  feed: EventFeed | undefined,
+  options: ControlListenerOptions<Api>,
 ): (request: IncomingMessage, response: ServerResponse) => void {
-  const handlers = handlersOf(face, api);
+  const handlers = handlersOf(options);
+  const { routes, stream } = options;
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const [path = '', query = ''] = (request.url ?? '').split('?');
-    if (feed !== undefined && face.stream?.path === path && request.method === 'GET') {
-      const kinds = wantedKinds(face.stream, new URLSearchParams(query));
-      if (feed.isFull) throw new Refusal(503, 'TOO_MANY', 'too many are reading events already');
-      feed.open(response, kinds);
+    const { url = '' } = request;
+    const mark = url.indexOf('?');
+    const path = mark < 0 ? url : url.slice(0, mark);
+    const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+    if (stream !== undefined && stream.face.path === path && request.method === 'GET') {
+      const kinds = wantedKinds(stream.face, query);
+      if (stream.feed.isFull) throw new Refusal(503, 'TOO_MANY', 'too many are reading events already');
+      stream.feed.open(response, kinds);
+      return;
+    }
+    const route = request.method === 'GET' ? routes?.get(path) : undefined;
+    if (route !== undefined) {
+      await route(request, response, query);
       return;
     }
     const handler = handlers.get(`${request.method} ${path}`);
     if (handler === undefined) throw new Refusal(404, 'NO_SUCH_CALL', 'there is no such control call');
-    const carryOut = await handler(request);
+    const carryOut = await handler(request, query);
     // Whoever asks is read, and may wait for the answer as long as that takes; Node sets it again for what follows.
     request.socket.setTimeout(0);
     sendJson(response, 200, (await carryOut()) ?? null);

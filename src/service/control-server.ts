@@ -11,6 +11,7 @@ import { FileLock, removeFile } from '../native/index.ts';
 import { takeLock } from './abandoned.ts';
 import type { EventFeed, FeedSource } from './control-event-feed.ts';
 import type { ControlFace } from './control-face.ts';
+import type { ControlRoute } from './control-request.ts';
 import { controlSocketPath, lockPath } from './runtime-folder.ts';
 
 /** BOUNDED: what one client, and all clients, may ask of a process whose main job is something else. */
@@ -50,6 +51,8 @@ export interface ControlServerOptions<Api> {
   readonly api: Api;
   /** What the face's stream tells, when it has one. */
   readonly source?: FeedSource;
+  /** What is answered beside the calls, by path. */
+  readonly routes?: ReadonlyMap<string, ControlRoute>;
   /** From `prepareRuntimeFolder`. */
   readonly folder: string;
   readonly netnsInode: number;
@@ -60,7 +63,7 @@ export interface ControlServerOptions<Api> {
 
 /** HTTP is loaded here: what starts before, starts sooner. */
 async function buildServer<Api>(
-  { api, face, requestTimeoutMs = REQUEST_TIMEOUT_MS }: ControlServerOptions<Api>,
+  { api, face, requestTimeoutMs = REQUEST_TIMEOUT_MS, routes }: ControlServerOptions<Api>,
   feed: EventFeed | undefined,
 ): Promise<Server> {
   const { controlRequestListener } = await import('./control-request.ts');
@@ -74,7 +77,12 @@ async function buildServer<Api>(
       keepAliveTimeout: requestTimeoutMs,
       connectionsCheckingInterval: requestTimeoutMs,
     },
-    controlRequestListener(face, api, feed),
+    controlRequestListener({
+      calls: face.calls,
+      api,
+      ...(feed === undefined || face.stream === undefined ? {} : { stream: { face: face.stream, feed } }),
+      ...(routes === undefined ? {} : { routes }),
+    }),
   );
   server.setTimeout(requestTimeoutMs);
   server.maxConnections = CLIENTS_MAX;

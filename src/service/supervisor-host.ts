@@ -9,7 +9,7 @@
  * made good by the next one; looks never overlap (each is one synchronous call); `undo` leaves the host as it was.
  */
 import { AF_INET, errorText, WeftError, type Logger } from '../base/index.ts';
-import { EndpointFlag, PathManager, readSysctls } from '../mptcp/index.ts';
+import { EndpointFlag, PathManager, readSysctls, type Limits } from '../mptcp/index.ts';
 import { RouteNetlink } from '../netlink/index.ts';
 import { EndpointOwner, neededLimits, type WantedEndpoint } from '../pathmanager/index.ts';
 import { findPaths, RoutingTables, tunnelOfDefaultTraffic } from '../routing/index.ts';
@@ -57,6 +57,8 @@ export class HostKeeper {
   readonly #netlink: RouteNetlink;
   readonly #routing: RoutingTables;
   readonly #privileged: boolean;
+  /** Links whose paths are backup. BOUNDED: those named at the start, and links that there were. */
+  readonly #backup: Set<string>;
   /** Absent without MPTCP in the kernel. */
   #pathManager: PathManager | undefined;
   #noPathManager: string | undefined;
@@ -73,7 +75,8 @@ export class HostKeeper {
    */
   constructor(options: HostOptions) {
     this.#options = options;
-    const { exclude, interfaces, netns } = options;
+    const { backup = [], exclude, interfaces, netns } = options;
+    this.#backup = new Set(backup);
     this.#choice = {
       ...(interfaces === undefined ? {} : { interfaces }),
       ...(exclude === undefined ? {} : { exclude }),
@@ -109,6 +112,23 @@ export class HostKeeper {
     }
   }
 
+  /** Whether this process may change routes and endpoints. */
+  get privileged(): boolean {
+    return this.#privileged;
+  }
+
+  /** For the next look, until the end. */
+  setBackup(link: string, backup: boolean): void {
+    if (backup) this.#backup.add(link);
+    else this.#backup.delete(link);
+  }
+
+  /** Sets limits for a user: they are left at that. @throws NetlinkError */
+  setLimits(limits: Partial<Limits>): void {
+    if (this.#endpoints === undefined) this.#pathManager?.setLimits(limits);
+    else this.#endpoints.setLimits(limits);
+  }
+
   get counters(): HostCounters {
     const { endpointsAdded = 0, endpointsDeleted = 0, limitsRaised = 0 } = this.#endpoints?.counters ?? {};
     return { routesAndRulesChanged: this.#routingChanges, endpointsAdded, endpointsDeleted, limitsRaised };
@@ -140,7 +160,7 @@ export class HostKeeper {
       found: found.paths,
       ignoredLinks: [...found.ignoredLinks, ...this.#missingLinks(view)],
       links: view.links,
-      backup: this.#options.backup ?? [],
+      backup: [...this.#backup],
     };
     const failures: string[] = [];
     const look = this.#privileged ? this.#apply(seen, view, decision, failures) : this.#show(seen);
@@ -183,13 +203,12 @@ export class HostKeeper {
   }
 
   #wantedEndpoints(paths: readonly HostPath[]): WantedEndpoint[] {
-    const { backup = [] } = this.#options;
     return paths
       .filter((path) => path.state === 'usable')
       .map(({ address, linkIndex, linkName }) => ({
         address,
         linkIndex,
-        flags: EndpointFlag.subflow | (backup.includes(linkName) ? EndpointFlag.backup : 0),
+        flags: EndpointFlag.subflow | (this.#backup.has(linkName) ? EndpointFlag.backup : 0),
       }));
   }
 

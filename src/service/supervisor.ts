@@ -7,6 +7,7 @@
  * Invariant: the kernel's messages are subscribed to before the first reading, so nothing falls in between.
  */
 import { errorText, WeftError } from '../base/index.ts';
+import type { Limits } from '../mptcp/index.ts';
 import { watchRoutes, type RouteEvent } from '../netlink/index.ts';
 import { bearingOf } from './host-view.ts';
 import { HostKeeper, type HostCounters, type HostOptions } from './supervisor-host.ts';
@@ -163,6 +164,33 @@ export class Supervisor {
       this.#options.logger[level](fields, text);
     }
     if (!sameKnowledge(before, after)) this.#options.onChange?.(after);
+  }
+
+  /** Whether this process may change the host; not before the start. */
+  get mayChange(): boolean {
+    return this.#keeper?.privileged ?? false;
+  }
+
+  /**
+   * Makes a link's paths backup or normal until the end, also on connections that are open.
+   * @throws WeftError `NO_SUCH_LINK`
+   */
+  setBackup(link: string, backup: boolean): void {
+    const { found, links } = this.#look;
+    if (!links.some(({ name }) => name === link)) {
+      const names = [...new Set(found.map(({ linkName }) => linkName))].join(', ');
+      throw new WeftError(`there is no link "${link}"`, {
+        code: 'NO_SUCH_LINK',
+        hint: names === '' ? 'there are no paths' : `links with paths are: ${names}`,
+      });
+    }
+    this.#keeper?.setBackup(link, backup);
+    this.lookNow();
+  }
+
+  /** Sets limits for a user, who knows better from then on. @throws NetlinkError */
+  setLimits(limits: Partial<Limits>): void {
+    this.#keeper?.setLimits(limits);
   }
 
   /** Looks at once, without a message of the kernel. Harmless when not started. */

@@ -22,12 +22,13 @@ import type { BackendProxy } from './backend.ts';
 import type { BackendWish } from './backend-choice.ts';
 import { reportConnections } from './connection-report.ts';
 import { API_VERSION, WEFT_FACE } from './control-api.ts';
-import type { BackendKind, ControlApi, StatusReport, StopAnswer } from './control-api.ts';
+import type { BackendKind, ControlApi, StatusReport, StopAnswer, WeftApi } from './control-api.ts';
 import { ControlServer, takeServiceLock } from './control-server.ts';
 import { countEndToEnd } from './end-to-end.ts';
 import { explainMultipath } from './explain.ts';
 import { undoBackend } from './leftovers.ts';
 import { makeBackend, type ChosenBackend } from './make-backend.ts';
+import { Observation } from './observe/service.ts';
 import { removeProcessRecord, writeProcessRecord } from './process-record.ts';
 import { PolicyKeeper, type ReloadReport } from './proxy-policy.ts';
 import type { PolicySources } from './proxy-rules.ts';
@@ -89,6 +90,7 @@ export class WeftService implements ControlApi {
   #proxy: ProxyServer | undefined;
   #policy: PolicyKeeper | undefined;
   #chosen: ChosenBackend | undefined;
+  #observation: Observation | undefined;
   #control: ControlServer | undefined;
   #redirect: TransparentRedirect | undefined;
   #folder: string | undefined;
@@ -124,7 +126,36 @@ export class WeftService implements ControlApi {
     await this.#startBackend();
     this.#checkNotEnding();
     this.#installRedirect();
-    if (this.#folder !== undefined) await this.#startControl(this.#folder);
+    const observation = this.#makeObservation();
+    this.#observation = observation;
+    if (this.#folder !== undefined) await this.#startControl(this.#folder, observation);
+    observation.start();
+  }
+
+  /** What is seen of the host, for the page, the metrics and the control socket; after a start. */
+  get observation(): Observation | undefined {
+    return this.#observation;
+  }
+
+  #makeObservation(): Observation {
+    const [backend, proxy] = [this.#chosen?.backend, this.#proxy];
+    if (backend === undefined || proxy === undefined) throw notStarted();
+    const { logger, multipath, version } = this.#options;
+    return new Observation({
+      logger,
+      about: () => ({ multipath, backend: backend.kind }),
+      control: backend.control,
+      sources: async () =>
+        (await import('./observe/up-sources.ts')).upSources({
+          version,
+          backend,
+          proxy,
+          proxyAddresses: () => this.proxyAddresses,
+          status: () => this.status(),
+          logger,
+        }),
+      metrics: { proxy: () => proxy.counters(), actions: () => backend.status().actions },
+    });
   }
 
   #checkNotEnding(): void {
@@ -194,6 +225,7 @@ export class WeftService implements ControlApi {
       backup,
       multipath,
       logger,
+      onChange: () => this.#observation?.lookNow(),
       ...(this.#folder === undefined ? {} : { stateFolder: this.#folder }),
     });
     this.#chosen = chosen;
@@ -218,11 +250,23 @@ export class WeftService implements ControlApi {
     for (const failure of failures) this.#logger.warn({}, failure);
   }
 
-  async #startControl(folder: string): Promise<void> {
+  #controlApi(observation: Observation): WeftApi {
+    return {
+      status: () => this.status(),
+      reconcile: () => this.reconcile(),
+      reload: () => this.reload(),
+      stop: () => this.stop(),
+      ...observation.socketApi,
+    };
+  }
+
+  async #startControl(folder: string, observation: Observation): Promise<void> {
     try {
-      this.#control = await ControlServer.listen<ControlApi>({
+      this.#control = await ControlServer.listen<WeftApi>({
         face: WEFT_FACE,
-        api: this,
+        api: this.#controlApi(observation),
+        source: observation,
+        routes: observation.routes,
         folder,
         netnsInode: networkNamespaceInode(),
         logger: this.#logger,
@@ -257,6 +301,7 @@ export class WeftService implements ControlApi {
     const results = await Promise.allSettled([
       Promise.resolve().then(() => this.#chosen?.backend.stop()),
       Promise.resolve().then(() => this.#control?.close()),
+      Promise.resolve().then(() => this.#observation?.stop()),
       Promise.resolve().then(() => this.#proxy?.stop()),
     ]);
     this.#control = undefined;

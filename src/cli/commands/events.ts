@@ -8,7 +8,7 @@ import { nearestWord, WeftError } from '../../base/index.ts';
 import {
   DaemonControlClient,
   EVENT_KINDS,
-  type DaemonEventStream,
+  type ControlLineStream,
   type StreamEvent,
 } from '../../service/index.ts';
 import { reportFailure, writeMoreOutput } from '../command-result.ts';
@@ -41,7 +41,7 @@ const isEvent = (line: string) => {
 };
 
 /** Prints until `count` events, or until it is stopped. @returns `false`: the daemon ended it */
-async function printEvents(stream: DaemonEventStream, count: number): Promise<boolean> {
+async function printEvents(stream: ControlLineStream, count: number): Promise<boolean> {
   let left = count;
   let stopped = false;
   const stop = () => {

@@ -84,6 +84,11 @@ export class AddrAdv {
     return this.reconcile(this.#addresses);
   }
 
+  /** Sets limits for a user: they are left at that. @throws NetlinkError */
+  setLimits(limits: Partial<Limits>): void {
+    this.#owner.setLimits(limits);
+  }
+
   /** Brings endpoints and limits to what these addresses need. What cannot be done is logged, and tried again. */
   reconcile(addresses: readonly LocalAddress[]): AddrAdvReport {
     this.#addresses = addresses;

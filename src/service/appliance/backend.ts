@@ -25,6 +25,7 @@ import { RouteNetlink, watchRoutes, type RouteEvent } from '../../netlink/index.
 import type { Backend, BackendProxy, BackendStatus } from '../backend.ts';
 import type { ApplianceReport, StatusReport } from '../control-api.ts';
 import { bearingOf, readHostView } from '../host-view.ts';
+import type { HostControl } from '../observe/host-control.ts';
 import { Pace } from '../supervisor-pace.ts';
 import { ApplianceJournalFile } from './appliance-journal.ts';
 import { areLinksActive, judgeMode, mapLinks, reportPaths, type GuestView } from './backend-status.ts';
@@ -266,6 +267,9 @@ export class ApplianceBackend implements Backend {
     };
   }
 
+  /** The guest's kernel has endpoints and limits, and its own Weft keeps them. */
+  readonly control = APPLIANCE_CONTROL;
+
   get #guestView(): GuestView {
     const paths = readGuestReport(this.#guest?.report)?.paths;
     const links = (this.#guest?.links ?? []).map(({ mac, name }) => ({ mac, name: guestText(name) }));
@@ -313,6 +317,23 @@ export class ApplianceBackend implements Backend {
     }
   }
 }
+
+function inTheAppliance(): WeftError {
+  return new WeftError('endpoints, limits and paths are in the appliance, which is not changed from here', {
+    code: 'APPLIANCE',
+    hint: 'what is to be backup is named at the start: weft up --backup LINK',
+  });
+}
+
+const APPLIANCE_CONTROL: HostControl = {
+  refusal: inTheAppliance,
+  ownsEndpoint: () => false,
+  setPath: () => Promise.reject(inTheAppliance()),
+  setLimits: () => {
+    throw inTheAppliance();
+  },
+  lookNow: () => {},
+};
 
 /** Changes that the appliance itself makes are looked at once more, and not taken for the host's. */
 function applianceBearing(event: RouteEvent): ReturnType<typeof bearingOf> {

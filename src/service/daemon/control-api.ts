@@ -5,6 +5,8 @@
 import { WeftError } from '../../base/index.ts';
 import type { DaemonEvent, DaemonStatus, InterfaceChange } from '../../pathmanager/index.ts';
 import type { ControlFace } from '../control-face.ts';
+import type { ActionApi, ObserveApi, WebApi } from '../observe/api.ts';
+import { ACTION_CALLS, OBSERVE_CALLS, WEB_CALLS } from '../observe/calls.ts';
 
 export const DAEMON_API_VERSION = 1;
 
@@ -59,7 +61,10 @@ export function readInterfaceSetting(value: unknown): InterfaceSetting {
   return { name, backup };
 }
 
-export const DAEMON_FACE: ControlFace<DaemonControlApi> & { readonly stream: object } = {
+/** Everything that the daemon answers on its socket. */
+export type DaemonApi = DaemonControlApi & ObserveApi & ActionApi & WebApi;
+
+export const DAEMON_FACE: ControlFace<DaemonApi> & { readonly stream: object } = {
   file: 'mptcpd',
   name: 'the daemon',
   absent: 'the path-management daemon is not running here',
@@ -69,6 +74,9 @@ export const DAEMON_FACE: ControlFace<DaemonControlApi> & { readonly stream: obj
   calls: {
     status: { method: 'GET', path: '/v1/status' },
     setInterface: { method: 'POST', path: '/v1/interface', readArgument: readInterfaceSetting },
+    ...OBSERVE_CALLS,
+    ...ACTION_CALLS,
+    ...WEB_CALLS,
   },
   stream: { path: '/v1/events', kinds: EVENT_KINDS },
 };

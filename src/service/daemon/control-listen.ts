@@ -4,13 +4,15 @@
 import type { Logger } from '../../base/index.ts';
 import type { PathDaemon } from '../../pathmanager/index.ts';
 import { ControlServer } from '../control-server.ts';
-import { DAEMON_API_VERSION, DAEMON_FACE, type DaemonControlApi } from './control-api.ts';
+import type { Observation } from '../observe/service.ts';
+import { DAEMON_API_VERSION, DAEMON_FACE, type DaemonApi, type DaemonControlApi } from './control-api.ts';
 
 /** What of PathDaemon is made available. */
 export type ControlledDaemon = Pick<PathDaemon, 'setInterface' | 'status' | 'watch'>;
 
 export interface DaemonControlOptions {
   readonly daemon: ControlledDaemon;
+  readonly observation: Pick<Observation, 'routes' | 'socketApi'>;
   /** The package's version. */
   readonly version: string;
   /** From `prepareDaemonFolder`; the caller holds the daemon's lock there. */
@@ -51,13 +53,15 @@ export class DaemonControl {
     folder,
     logger,
     netnsInode,
+    observation,
     version,
   }: DaemonControlOptions): Promise<DaemonControl> {
-    const api = controlApi(daemon, version);
+    const api: DaemonApi = { ...controlApi(daemon, version), ...observation.socketApi };
     const server = await ControlServer.listen({
       face: DAEMON_FACE,
       api,
       source: daemon,
+      routes: observation.routes,
       folder,
       netnsInode,
       logger,

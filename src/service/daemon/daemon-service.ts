@@ -14,10 +14,12 @@ import {
   type PathDaemonOptions,
 } from '../../pathmanager/index.ts';
 import { removeAbandoned } from '../abandoned.ts';
+import { Observation } from '../observe/service.ts';
 import { networkNamespaceInode } from '../runtime-folder.ts';
 import { namespaceIdentity } from '../namespace-identity.ts';
 import { StateJournal } from '../state.ts';
 import { DaemonControl } from './control-listen.ts';
+import { daemonHostControl } from './daemon-host-control.ts';
 import { DAEMON_JOURNAL, prepareDaemonFolder } from './daemon-folder.ts';
 import type { DaemonLog } from './daemon-log.ts';
 import { ConfigError, loadOptions, type ConfigPath } from './load-options.ts';
@@ -72,6 +74,7 @@ export class DaemonService {
   #options: DaemonOptions;
   #journal: StateJournal | undefined;
   #daemon: PathDaemon | undefined;
+  #observation: Observation | undefined;
   #control: DaemonControl | undefined;
   #starting: Promise<void> = Promise.resolve();
   /** One reload after the other. */
@@ -99,7 +102,8 @@ export class DaemonService {
       const daemon = new PathDaemon(this.#pathDaemonOptions());
       this.#daemon = daemon;
       await daemon.start();
-      if (folder !== undefined) await this.#listen(daemon, folder);
+      this.#observation = this.#observe(daemon);
+      if (folder !== undefined) await this.#listen(daemon, folder, this.#observation);
     } catch (error) {
       await this.#release();
       throw error;
@@ -109,6 +113,22 @@ export class DaemonService {
     const summary = this.#summary();
     this.#log.info({}, `mptcpd is ready: ${summary}`);
     this.#manager.ready(summary);
+    this.#observation?.start();
+  }
+
+  /** What is seen of the host, for the page, the metrics and the control socket; after a start. */
+  get observation(): Observation | undefined {
+    return this.#observation;
+  }
+
+  #observe(daemon: PathDaemon): Observation {
+    const { version } = this.#given;
+    return new Observation({
+      logger: this.#log,
+      control: daemonHostControl(daemon),
+      sources: async () => (await import('../observe/daemon-sources.ts')).daemonSources(daemon, version),
+      metrics: { daemon: () => daemon.status() },
+    });
   }
 
   #prepareFolder(): string | undefined {
@@ -144,11 +164,19 @@ export class DaemonService {
     return folder;
   }
 
-  async #listen(daemon: PathDaemon, folder: string): Promise<void> {
+  async #listen(daemon: PathDaemon, folder: string, observation: Observation): Promise<void> {
     const { version } = this.#given;
     const netnsInode = networkNamespaceInode();
+    const logger = this.#log;
     try {
-      this.#control = await DaemonControl.listen({ daemon, folder, netnsInode, version, logger: this.#log });
+      this.#control = await DaemonControl.listen({
+        daemon,
+        observation,
+        folder,
+        netnsInode,
+        version,
+        logger,
+      });
     } catch (error) {
       this.#log.warn({}, `"weft daemon status" will not find this daemon: ${errorText(error)}`);
     }
@@ -228,6 +256,8 @@ export class DaemonService {
 
   async #release(): Promise<void> {
     try {
+      // It may be looking at the daemon.
+      await this.#observation?.stop();
       await this.#daemon?.stop();
     } finally {
       // After the daemon, so that those who follow its events see what it takes back.

@@ -117,3 +117,19 @@ export interface ActionApi {
   setPath(action: PathAction): Promise<ActionAnswer>;
   setTunnelPath(action: TunnelPathAction): Promise<ActionAnswer>;
 }
+
+/** The page of this process, for those who may ask over the control socket. */
+export interface WebReport {
+  readonly served: boolean;
+  /** With the token, so it is for the eyes of who asks only. */
+  readonly url?: string;
+  /** Where it listens: `127.0.0.1:13180`. */
+  readonly addresses?: readonly string[];
+  /** Why it is not served. */
+  readonly why?: string;
+}
+
+/** Not a call of the page itself. */
+export interface WebApi {
+  web(): Promise<WebReport>;
+}

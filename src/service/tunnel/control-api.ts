@@ -1,9 +1,11 @@
 /**
  * The control calls of a running tunnel and its stream of events, as types and as the table that maps them to HTTP
  * (control-face.ts). A network namespace may have several tunnels, so each has a socket of its own, which the name of
- * its link names. Commands that change something are MPT's, over the command port (`mpt`).
+ * its link names. Commands that change something are MPT's, over the command port (`mpt`); here are those that MPT has
+ * no words for.
  */
-import type { TunnelEngineStatus, TunnelEvent } from '../../tunnel/index.ts';
+import type { TunnelEngineStatus, TunnelEvent, TunnelPathChange } from '../../tunnel/index.ts';
+import { bodyFields, takeBoolean, takeInteger, takeText } from '../control-arguments.ts';
 import type { ControlFace } from '../control-face.ts';
 
 export const TUNNEL_API_VERSION = 1;
@@ -20,6 +22,22 @@ export interface TunnelReport extends TunnelEngineStatus {
 
 export interface TunnelControlApi {
   status(): Promise<TunnelReport>;
+  /** Up, down, or another weight, until the configuration is read again. @throws WeftError `TUNNEL_REFUSED` */
+  setPath(change: TunnelPathChange): Promise<TunnelReport>;
+}
+
+const PATHS_MAX = 20;
+const WEIGHT_MAX = 10_000;
+
+/** Pure. @throws WeftError `BAD_ARGUMENT` */
+export function readTunnelPathChange(value: unknown): TunnelPathChange {
+  const { file, path, up, weight } = bodyFields(value, ['file', 'path', 'up', 'weight']);
+  return {
+    file: takeText('file', file),
+    path: takeInteger('path', path, 0, PATHS_MAX - 1),
+    ...(up === undefined ? {} : { up: takeBoolean('up', up) }),
+    ...(weight === undefined ? {} : { weight: takeInteger('weight', weight, 1, WEIGHT_MAX) }),
+  };
 }
 
 /** An event of the engine as a line of the stream: `time` in milliseconds since 1970. */
@@ -66,7 +84,10 @@ export function tunnelFace(interfaceName: string): ControlFace<TunnelControlApi>
     startHint: 'start one with "weft tunnel serve" or "mptsrv"',
     askCommand: 'weft tunnel status',
     serviceFolder: '/run/mptsrv',
-    calls: { status: { method: 'GET', path: '/v1/status' } },
+    calls: {
+      status: { method: 'GET', path: '/v1/status' },
+      setPath: { method: 'POST', path: '/v1/path', readArgument: readTunnelPathChange },
+    },
     stream: { path: '/v1/events', kinds: TUNNEL_EVENT_KINDS },
   };
 }

@@ -1,6 +1,7 @@
 /** The tunnels that run in this network namespace, asked from another process. */
 import { readdirSync } from 'node:fs';
 import { WeftError } from '../../base/index.ts';
+import type { TunnelPathChange } from '../../tunnel/index.ts';
 import { callControl } from '../control-client.ts';
 import {
   currentUser,
@@ -65,6 +66,12 @@ export class TunnelControlClient {
   async status(): Promise<TunnelReport> {
     const face = tunnelFace(this.#interfaceName);
     return (await callControl(face, face.calls.status)) as TunnelReport;
+  }
+
+  /** @throws WeftError `NOT_RUNNING`, `TUNNEL_REFUSED` */
+  async setPath(change: TunnelPathChange): Promise<TunnelReport> {
+    const face = tunnelFace(this.#interfaceName);
+    return (await callControl(face, { ...face.calls.setPath, argument: change })) as TunnelReport;
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type CommandAnswer,
   type TunnelConfig,
   type TunnelEvent,
+  type TunnelPathChange,
 } from '../../tunnel/index.ts';
 import { removeAbandoned } from '../abandoned.ts';
 import { ControlServer } from '../control-server.ts';
@@ -171,6 +172,11 @@ export class TunnelService implements TunnelControlApi {
       folder: folder.path,
       ...this.#running.status(),
     });
+  }
+
+  setPath(change: TunnelPathChange): Promise<TunnelReport> {
+    this.#running.setPath(change);
+    return this.status();
   }
 
   get commandPort(): number {

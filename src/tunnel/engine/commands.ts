@@ -2,7 +2,7 @@
  * What the commands of the `mpt` client do, each with the answer that the original gives. Long ones (`create`,
  * `interface IF up`) wait without keeping others from their turn.
  */
-import { errorText } from '../../base/index.ts';
+import { errorText, WeftError } from '../../base/index.ts';
 import { formatCommand, type ClientCommand } from '../client/command.ts';
 import { formatPathReport } from '../client/path-report.ts';
 import { fileNotFound } from '../client/server-text.ts';
@@ -13,7 +13,7 @@ import { createAtPeer } from './creation.ts';
 import type { TunnelCore } from './core.ts';
 import { reportEngine, statusReport } from './engine-report.ts';
 import { reloadAll, reloadOne } from './reload.ts';
-import type { CommandAnswer } from './types.ts';
+import type { CommandAnswer, TunnelPathChange } from './types.ts';
 import { monotonicMs } from '../../native/index.ts';
 
 /** As long as the original sleeps. */
@@ -71,6 +71,20 @@ async function execute(core: TunnelCore, command: ClientCommand): Promise<Comman
     case 'create':
       return await createAtPeer(core, command.file);
   }
+}
+
+/**
+ * Not one of the client's: a path by its index, up, down or with another weight.
+ * @throws WeftError `TUNNEL_REFUSED`
+ */
+export function changePath(core: TunnelCore, { file, path, up, weight }: TunnelPathChange): void {
+  const connection = core.connections.find(file);
+  if (connection?.links[path] === undefined) {
+    const what = connection === undefined ? `no connection "${file}"` : `no path ${path} in "${file}"`;
+    throw new WeftError(`the tunnel has ${what}`, { code: 'TUNNEL_REFUSED' });
+  }
+  if (weight !== undefined) connection.setPathWeight(path, weight);
+  if (up !== undefined) connection.setOnePathByHand(path, up);
 }
 
 async function restart(

@@ -5,7 +5,9 @@
  * Invariant: events come always; the log does not fill with lines that a peer can cause.
  */
 import { monotonicUs } from '../../native/index.ts';
+import { formatSendingVector } from '../client/server-text.ts';
 import { TokenBucket } from '../data/token-bucket.ts';
+import { buildSendingVector } from '../paths/sending-vector.ts';
 import type { PeerNews } from '../peer/types.ts';
 import type { PathLink } from './path-link.ts';
 import type { ConnectionSurroundings } from './surroundings.ts';
@@ -33,6 +35,15 @@ export class ConnectionNews {
     const { privateAddress, publicAddress } = link;
     this.#log({ ...of, privateAddress }, 'a path has another address');
     this.#surroundings.emit({ kind: 'address', ...of, privateAddress, publicAddress });
+  }
+
+  /** Somebody gave a path another weight. */
+  tellWeights(links: readonly PathLink[], origin: 'file' | 'peer'): void {
+    const weights = links.map(({ config }) => config.weightOut);
+    const [file, name] = [this.#file, this.#name];
+    this.#log({ file, name }, `weights of the paths are ${weights.join(':')} now`);
+    this.#surroundings.emit({ kind: 'connection', file, name, action: 'changed', origin });
+    this.#surroundings.print(formatSendingVector(buildSendingVector(weights), weights));
   }
 
   /** @param before the status code that it had */

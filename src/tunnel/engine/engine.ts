@@ -10,10 +10,16 @@
  * change on the host (`address`, `interface`) and in the folder (`save`, `delete`).
  */
 import type { ClientCommand } from '../client/command.ts';
-import { executeCommand } from './commands.ts';
+import { changePath, executeCommand } from './commands.ts';
 import { TunnelCore } from './core.ts';
 import { reportEngine, statusReport } from './engine-report.ts';
-import type { CommandAnswer, TunnelEngineOptions, TunnelEngineStatus, TunnelEvent } from './types.ts';
+import type {
+  CommandAnswer,
+  TunnelEngineOptions,
+  TunnelEngineStatus,
+  TunnelEvent,
+  TunnelPathChange,
+} from './types.ts';
 
 export class TunnelEngine {
   readonly #core: TunnelCore;
@@ -49,6 +55,15 @@ export class TunnelEngine {
   /** Does a command of the client and answers as the original does. Never rejects: what fails is an answer. */
   execute(command: ClientCommand): Promise<CommandAnswer> {
     return executeCommand(this.#core, command);
+  }
+
+  /**
+   * Sets a path up or down by hand, or gives it another weight, at once and without loss. A reload of a changed file
+   * puts the weight back, `save` writes it down.
+   * @throws WeftError `TUNNEL_REFUSED` when there is no such path
+   */
+  setPath(change: TunnelPathChange): void {
+    changePath(this.#core, change);
   }
 
   /** Calls `listener` for each event until the returned function is called. */

@@ -59,7 +59,7 @@ export class LiveConnection {
   source: ConnectionConfig;
   readonly links: readonly PathLink[];
   readonly #surroundings: ConnectionSurroundings;
-  readonly #config: ConnectionConfig;
+  #config: ConnectionConfig;
   readonly #outbound: SharedArrayBuffer;
   readonly #inbound: SharedArrayBuffer;
   readonly #outboundCounts: Float64Array;
@@ -141,7 +141,7 @@ export class LiveConnection {
     this.#teller = new PathTeller(this.file, config, this.links, surroundings);
   }
 
-  /** As configured. */
+  /** As configured, with weights as they were set since. */
   get config(): ConnectionConfig {
     return this.#config;
   }
@@ -314,6 +314,22 @@ export class LiveConnection {
     for (const link of matching) link.setByHand(isUp, monotonicMs());
     this.#surroundings.onDeadline();
     return matching.length > 0;
+  }
+
+  /** One path, by its index, which is there. */
+  setOnePathByHand(index: number, isUp: boolean): void {
+    this.links[index]?.setByHand(isUp, monotonicMs());
+    this.#surroundings.onDeadline();
+  }
+
+  /** Takes effect with the next packet; what is on its way stays there. @param weight 1 to 10,000 */
+  setPathWeight(index: number, weight: number): void {
+    const link = this.links[index];
+    if (link === undefined || link.config.weightOut === weight) return;
+    link.setWeight(weight);
+    this.#config = { ...this.#config, paths: this.links.map(({ config }) => config) };
+    this.#planeTeller.handleView(true);
+    this.#news.tellWeights(this.links, this.origin);
   }
 
   /** `mpt int IF up`: what was set down by hand on that link is up again. */

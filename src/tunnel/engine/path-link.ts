@@ -52,7 +52,7 @@ const KERNEL_MTU_MEMORY_MS = 600_000;
 
 export class PathLink {
   readonly index: number;
-  readonly config: PathConfig;
+  #config: PathConfig;
   readonly #options: PathLinkOptions;
   readonly state: PathState;
   readonly session: PeerSession;
@@ -79,7 +79,7 @@ export class PathLink {
   constructor(options: PathLinkOptions, nowMs: number) {
     const { config, index } = options;
     this.index = index;
-    this.config = config;
+    this.#config = config;
     this.#options = options;
     const timers: PathTimers = {
       keepaliveMs: config.keepaliveTimeS * 1000,
@@ -114,6 +114,16 @@ export class PathLink {
       onWord: (word) => options.events.onWord(this, word),
       onShrunk: () => options.events.onDescription(this),
     });
+  }
+
+  /** As configured, with the weight as it was set since. */
+  get config(): PathConfig {
+    return this.#config;
+  }
+
+  /** The data plane is the caller's to tell. */
+  setWeight(weightOut: number): void {
+    this.#config = { ...this.#config, weightOut };
   }
 
   get socket(): PathSocket | undefined {

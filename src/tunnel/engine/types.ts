@@ -37,6 +37,18 @@ export interface CommandAnswer {
   readonly text: string;
 }
 
+/** What of a path can be changed while it runs. */
+export interface TunnelPathChange {
+  /** Of the connection. */
+  readonly file: string;
+  /** Its index. */
+  readonly path: number;
+  /** As `mpt path up|down`, of this path only. */
+  readonly up?: boolean;
+  /** `weight_out`, 1 to 10,000. */
+  readonly weight?: number;
+}
+
 export interface TunnelPathStatus {
   readonly interfaceName: string;
   readonly ipVersion: 4 | 6;
