@@ -2,7 +2,8 @@
 import type { CheckResult, Diagnosis } from '../service/index.ts';
 import { paragraph } from './text-layout.ts';
 
-const MARKS: Readonly<Record<CheckResult['verdict'], string>> = {
+/** How a verdict is shown; all as wide. */
+export const MARKS: Readonly<Record<CheckResult['verdict'], string>> = {
   ok: 'ok  ',
   warn: 'WARN',
   fail: 'FAIL',

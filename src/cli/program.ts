@@ -51,9 +51,24 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./commands/status.ts')).statusCommand(),
   },
   {
+    name: 'top',
+    summary: 'show paths and connections as they are now, in place',
+    load: async () => (await import('./commands/top.ts')).topCommand(),
+  },
+  {
+    name: 'web',
+    summary: "print the address of the running Weft's page",
+    load: async () => (await import('./commands/web.ts')).webCommand(),
+  },
+  {
     name: 'doctor',
     summary: 'check this host for multipath and say what to do',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  },
+  {
+    name: 'explain',
+    summary: 'say why a connection, or this host, is on one path or on several',
+    load: async () => (await import('./commands/explain.ts')).explainCommand(),
   },
   {
     name: 'run',

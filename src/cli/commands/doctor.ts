@@ -1,7 +1,6 @@
 /** `weft doctor`: examines this host and says what to do. Changes nothing. */
 import { Command } from 'commander';
-import { WeftError } from '../../base/index.ts';
-import { collectFacts, ControlClient, judge, type HostFacts } from '../../service/index.ts';
+import { askRunning, collectFacts, judge, withDaemon } from '../../service/index.ts';
 import { reportFailure, writeOutput } from '../command-result.ts';
 import { formatDiagnosis } from '../doctor-text.ts';
 import { outputWidth } from '../text-layout.ts';
@@ -11,20 +10,9 @@ interface DoctorOptions {
   readonly verbose?: boolean;
 }
 
-/** What the Weft that runs here says of itself; a host without one is no worse for it. */
-async function findRunning(): Promise<HostFacts['running']> {
-  try {
-    const { pid, mode } = await new ControlClient().status();
-    return { pid, mode };
-  } catch (error) {
-    if (error instanceof WeftError) return undefined;
-    throw error;
-  }
-}
-
 async function runDoctor(options: DoctorOptions): Promise<void> {
   try {
-    const diagnosis = judge(collectFacts(await findRunning()));
+    const diagnosis = judge(await withDaemon(collectFacts(await askRunning())));
     writeOutput(
       options.json === true
         ? `${JSON.stringify(diagnosis)}\n`
@@ -41,6 +29,7 @@ const HELP = `
 Looks at the kernel, sysctls, rights, uplinks, endpoints, limits, per-address
 routes, policy rules, the reverse path filter, packet filter rules and the
 counters of MPTCP. Reads only. As root it sees more: packet filter rules.
+"weft explain" says the same of one connection.
 
 Exit codes: 0 nothing failed (there may be warnings), 1 something did.
 

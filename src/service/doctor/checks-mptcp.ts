@@ -1,10 +1,20 @@
-/** Checks of what the kernel's path manager is told (pure): endpoints and limits, and what its counters remember. */
+/** Checks of what the kernel's path manager is told (pure): endpoints, backup flags, limits. */
 import { EndpointFlag, type Endpoint } from '../../mptcp/index.ts';
 import { IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE } from '../../netlink/index.ts';
-import type { Check, HostFacts } from './facts.ts';
+import type { Check, HostFacts, ReadFact } from './facts.ts';
+import type { HostFindingId } from './finding-ids.ts';
+
+const FLAG_NAMES = Object.entries(EndpointFlag);
+
+/** As the kernel told it: `endpoint 2` `10.2.0.2 subflow,backup dev 3`. */
+export function endpointFact({ address, flags, id, linkIndex }: Endpoint): ReadFact {
+  const names = FLAG_NAMES.filter(([, bit]) => (flags & bit) !== 0).map(([name]) => name);
+  const link = linkIndex === 0 ? '' : ` dev ${linkIndex}`;
+  return { name: `endpoint ${id}`, value: `${address} ${names.join(',') || 'no flag'}${link}` };
+}
 
 /** Flags that make the kernel open subflows from an endpoint's address. */
-const OPENS_SUBFLOWS = EndpointFlag.subflow | EndpointFlag.fullmesh | EndpointFlag.laminar;
+export const OPENS_SUBFLOWS = EndpointFlag.subflow | EndpointFlag.fullmesh | EndpointFlag.laminar;
 
 interface Fault {
   readonly text: string;
@@ -64,8 +74,10 @@ export const checkEndpoints: Check = (facts) => {
   if (faults.length > 0) {
     return {
       id,
+      cause: 'endpoint-wrong' satisfies HostFindingId,
       verdict: faults.some(({ severe }) => severe) ? 'fail' : 'warn',
       evidence: faults.map(({ text }) => text).join('; '),
+      facts: made.map(endpointFact),
       advice: faults.map(({ advice }) => advice),
     };
   }
@@ -76,6 +88,8 @@ export const checkEndpoints: Check = (facts) => {
   if (uplinkCount > 1 && missing.length > 0) {
     return {
       id,
+      cause: 'no-endpoint' satisfies HostFindingId,
+      facts: made.length === 0 ? [{ name: 'endpoints', value: 'none' }] : made.map(endpointFact),
       verdict: running?.mode === 'multipath' ? 'fail' : 'warn',
       evidence: `no endpoint for ${missing.map(({ address, link }) => `${address} (${link})`).join(', ')}: the kernel opens no second subflow from there`,
       advice: [
@@ -90,103 +104,66 @@ export const checkEndpoints: Check = (facts) => {
     made.length === 0
       ? 'none, and none is needed'
       : made.map(({ id: number, address }) => `${address} (id ${number})`).join(', ');
-  return { id, verdict: 'ok', evidence, advice: [] };
+  return { id, verdict: 'ok', evidence, facts: made.map(endpointFact), advice: [] };
 };
 
-export const checkLimits: Check = ({ limits, uplinkCount = 0 }) => {
+/**
+ * Backup paths are for when all others fail. A host on which only one is not backup has redundancy, and not more
+ * speed, which is often not what was meant: the flag of an endpoint is forgotten easily.
+ */
+export const checkBackup: Check = ({ endpoints = [], paths = [], uplinkCount = 0 }) => {
+  const id = 'backup';
+  const flagged = new Set(
+    endpoints.filter(({ flags }) => (flags & EndpointFlag.backup) !== 0).map(({ address }) => address),
+  );
+  const backups = paths.filter(({ address }) => flagged.has(address));
+  if (uplinkCount < 2 || backups.length === 0) return undefined;
+  const links = [...new Set(backups.map(({ link }) => link))];
+  const others = new Set(paths.filter(({ address }) => !flagged.has(address)).map(({ link }) => link));
+  const list = backups.map(({ address, link }) => `${link} (${address})`).join(', ');
+  const evidence = `${list} ${backups.length === 1 ? 'is' : 'are'} backup`;
+  const facts = endpoints.filter(({ address }) => flagged.has(address)).map(endpointFact);
+  if (others.size > 1) return { id, verdict: 'ok', evidence, facts, advice: [] };
+  return {
+    id,
+    cause: 'backup-only' satisfies HostFindingId,
+    verdict: 'warn',
+    evidence: `${evidence}: connections go over ${[...others].join(', ') || 'one of them'} only, until that fails`,
+    facts,
+    advice: links.map((link) => `weft path ${link} normal`),
+  };
+};
+
+export const checkLimits: Check = ({ limits, tally, uplinkCount = 0 }) => {
   const id = 'limits';
   if (limits === undefined) return undefined;
   const needed = Math.max(1, uplinkCount - 1);
   const evidence = `a connection may have ${limits.subflows} more subflow${limits.subflows === 1 ? '' : 's'} and accepts ${limits.addAddrAccepted} announced address${limits.addAddrAccepted === 1 ? '' : 'es'}`;
   const advice = [`weft mptcp limits set subflows ${Math.max(2, needed)}`];
+  const facts: ReadFact[] = [
+    { name: 'limit of subflows', value: String(limits.subflows) },
+    { name: 'limit of add_addr_accepted', value: String(limits.addAddrAccepted) },
+    { name: 'ways out', value: String(uplinkCount) },
+  ];
   if (limits.subflows === 0) {
-    return { id, verdict: 'fail', evidence: `${evidence}: every connection stays on one path`, advice };
+    const text = `${evidence}: every connection stays on one path`;
+    return {
+      id,
+      cause: 'limits-zero' satisfies HostFindingId,
+      verdict: 'fail',
+      evidence: text,
+      facts,
+      advice,
+    };
   }
+  if (tally !== undefined) facts.push({ name: 'connections at their limit', value: String(tally.atLimit) });
   if (limits.subflows < needed) {
-    return { id, verdict: 'warn', evidence: `${evidence}; ${uplinkCount} uplinks need ${needed}`, advice };
+    const reached = tally?.atLimit ?? 0;
+    const now =
+      reached === 0 ? '' : `, and ${reached} connection${reached === 1 ? ' has' : 's have'} as many as that`;
+    const cause: HostFindingId = reached === 0 ? 'limits-few' : 'limits-reached';
+    const text = `${evidence}; ${uplinkCount} uplinks need ${needed}${now}`;
+    return { id, cause, verdict: 'warn', evidence: text, facts, advice };
   }
-  return { id, verdict: 'ok', evidence, advice: [] };
-};
-
-interface CounterNote {
-  readonly name: string;
-  readonly means: string;
-  readonly advice: string;
-}
-
-/** Counters that stand for something wrong on this host or on its way out. */
-const TROUBLE: readonly CounterNote[] = [
-  {
-    name: 'Blackhole',
-    means: 'MPTCP was switched off for a while because handshakes with it vanished',
-    advice:
-      'something on the way drops MPTCP; to try again at once: sysctl -w net.mptcp.blackhole_timeout=3600',
-  },
-  {
-    name: 'MPCapableSYNTXDrop',
-    means: 'handshakes got through only without MPTCP',
-    advice:
-      'a firewall or middlebox drops packets with the MPTCP option; try each uplink alone to find which',
-  },
-  {
-    name: 'MPJoinSynTxBindErr',
-    means: "second subflows could not use their endpoint's address",
-    advice: 'see the check "endpoints": the address was not on its link at that moment',
-  },
-  {
-    name: 'MPJoinSynTxConnectErr',
-    means: 'second subflows found no route',
-    advice: 'see the check "routes": each address needs a route by its own link',
-  },
-  {
-    name: 'MPJoinSynAckHMacFailure',
-    means: 'answers to joining subflows failed their check',
-    advice: 'a middlebox answers in place of the server on one of the paths',
-  },
-  {
-    name: 'DSSCorruptionFallback',
-    means: 'connections fell back to TCP because a middlebox changed data',
-    advice: 'sysctl -w net.mptcp.checksum_enabled=1 detects such paths earlier',
-  },
-  {
-    name: 'DSSCorruptionReset',
-    means: 'subflows were reset because a middlebox changed data',
-    advice: 'sysctl -w net.mptcp.checksum_enabled=1 detects such paths earlier',
-  },
-];
-
-/** Below this many handshakes a share says nothing. */
-const MIN_HANDSHAKES = 5;
-
-export const checkCounters: Check = ({ counters, mptcpSocket }) => {
-  const id = 'counters';
-  if (counters === undefined) {
-    return mptcpSocket.ok
-      ? { id, verdict: 'unknown', evidence: 'could not read /proc/net/netstat', advice: [] }
-      : undefined;
-  }
-  const count = (name: string) => counters.get(name) ?? 0;
-  const trouble = TROUBLE.filter(({ name }) => count(name) > 0);
-  const asked = count('MPCapableSYNTX');
-  const refused = count('MPCapableFallbackSYNACK');
-  const share = `${asked} connections asked for MPTCP, ${refused} of the servers did not speak it`;
-  const joins = `${count('MPJoinSynTx') || count('MPJoinSynAckRx')} subflows joined`;
-  const history = asked === 0 ? 'no MPTCP connection from here since the start' : `${share}, ${joins}`;
-  if (trouble.length > 0) {
-    return {
-      id,
-      verdict: 'warn',
-      evidence: `since the start: ${trouble.map(({ name, means }) => `${means} (${name} ${count(name)})`).join('; ')}`,
-      advice: trouble.map(({ advice }) => advice),
-    };
-  }
-  if (asked >= MIN_HANDSHAKES && refused >= asked) {
-    return {
-      id,
-      verdict: 'warn',
-      evidence: `${share}: either they have no MPTCP, or something on the way strips it`,
-      advice: ['try a server that speaks it: curl -x http://127.0.0.1:13128 http://check.mptcp.dev'],
-    };
-  }
-  return { id, verdict: 'ok', evidence: history, advice: [] };
+  return { id, verdict: 'ok', evidence, facts, advice: [] };
 };

@@ -1,20 +1,29 @@
-/** Checks of the ways out of the machine (pure): links, per-address routes, policy rules, reverse path filter. */
-import { RTPROT_WEFT } from '../../netlink/index.ts';
-import type { Check, HostFacts, LookupAnswer, LookupFact, PathFact } from './facts.ts';
+/** Checks of the ways out of the machine (pure): links, per-address routes, reverse path filter. */
+import { settingFact } from './checks-kernel.ts';
+import type { Check, HostFacts, LookupAnswer, LookupFact, PathFact, ReadFact } from './facts.ts';
+import type { HostFindingId } from './finding-ids.ts';
 
 const named = ({ link, address }: PathFact) => `${link} ${address}`;
-const could = (what: string) => `could not look at ${what}`;
+const pathFact = ({ address, gateway, link }: PathFact): ReadFact => ({
+  name: `path ${link}`,
+  value: gateway === undefined ? address : `${address} via ${gateway}`,
+});
+export const could = (what: string) => `could not look at ${what}`;
 
 export const checkUplinks: Check = ({ paths, uplinkCount: count = 0, tunnel, ignoredLinks = [] }) => {
   const id = 'uplinks';
   if (paths === undefined) return { id, verdict: 'unknown', evidence: could('links'), advice: [] };
   const ignored = ignoredLinks.map(({ link, why }) => `${link} is left out: ${why}`);
+  const ignoredFacts: ReadFact[] = ignoredLinks.map(({ link, why }) => ({ name: link, value: why }));
+  const facts: ReadFact[] = [...paths.map(pathFact), ...ignoredFacts];
   if (count === 0) {
     const evidence = ['no link has an address and a default route that can be used', ...ignored].join('; ');
     return {
       id,
+      cause: 'no-uplink' satisfies HostFindingId,
       verdict: 'fail',
       evidence,
+      facts: ignoredFacts,
       advice: ['connect this machine: it needs an address and a default route'],
     };
   }
@@ -22,7 +31,9 @@ export const checkUplinks: Check = ({ paths, uplinkCount: count = 0, tunnel, ign
   if (tunnel !== undefined) {
     return {
       id,
+      cause: 'vpn' satisfies HostFindingId,
       verdict: 'warn',
+      facts: [{ name: 'link of the default route', value: tunnel }, ...facts],
       evidence: `what this host sends goes into the VPN "${tunnel}", so Weft opens no path around it (usable: ${list})`,
       advice: ['if the links themselves are wanted, name them: weft up --interface NAME --interface NAME'],
     };
@@ -30,17 +41,19 @@ export const checkUplinks: Check = ({ paths, uplinkCount: count = 0, tunnel, ign
   if (count === 1) {
     return {
       id,
+      cause: 'one-uplink' satisfies HostFindingId,
       verdict: 'warn',
+      facts,
       evidence: [`one uplink can be used: ${list}`, ...ignored].join('; '),
       advice: [
         'connect a second link (cable, Wi-Fi, phone) with an address and a default route of its own; a higher metric is fine',
       ],
     };
   }
-  return { id, verdict: 'ok', evidence: `${count} uplinks can be used: ${list}`, advice: [] };
+  return { id, verdict: 'ok', evidence: `${count} uplinks can be used: ${list}`, facts, advice: [] };
 };
 
-function goesRight(path: PathFact, answer: LookupAnswer): boolean {
+export function goesRight(path: PathFact, answer: LookupAnswer): boolean {
   if ('error' in answer) return false;
   // With a link asked for and no route of its own, the kernel takes every destination for a neighbour.
   return answer.linkIndex === path.linkIndex && (path.gateway === undefined || answer.gateway !== undefined);
@@ -57,6 +70,27 @@ function describeWrong(lookup: LookupFact, nameOf: (index: number) => string): s
   return `packets from ${path.address} (${path.link}) ${how}`;
 }
 
+type NameOf = (index: number) => string;
+
+export const namesOf =
+  ({ links = [] }: HostFacts): NameOf =>
+  (index) =>
+    links.find((link) => link.index === index)?.name ?? `link ${index}`;
+
+function answerText(answer: LookupAnswer, nameOf: NameOf): string {
+  if ('error' in answer) return answer.error;
+  return `${answer.gateway === undefined ? 'no gateway' : `via ${answer.gateway}`} dev ${nameOf(answer.linkIndex)}`;
+}
+
+/** The two look-ups of a path as ip(8) would make them, with what came of them. */
+export function lookupFacts({ byLink, bySource, destination, path }: LookupFact, nameOf: NameOf): ReadFact[] {
+  const question = `ip route get ${destination} from ${path.address}`;
+  return [
+    { name: question, value: answerText(bySource, nameOf) },
+    { name: `${question} oif ${path.link}`, value: answerText(byLink, nameOf) },
+  ];
+}
+
 /** Weft, or whoever made endpoints, relies on the routes; without them they are only not there yet. */
 function reliesOnRoutes({ running, endpoints = [] }: HostFacts, path: PathFact): boolean {
   return running?.mode === 'multipath' || endpoints.some(({ address }) => address === path.address);
@@ -65,54 +99,44 @@ function reliesOnRoutes({ running, endpoints = [] }: HostFacts, path: PathFact):
 /** Table numbers in advice: one of its own for each path. */
 const FIRST_ADVISED_TABLE = 1001;
 
+/** A route and a rule that lead packets of the path's address out of its link. @param number counts the paths advised */
+export function routeAdvice(path: PathFact, number: number): string[] {
+  const ip = path.address.includes(':') ? 'ip -6' : 'ip';
+  const via = path.gateway === undefined ? '' : ` via ${path.gateway}`;
+  const table = FIRST_ADVISED_TABLE + number;
+  return [
+    `${ip} route add default${via} dev ${path.link} table ${table}`,
+    `${ip} rule add from ${path.address} table ${table}`,
+  ];
+}
+
 export const checkRoutes: Check = (facts) => {
-  const { lookups, uplinkCount = 0, links = [] } = facts;
+  const { lookups, uplinkCount = 0 } = facts;
   const id = 'routes';
   if (lookups === undefined) return { id, verdict: 'unknown', evidence: could('routes'), advice: [] };
   if (uplinkCount < 2) return undefined;
-  const nameOf = (index: number) => links.find((link) => link.index === index)?.name ?? `link ${index}`;
+  const nameOf = namesOf(facts);
+  const read = (found: readonly LookupFact[]) => found.flatMap((lookup) => lookupFacts(lookup, nameOf));
   const wrong = lookups.filter(
     ({ path, bySource, byLink }) => !goesRight(path, bySource) || !goesRight(path, byLink),
   );
   if (wrong.length === 0) {
-    return { id, verdict: 'ok', evidence: 'packets from each address leave by its own link', advice: [] };
+    const evidence = 'packets from each address leave by its own link';
+    return { id, verdict: 'ok', evidence, facts: read(lookups), advice: [] };
   }
-  const advice = wrong.flatMap(({ path }, i) => {
-    const ip = path.address.includes(':') ? 'ip -6' : 'ip';
-    const via = path.gateway === undefined ? '' : ` via ${path.gateway}`;
-    const table = FIRST_ADVISED_TABLE + i;
-    return [
-      `${ip} route add default${via} dev ${path.link} table ${table}`,
-      `${ip} rule add from ${path.address} table ${table}`,
-    ];
-  });
+  const advice = wrong.flatMap(({ path }, i) => routeAdvice(path, i));
   return {
     id,
+    cause: 'no-route' satisfies HostFindingId,
+    facts: read(wrong),
     verdict: wrong.some(({ path }) => reliesOnRoutes(facts, path)) ? 'fail' : 'warn',
     evidence: wrong.map((lookup) => describeWrong(lookup, nameOf)).join('; '),
     advice: [`"weft up" as root does this while it runs; by hand:`, ...advice],
   };
 };
 
-export const checkRules: Check = ({ rules, running, netAdmin }) => {
-  const id = 'rules';
-  if (rules === undefined) return { id, verdict: 'unknown', evidence: could('policy rules'), advice: [] };
-  const ours = rules.filter(({ protocol }) => protocol === RTPROT_WEFT);
-  // Without rights a Weft of root's cannot be seen, and its rules can.
-  if (ours.length > 0 && running === undefined && netAdmin === true) {
-    return {
-      id,
-      verdict: 'warn',
-      evidence: `${ours.length} policy rule${ours.length === 1 ? ' is' : 's are'} left of a Weft that was killed`,
-      advice: ['"weft up" removes them when it starts next'],
-    };
-  }
-  const bySource = rules.filter(({ source, protocol }) => source !== undefined && protocol !== RTPROT_WEFT);
-  const others = bySource.length === 0 ? 'none of others' : `${bySource.length} of others by source address`;
-  return { id, verdict: 'ok', evidence: `policy rules: ${ours.length} of Weft, ${others}`, advice: [] };
-};
-
-const STRICT = 1;
+/** Of net.ipv4.conf.LINK.rp_filter; 0 is off, 2 loose. */
+export const STRICT = 1;
 
 /**
  * Strict mode asks where an answer to the packet would leave. With the rule of "routes" in place that is the link the
@@ -128,6 +152,7 @@ export const checkReversePathFilter: Check = (facts) => {
   if (modes.some(({ mode }) => Number.isNaN(mode))) {
     return { id, verdict: 'unknown', evidence: could('the reverse path filter'), advice: [] };
   }
+  const settings = ['all', ...links].map((name) => settingFact(sysctls, `net.ipv4.conf.${name}.rp_filter`));
   const strict = modes.filter(({ mode }) => mode === STRICT).map(({ link }) => link);
   const dropping = lookups.filter(
     ({ path, bySource }) =>
@@ -136,6 +161,8 @@ export const checkReversePathFilter: Check = (facts) => {
   if (dropping.length > 0) {
     return {
       id,
+      cause: 'rp-filter-strict' satisfies HostFindingId,
+      facts: [...settings, ...dropping.flatMap((lookup) => lookupFacts(lookup, namesOf(facts)).slice(0, 1))],
       verdict: dropping.some(({ path }) => reliesOnRoutes(facts, path)) ? 'fail' : 'warn',
       evidence: `the reverse path filter is strict on ${strict.join(', ')}, and answers to ${dropping.map(({ path }) => path.address).join(', ')} are dropped until that address has a route of its own`,
       advice: [
@@ -146,5 +173,5 @@ export const checkReversePathFilter: Check = (facts) => {
   }
   const names = ['off', 'strict, and each address has its route', 'loose'];
   const shown = modes.map(({ link, mode }) => `${link} ${names[mode] ?? mode}`).join('; ');
-  return { id, verdict: 'ok', evidence: shown, advice: [] };
+  return { id, verdict: 'ok', evidence: shown, facts: settings, advice: [] };
 };

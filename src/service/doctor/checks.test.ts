@@ -31,6 +31,7 @@ const rightLookup = (path: PathFact): LookupFact => {
 
 /** A host with two uplinks on which everything is in place. */
 const HEALTHY: HostFacts = {
+  time: 1_700_000_000_000,
   platform: 'linux',
   architecture: 'x64',
   kernelRelease: '6.18.44',
@@ -259,6 +260,7 @@ it('the firewall: a finding fails, not having looked is said', () => {
 
 it('a host of which nothing could be read gets a diagnosis all the same', () => {
   const { checks } = judge({
+    time: 0,
     platform: 'linux',
     architecture: 'x64',
     kernelRelease: '6.1.0',

@@ -2,23 +2,17 @@
  * Collects the facts of this host for the checks. Reads netlink, /proc and one probe socket; changes nothing. What
  * cannot be read is left out, so a broken or restricted host still gets its diagnosis.
  */
-import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { AF_INET, errorText } from '../../base/index.ts';
 import { openStreamSocket, PathManager, readCounters } from '../../mptcp/index.ts';
 import { closeFd, ENODEV } from '../../native/index.ts';
-import { NetlinkConnection, NetlinkError, RouteNetlink } from '../../netlink/index.ts';
+import { NetlinkError, RouteNetlink } from '../../netlink/index.ts';
 import { findPaths, tunnelOfDefaultTraffic, uplinkCount, type HostView } from '../../routing/index.ts';
-import type { FirewallFacts, HostFacts, LookupAnswer, LookupFact, PathFact } from './facts.ts';
-import {
-  ALL_RULES_REQUEST,
-  GET_RULES,
-  inspectIptablesSave,
-  inspectRule,
-  NETLINK_NETFILTER,
-  type FirewallFinding,
-} from './firewall.ts';
+import type { PathReading } from '../observe/model.ts';
+import { collectFirewall } from './collect-firewall.ts';
+import { collectPeer, lookUp, readMptcpSockets, tallyOf, type PeerQuestion } from './collect-peer.ts';
+import type { FirewallFacts, HostFacts, LookupFact, PathFact, RunningFact } from './facts.ts';
 
 function attempt<T>(work: () => T): T | undefined {
   try {
@@ -77,22 +71,6 @@ function probeNetAdmin(netlink: RouteNetlink): boolean | undefined {
 /** Addresses for documentation: behind every default route, on no network of this host, and nothing is sent. */
 const FAR_AWAY_4 = '192.0.2.1';
 const FAR_AWAY_6 = '2001:db8:ffff:ffff::1';
-
-function lookUp(netlink: RouteNetlink, path: PathFact, destination: string, byLink: boolean): LookupAnswer {
-  try {
-    const route = netlink.lookupRoute({
-      destination,
-      source: path.address,
-      ...(byLink ? { outputLinkIndex: path.linkIndex } : {}),
-    });
-    return {
-      linkIndex: route.linkIndex ?? 0,
-      ...(route.gateway === undefined ? {} : { gateway: route.gateway }),
-    };
-  } catch (error) {
-    return { error: error instanceof NetlinkError ? error.code : errorText(error) };
-  }
-}
 
 function lookUpAll(netlink: RouteNetlink, paths: readonly PathFact[]): LookupFact[] {
   return paths.map((path) => {
@@ -170,79 +148,42 @@ function collectPathManager(): Pick<HostFacts, 'endpoints' | 'limits'> {
   }
 }
 
-const PROGRAM_TIMEOUT_MS = 5000;
-/** BOUNDED: what is read of a rule listing. */
-const LISTING_MAX_BYTES = 16 << 20;
-
-/** Rules of old iptables, which nf_tables does not show. Loading them needs their own program. */
-function legacyFindings(): { readonly findings: readonly FirewallFinding[]; readonly unseen?: string } {
-  const findings: FirewallFinding[] = [];
-  const unseen: string[] = [];
-  for (const [program, file] of [
-    ['iptables', '/proc/net/ip_tables_names'],
-    ['ip6tables', '/proc/net/ip6_tables_names'],
-  ] as const) {
-    const tables = readText(file);
-    if (tables === undefined || tables === '') continue;
-    const saver = `${program}-legacy-save`;
-    const listing = spawnSync(saver, [], {
-      encoding: 'utf8',
-      timeout: PROGRAM_TIMEOUT_MS,
-      maxBuffer: LISTING_MAX_BYTES,
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    if (listing.status === 0) findings.push(...inspectIptablesSave(listing.stdout, program));
-    else
-      unseen.push(
-        `old ${program} rules are there (${tables.split(/\s+/).join(', ')}), and ${saver} does not run here`,
-      );
-  }
-  return { findings, ...(unseen.length === 0 ? {} : { unseen: unseen.join('; ') }) };
+export interface CollectOptions {
+  /** Of an earlier look: listing packet filter rules is what costs most. */
+  readonly firewall?: FirewallFacts;
+  /** What an observer sees. */
+  readonly observedPaths?: readonly PathReading[];
+  /** One connection, whose other end is looked into too. */
+  readonly peer?: PeerQuestion;
 }
 
-function collectFirewall(): FirewallFacts {
-  let connection: NetlinkConnection | undefined;
-  try {
-    connection = new NetlinkConnection(NETLINK_NETFILTER);
-    const rules = connection.dump(GET_RULES, ALL_RULES_REQUEST, 'list packet filter rules');
-    const legacy = legacyFindings();
-    return {
-      ...legacy,
-      looked: true,
-      findings: [...rules.flatMap(({ payload }) => inspectRule(payload) ?? []), ...legacy.findings],
-    };
-  } catch (error) {
-    return collectFirewallFailure(error);
-  } finally {
-    connection?.close();
-  }
-}
-
-function collectFirewallFailure(error: unknown): FirewallFacts {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (code === 'EPERM') return { looked: false, why: 'that needs CAP_NET_ADMIN' };
-  // No subsystem answers: this kernel has no nf_tables, or has not loaded it, hence no rules of it.
-  if (code === 'EINVAL' || code === 'EPROTONOSUPPORT') return { ...legacyFindings(), looked: true };
-  return { looked: false, why: errorText(error) };
-}
-
-/** @param running what the Weft of this namespace says of itself, when there is one */
-export function collectFacts(running?: HostFacts['running']): HostFacts {
+/**
+ * Synchronous: it looks at the network namespace of the calling thread.
+ * @param running what the Weft of this namespace says of itself, when there is one
+ */
+export function collectFacts(running?: RunningFact, options: CollectOptions = {}): HostFacts {
+  const { firewall, observedPaths, peer } = options;
   const netlink = attempt(() => RouteNetlink.open());
   try {
     const routing = netlink === undefined ? {} : (attempt(() => collectRouting(netlink)) ?? {});
+    const pathManager = collectPathManager();
     const counters = attempt(() => readCounters());
+    const sockets = attempt(readMptcpSockets);
+    const known = { ...routing, ...pathManager };
     return {
+      time: Date.now(),
       platform: process.platform,
       architecture: process.arch,
       kernelRelease: release(),
       mptcpSocket: probeMptcpSocket(),
       sysctls: readSysctls(routing.links?.map(({ name }) => name) ?? []),
-      ...routing,
-      ...collectPathManager(),
+      ...known,
       ...(counters === undefined ? {} : { counters }),
-      firewall: collectFirewall(),
+      ...(sockets === undefined ? {} : { tally: tallyOf(sockets) }),
+      firewall: firewall ?? collectFirewall(),
       ...(running === undefined ? {} : { running }),
+      ...(observedPaths === undefined ? {} : { observedPaths }),
+      ...(peer === undefined ? {} : { peer: collectPeer(peer, known, sockets ?? [], netlink) }),
     };
   } finally {
     netlink?.close();

@@ -1,7 +1,15 @@
 /**
- * `weft doctor`: collects facts about the host (collect.ts, the only file here with I/O) and judges them (judge.ts,
- * checks-*.ts, pure). Reads only; nothing on the host is changed.
+ * `weft doctor`, `weft explain` and "why": collects facts about the host and about one connection's other end
+ * (collect*.ts, the only files here with I/O, and why-desk.ts, which calls them) and judges them (judge.ts, checks-*.ts,
+ * explain-*.ts, pure). Reads only; nothing on the host is changed.
  */
-export { collectFacts } from './collect.ts';
-export type { Check, CheckResult, HostFacts, Verdict } from './facts.ts';
+export { askRunning, askWhy, withDaemon } from './ask-running.ts';
+export { collectFacts, type CollectOptions } from './collect.ts';
+export type { PeerQuestion } from './collect-peer.ts';
+export { explainConnection } from './explain-connection.ts';
+export { explainHost } from './explain-host.ts';
+export { explainOnce } from './explain-once.ts';
+export type { Check, CheckResult, DaemonFact, HostFacts, RunningFact, Verdict } from './facts.ts';
+export { FINDING_IDS, type FindingId } from './finding-ids.ts';
 export { judge, type Diagnosis } from './judge.ts';
+export { WhyDesk, type WhyObserver, type WhyDeskOptions } from './why-desk.ts';

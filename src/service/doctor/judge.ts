@@ -1,8 +1,10 @@
 /** The checks of `weft doctor` in their order, and the verdict over all (pure). */
-import { checkConnectionTracking, checkFirewall } from './checks-firewall.ts';
+import { checkCounters } from './checks-counters.ts';
+import { checkConnectionTracking, checkFirewall, checkForwarding } from './checks-firewall.ts';
 import * as kernel from './checks-kernel.ts';
-import { checkCounters, checkEndpoints, checkLimits } from './checks-mptcp.ts';
-import { checkReversePathFilter, checkRoutes, checkRules, checkUplinks } from './checks-paths.ts';
+import { checkBackup, checkEndpoints, checkLimits } from './checks-mptcp.ts';
+import { checkReversePathFilter, checkRoutes, checkUplinks } from './checks-paths.ts';
+import { checkRules } from './checks-rules.ts';
 import type { Check, CheckResult, HostFacts } from './facts.ts';
 
 /** In the order in which a person would look. */
@@ -10,16 +12,19 @@ const CHECKS: readonly Check[] = [
   kernel.checkPlatform,
   kernel.checkKernel,
   kernel.checkMptcp,
+  kernel.checkWanted,
   kernel.checkPathManager,
   kernel.checkScheduler,
   kernel.checkPrivilege,
   checkUplinks,
   checkEndpoints,
+  checkBackup,
   checkLimits,
   checkRoutes,
   checkRules,
   checkReversePathFilter,
   checkFirewall,
+  checkForwarding,
   checkConnectionTracking,
   checkCounters,
 ];
