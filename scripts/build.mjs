@@ -4,7 +4,16 @@
  * module that does something by being imported ("sideEffects"), so unused ones are left out.
  */
 import { build } from 'esbuild';
-import { chmodSync, existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { root, run } from './setup.mjs';
 
@@ -52,6 +61,7 @@ const APART = {
   './mptcpctl-run.ts': './verbs/mptcpctl-run.mjs',
   './mptcpd-run.ts': './mptcpd-run.js',
   '../compat/mptcpd-run.ts': './mptcpd-run.js',
+  './web-run.ts': './web-run.js',
 };
 
 const rarelyUsedApart = {
@@ -68,6 +78,16 @@ function requireOwnPart(path, part) {
   const imported = `import("./${part}")`;
   if (!text.includes(imported)) throw new Error(`${path} does not import ${part} any more`);
   writeFileSync(path, text.replace(imported, `Promise.resolve(require("./${part}"))`));
+}
+
+/** What licences of packages that are part of a bundle ask for: their words, with it. */
+function licensesOf(names) {
+  const texts = names.map((name) => {
+    const folder = join(root, 'node_modules', name);
+    const { license, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    return `${name} ${version} (${license})\n\n${readFileSync(join(folder, 'LICENSE'), 'utf8').trim()}\n`;
+  });
+  return `The page of Weft contains:\n\n${texts.join('\n')}`;
 }
 
 const common = {
@@ -107,6 +127,7 @@ await build({
     mptsrv: src('cli/compat/mptsrv.ts'),
     'mptcp-own': src('cli/commands/mptcp-own.ts'),
     'mptcpd-run': src('cli/compat/mptcpd-run.ts'),
+    'web-run': src('cli/web-run.ts'),
   },
   outdir: join(dist, 'bin'),
   plugins: [rarelyUsedApart],
@@ -114,6 +135,7 @@ await build({
 requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcp-own.js');
 requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcpd-run.js');
 requireOwnPart(join(dist, 'bin', 'mptcpd.js'), 'mptcpd-run.js');
+requireOwnPart(join(dist, 'bin', 'mptcpd-run.js'), 'web-run.js');
 writeFileSync(join(dist, 'bin', 'package.json'), '{ "type": "commonjs" }\n');
 // Splitting keeps each verb in a chunk of its own that is read only when the verb is used.
 await build({
@@ -147,6 +169,27 @@ await build({
     WEFT_VERSION: JSON.stringify(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version),
   },
 });
+// The page: one script, one style sheet, one document, and who made what is in them. Nothing in it is found elsewhere,
+// because the page asks no other host; names have no hash, because the server tells browsers what has changed (ETag).
+const page = (name) => src(join('web', 'page', name));
+// Beside the server's modules.
+const pageFolder = join(dist, 'web', 'page');
+await build({
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  entryPoints: [
+    { in: page('main.ts'), out: 'page' },
+    { in: page('page.css'), out: 'page' },
+  ],
+  outdir: pageFolder,
+  target: ['es2022', 'chrome111', 'firefox115', 'safari16.4'],
+  legalComments: 'none',
+  logLevel: 'warning',
+  tsconfig: page('tsconfig.json'),
+});
+copyFileSync(page('index.html'), join(pageFolder, 'index.html'));
+writeFileSync(join(pageFolder, 'licenses.txt'), licensesOf(['uplot']));
 const workers = workerEntries();
 if (Object.keys(workers).length > 0)
   await build({ ...common, entryPoints: workers, outdir: join(dist, 'workers') });

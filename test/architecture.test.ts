@@ -58,6 +58,7 @@ it('sees the whole source tree', () => {
     'tunnel',
     'register',
     'service',
+    'web',
     'cli',
     'lab',
   ]) {
@@ -97,6 +98,46 @@ it('nothing below service knows the logger, the HTTP framework or the command li
       !upper.has(file.layer) &&
       file.imports.some((name) => /^(pino|fastify|commander|prom-client)/.test(name)),
   );
+  expect(wrong.map((file) => file.path)).toEqual([]);
+});
+
+it.each([
+  ['the metrics library', /^prom-client/, (path: string) => path.startsWith('service/metrics/')],
+  ['the command line parser', /^commander/, (path: string) => path.startsWith('cli/')],
+  ['the library of charts', /^uplot/, (path: string) => path.startsWith('web/page/')],
+])('only its own place knows %s', (_what, library, isPlace) => {
+  const users = sources.filter((file) => file.imports.some((name) => library.test(name)));
+  expect(users.map((file) => file.path).filter((path) => !isPlace(path))).toEqual([]);
+});
+
+/** `import … from '…'` and `export … from '…'`, whether of types alone, and from where. */
+const importsOf = ({ text }: SourceFile) =>
+  [...text.matchAll(/^(?:import|export)\s+(type\s)?[^;']*?from\s+'([^']+)'/gm)].map((match) => ({
+    isType: match[1] !== undefined,
+    from: match[2]!,
+  }));
+
+it('the page shares types with the server, and of code only what is pure; the server does not import it', () => {
+  const inPage = (path: string) => path.startsWith('web/page/');
+  const wrong: string[] = [];
+  for (const file of sources) {
+    for (const { from, isType } of importsOf(file).filter((item) => item.from.startsWith('.'))) {
+      const target = relative(src, join(src, dirname(file.path), from));
+      if (inPage(file.path) && !inPage(target) && !isType && !target.startsWith('base/'))
+        wrong.push(`${file.path} imports ${from}`);
+      if (!inPage(file.path) && inPage(target)) wrong.push(`${file.path} imports ${from}`);
+    }
+    if (inPage(file.path) && file.imports.some((name) => name.startsWith('node:')))
+      wrong.push(`${file.path} imports a module of Node`);
+  }
+  expect(wrong).toEqual([]);
+  expect(sources.filter((file) => inPage(file.path)).length).toBeGreaterThan(5);
+});
+
+it('the page makes no markup out of text, and no style attribute', () => {
+  const markup =
+    /\.(innerHTML|outerHTML)\b|\b(insertAdjacentHTML|createContextualFragment)\(|new DOMParser|document\.write|setAttribute\(\s*'style'/;
+  const wrong = sources.filter(({ path, text }) => path.startsWith('web/page/') && markup.test(text));
   expect(wrong.map((file) => file.path)).toEqual([]);
 });
 

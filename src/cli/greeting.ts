@@ -2,7 +2,7 @@
  * The first lines that a user of `weft up` sees (pure): where the proxy is and how to use it. What was found
  * and what is missing has been logged before, by the supervisor.
  */
-import { bestProxyAddress, type StatusReport } from '../service/index.ts';
+import { bestProxyAddress, type StatusReport, type WebReport } from '../service/index.ts';
 
 export interface GreetingLine {
   readonly level: 'info' | 'warn';
@@ -35,6 +35,17 @@ function remoteLines({ proxy }: StatusReport): GreetingLine[] {
   }
   if ((proxy.policy?.users ?? 0) > 0) return [];
   return beyond ? [warn('every machine that reaches this proxy may use it, without a password')] : [];
+}
+
+/**
+ * Where the page is.
+ * @param onTerminal a person reads it, not a log: the token is for no log
+ */
+export function pageLine({ addresses = [], served, url, why }: WebReport, onTerminal: boolean): GreetingLine {
+  if (!served) return warn(`the page is not served: ${why ?? 'it is not there yet'}`);
+  return onTerminal && url !== undefined
+    ? info(`the page: ${url}`)
+    : info(`the page is on ${addresses.join(' and ')}; "weft web" prints its address`);
 }
 
 /** What follows the log lines about paths, which the supervisor writes as it finds them. */

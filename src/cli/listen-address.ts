@@ -7,6 +7,16 @@ export interface ListenAddress {
 }
 
 const DEFAULT_PORT = 13128;
+
+/** Who listens, for what is said of mistakes. */
+export interface Listener {
+  readonly what: string;
+  /** Its usual port. */
+  readonly port: number;
+}
+
+const PROXY: Listener = { what: 'proxy', port: DEFAULT_PORT };
+
 const LOOPBACK = ['127.0.0.1', '::1'] as const;
 
 /** Where the proxy listens unless told otherwise: the loopback addresses only. */
@@ -32,12 +42,12 @@ const MAPPED: Prefix = { address: '::ffff:0.0.0.0', length: 96 };
  * `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` or just `8080` (the latter two are both loopback addresses). Port 0
  * lets the kernel choose. Returns what is wrong, as text, when it is none of these.
  */
-export function parseListen(text: string): readonly ListenAddress[] | string {
+export function parseListen(text: string, listener = PROXY): readonly ListenAddress[] | string {
   const match = /^(?:(?:\[([^\]]*)\]|([^:[\]]*)):)?(\d+)$/.exec(text);
   if (match === null) {
     return text.split(':').length > 2 && !text.startsWith('[')
-      ? `an IPv6 address goes into brackets: [::1]:${DEFAULT_PORT}`
-      : `expected ADDRESS:PORT, such as 127.0.0.1:${DEFAULT_PORT}`;
+      ? `an IPv6 address goes into brackets: [::1]:${listener.port}`
+      : `expected ADDRESS:PORT, such as 127.0.0.1:${listener.port}`;
   }
   const port = parsePort(match[3] ?? '');
   if (port === undefined) return `"${match[3]}" is not a port (0 to 65535)`;
@@ -52,7 +62,7 @@ export function parseListen(text: string): readonly ListenAddress[] | string {
     return `"${host}" is not an IP address; ${zone}`;
   }
   if (NOT_OF_A_HOST.some((prefix) => inPrefix(address, prefix))) {
-    return `"${host}" is for groups of hosts, and the proxy needs an address of this one`;
+    return `"${host}" is for groups of hosts, and the ${listener.what} needs an address of this one`;
   }
   if (inPrefix(address, MAPPED)) return `write "${host}" as an IPv4 address`;
   return [{ address, port }];

@@ -6,13 +6,15 @@ import { realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { WeftError } from '../base/index.ts';
 import {
+  askWebReports,
   ControlClient,
   startInBackground,
   type BackgroundOutcome,
   type StatusReport,
+  type WebReport,
 } from '../service/index.ts';
 import { reportFailure, reportNotice, writeFailureJson, writeOutput } from './command-result.ts';
-import { greeting } from './greeting.ts';
+import { greeting, pageLine } from './greeting.ts';
 import { withoutSecrets, type UpOptions } from './up-options.ts';
 
 /** Far above what a kernel needs. */
@@ -78,11 +80,23 @@ export function checkSameOptions(outcome: BackgroundOutcome, words: readonly str
   });
 }
 
-function tell(outcome: BackgroundOutcome, report: StatusReport): string {
+/** It comes when Weft is ready, so who asks waits for it. */
+async function findPage(): Promise<WebReport | undefined> {
+  try {
+    return (await askWebReports())[0];
+  } catch {
+    // An older one runs here, or it ends: the rest is told all the same.
+    return undefined;
+  }
+}
+
+function tell(outcome: BackgroundOutcome, report: StatusReport, page: WebReport | undefined): string {
   const { kind, log, pid } = outcome;
   const already = `Weft is already running here, process ${pid}.`;
   const started = `Weft runs in the background, process ${pid}; its log is ${log ?? 'nowhere'}.`;
-  const lines = greeting(report, { background: true }).map(({ message }) => message);
+  const all = greeting(report, { background: true });
+  if (page !== undefined) all.splice(-1, 0, pageLine(page, process.stdout.isTTY));
+  const lines = all.map(({ message }) => message);
   return `${[kind === 'already' ? already : started, ...lines].join('\n')}\n`;
 }
 
@@ -106,7 +120,7 @@ export async function runUpInBackground(options: UpOptions, words: readonly stri
     const outcome = await startUp(options, words);
     checkSameOptions(outcome, words);
     const report = await new ControlClient().status();
-    writeOutput(json ? asJson(outcome, report) : tell(outcome, report));
+    writeOutput(json ? asJson(outcome, report) : tell(outcome, report, await findPage()));
     if (!json && report.mode !== 'multipath') reportNotice(`${report.mode}: ${report.reason}`);
   } catch (error) {
     if (json) writeFailureJson(error);

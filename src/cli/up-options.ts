@@ -2,9 +2,11 @@
 import { InvalidArgumentError } from 'commander';
 import { nearestWord } from '../base/index.ts';
 import { BACKEND_WISHES, type BackendWish } from '../service/index.ts';
+import { parseWebOrigin, type WebAddress, type WebOrigin } from '../web/index.ts';
 import { addListen, parseListen, type ListenAddress } from './listen-address.ts';
+import { addWebAddress, type WebOptionValues } from './web-options.ts';
 
-export interface UpOptions {
+export interface UpOptions extends WebOptionValues {
   readonly interface?: readonly string[];
   readonly exclude?: readonly string[];
   readonly backup?: readonly string[];
@@ -40,6 +42,18 @@ export function collectListen(
   const parsed = parseListen(value);
   if (typeof parsed === 'string') throw new InvalidArgumentError(`${parsed}.`);
   return addListen(previous, parsed);
+}
+
+export function collectWeb(value: string, previous?: WebOptionValues['web']): readonly WebAddress[] {
+  const addresses = addWebAddress(value, previous);
+  if (typeof addresses === 'string') throw new InvalidArgumentError(`${addresses}.`);
+  return addresses;
+}
+
+export function collectWebOrigin(value: string, previous: readonly WebOrigin[] = []): readonly WebOrigin[] {
+  const origin = parseWebOrigin(value);
+  if (typeof origin === 'string') throw new InvalidArgumentError(`${origin}.`);
+  return [...previous, origin];
 }
 
 export function parseBackend(value: string): BackendWish {

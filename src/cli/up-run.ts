@@ -14,10 +14,13 @@ import {
   type PolicySources,
   type WeftOptions,
 } from '../service/index.ts';
+import { checkReach } from '../web/index.ts';
 import { greeting } from './greeting.ts';
 import { DEFAULT_LISTEN } from './listen-address.ts';
 import { UpLife } from './up-life.ts';
 import type { UpOptions } from './up-options.ts';
+import { WebLife } from './web-life.ts';
+import { webWish, type WebWish } from './web-options.ts';
 import { packageVersion } from './version.ts';
 
 /** A name that no link has may be a mistake, or a modem that is not plugged in yet. */
@@ -40,7 +43,7 @@ function startFailure(error: unknown): string {
   const text = errorText(error);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   // The proxy's own error says which address; what to do about it is known here.
-  if (code === 'EADDRINUSE') {
+  if (code === 'EADDRINUSE' && !text.includes('--web ')) {
     return `${text} — is it Weft ("weft status" tells)? Another port: --listen 127.0.0.1:13129`;
   }
   return text;
@@ -85,6 +88,16 @@ function policySources({ rules, upstream, tokenFile }: UpOptions): PolicySources
   };
 }
 
+/** @throws WeftError `NO_TOKEN_FILE`: what could not be served is told before anything is changed */
+function readWebWish(options: UpOptions): WebWish | undefined {
+  const wish = webWish({
+    ...options,
+    ...(options.webTokenFile === undefined ? {} : { webTokenFile: resolve(options.webTokenFile) }),
+  });
+  if (wish !== undefined) checkReach(wish);
+  return wish;
+}
+
 function makeService(
   options: UpOptions,
   {
@@ -112,6 +125,23 @@ function makeService(
   });
 }
 
+/** The page comes after all else, unless its address was named: then a Weft without it has not started. */
+async function startBoth(service: WeftService, web: WebLife): Promise<void> {
+  await service.start();
+  web.attach(service.observation);
+  if (!web.isExplicit) return;
+  try {
+    await web.start();
+  } catch (error) {
+    await service.end();
+    throw error;
+  }
+}
+
+async function endBoth(service: WeftService, web: WebLife): Promise<void> {
+  await Promise.all([service.end(), web.stop()]);
+}
+
 /**
  * Runs until it is ended, and ends the process.
  * @param args the command line's options, for the record
@@ -121,10 +151,14 @@ export async function runUp(options: UpOptions, args: readonly string[]): Promis
   const logger = await openUpLog(options, readiness?.logFile);
   const life = new UpLife(logger);
   let service: WeftService;
+  let web: WebLife;
   try {
     const problem = platformProblem();
     if (problem !== undefined) throw problem;
+    const wish = readWebWish(options);
     service = makeService(options, { args, life, logFile: readiness?.logFile, logger });
+    const onTerminal = readiness === undefined && options.json !== true && process.stderr.isTTY;
+    web = new WebLife({ wish, program: 'up', logger, onTerminal });
   } catch (error) {
     await readiness?.failed(error);
     throw error;
@@ -134,7 +168,7 @@ export async function runUp(options: UpOptions, args: readonly string[]): Promis
   );
   logger.info({}, `Weft ${packageVersion()}`);
   const started = await Promise.race([
-    service.start().then(
+    startBoth(service, web).then(
       () => true as const,
       (error: unknown) => ({ error }),
     ),
@@ -153,11 +187,12 @@ export async function runUp(options: UpOptions, args: readonly string[]): Promis
     }))
       logger[level]({}, message);
     readiness?.ready();
+    if (!web.isExplicit) void web.start();
   }
   const reason = await life.ended;
   if (reason.kind === 'signal') logger.info({}, `${reason.signal}: stopping`);
   if (reason.kind === 'asked') logger.info({}, 'asked to stop: stopping');
-  const stopped = await life.stopInTime(() => service.end(), service.hasAppliance);
+  const stopped = await life.stopInTime(() => endBoth(service, web), service.hasAppliance);
   if (stopped) logger.info({}, 'stopped; this machine is as it was');
   return process.exit(stopped && reason.kind !== 'error' ? 0 : 1);
 }

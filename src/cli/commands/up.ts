@@ -4,7 +4,15 @@
  * removes, or `weft down`.
  */
 import { Command } from 'commander';
-import { collectLink, collectListen, optionWords, parseBackend, withoutSecrets } from '../up-options.ts';
+import {
+  collectLink,
+  collectListen,
+  collectWeb,
+  collectWebOrigin,
+  optionWords,
+  parseBackend,
+  withoutSecrets,
+} from '../up-options.ts';
 import type { UpOptions } from '../up-options.ts';
 
 async function runUp(options: UpOptions): Promise<void> {
@@ -50,6 +58,8 @@ Examples:
   sudo weft up --exclude eth1  never use eth1
   sudo weft up --transparent   for programs that know of no proxy, too
   weft up --listen 3128        as an ordinary user, on another port
+  sudo weft up --web 192.168.1.2:13180 --web-token-file /etc/weft/web.token
+                               the page for other machines (docs/web.md)
   sudo weft up --listen 192.168.1.2:3128 --allow-remote
                                a proxy for the local network
 `;
@@ -90,6 +100,21 @@ export function upCommand(): Command {
       '--backend <kind>',
       'what carries connections: auto, native or appliance (default: auto)',
       parseBackend,
+    )
+    .option(
+      '--web <address:port>',
+      'where the page is that shows paths and connections; may be given more than once (default: 127.0.0.1:13180)',
+      collectWeb,
+    )
+    .option('--no-web', 'no page and no metrics')
+    .option(
+      '--web-token-file <file>',
+      'the token for the page, made when it is not there; needed beyond loopback',
+    )
+    .option(
+      '--web-origin <origin>',
+      'where a reverse proxy shows the page, such as https://weft.example',
+      collectWebOrigin,
     )
     .option('--background', 'return when it is ready, and go on without a terminal')
     .option('--no-multipath', 'plain TCP over the usual route, for comparison')

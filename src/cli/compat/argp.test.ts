@@ -8,6 +8,7 @@ const SPECS: readonly OptionSpec[] = [
   { name: 'load', value: 'required' },
   { name: 'HANG', value: 'optional' },
   { name: 'help', short: '?' },
+  { name: 'helper', value: 'required', whole: true },
 ];
 
 const option = (name: string, value?: string): Token => ({
@@ -27,6 +28,9 @@ describe('a command line of getopt_long', () => {
     ['--log=a=b', [option('log', 'a=b')]],
     ['--loa x', [option('load', 'x')]],
     ['--de', [option('debug')]],
+    ['--hel', [option('help')]],
+    ['--helper x', [option('helper', 'x')]],
+    ['--helpe', [error("unrecognized option '--helpe'")]],
     ['--HANG', [option('HANG')]],
     ['--HANG 3', [option('HANG'), word('3')]],
     ['--HA=3', [option('HANG', '3')]],

@@ -11,6 +11,8 @@ export interface OptionSpec {
   readonly short?: string;
   /** Absent: the option takes no value. `optional`: only as `--name=VALUE`. */
   readonly value?: 'required' | 'optional';
+  /** It is never cut short, so that it takes no beginning away from those that are. */
+  readonly whole?: boolean;
 }
 
 export type Token =
@@ -25,7 +27,8 @@ type Found = { readonly spec: OptionSpec } | { readonly wrong: Token };
 
 function findLong(name: string, whole: string, specs: readonly OptionSpec[]): Found {
   const exact = specs.find((spec) => spec.name === name);
-  const candidates = exact === undefined ? specs.filter((spec) => spec.name.startsWith(name)) : [exact];
+  const candidates =
+    exact === undefined ? specs.filter((spec) => spec.whole !== true && spec.name.startsWith(name)) : [exact];
   const [spec] = candidates;
   if (spec === undefined) return { wrong: error(`unrecognized option '--${whole}'`) };
   if (candidates.length === 1) return { spec };

@@ -12,6 +12,8 @@ import {
   type CommandLineOptions,
   type Parsed,
 } from '../../service/index.ts';
+import { addWebAddress, webWish, type WebOptionValues, type WebWish } from '../web-options.ts';
+import { parseWebOrigin } from '../../web/index.ts';
 import { parseArgp, type OptionSpec } from './argp.ts';
 import { mptcpdHelp, mptcpdUsage, mptcpdVersion } from './mptcpd-texts.ts';
 import type { Exit } from './outcome.ts';
@@ -33,6 +35,11 @@ const SPECS: readonly OptionSpec[] = [
   { name: 'program-name', value: 'required' },
   { name: 'HANG', value: 'optional' },
   { name: 'version', short: 'V' },
+  // Weft's own.
+  { name: 'web', value: 'required', whole: true },
+  { name: 'no-web', whole: true },
+  { name: 'web-token-file', value: 'required', whole: true },
+  { name: 'web-origin', value: 'required', whole: true },
 ];
 
 export interface MptcpdProgram {
@@ -43,7 +50,14 @@ export interface MptcpdProgram {
   readonly optionsFirst?: boolean;
 }
 
-export type MptcpdCommandLine = { readonly kind: 'run'; readonly options: CommandLineOptions } | Exit;
+export type MptcpdCommandLine =
+  | {
+      readonly kind: 'run';
+      readonly options: CommandLineOptions;
+      /** Absent: no page. */
+      readonly web?: WebWish;
+    }
+  | Exit;
 
 /** What an option adds, or what is wrong with its value. */
 type Effect = CommandLineOptions | string;
@@ -81,6 +95,31 @@ const EFFECTS: Readonly<Record<string, (text: string) => Effect>> = {
   'load-plugins': loadPluginsOption,
 };
 
+/** @returns what is wrong, as text; `undefined`: no option of the page */
+function webOption(
+  name: string,
+  text: string,
+  before: WebOptionValues,
+): WebOptionValues | string | undefined {
+  switch (name) {
+    case 'web': {
+      const web = addWebAddress(text, before.web);
+      return typeof web === 'string' ? `--web: ${web}` : { web };
+    }
+    case 'no-web':
+      return { web: false };
+    case 'web-token-file':
+      return text === '' ? '--web-token-file: no file is named' : { webTokenFile: text };
+    case 'web-origin': {
+      const origin = parseWebOrigin(text);
+      if (typeof origin === 'string') return `--web-origin: ${origin}`;
+      return { webOrigin: [...(before.webOrigin ?? []), origin] };
+    }
+    default:
+      return undefined;
+  }
+}
+
 const exit = (stdout: string): Exit => ({ kind: 'exit', exitCode: 0, stdout });
 
 function textExit(name: string, program: MptcpdProgram): Exit | undefined {
@@ -102,6 +141,7 @@ const tryHelp = (name: string) => `Try \`${name} --help' or \`${name} --usage' f
 export function parseMptcpdCommandLine(argv: readonly string[], program: MptcpdProgram): MptcpdCommandLine {
   // argp lets an option change what messages call the program, all but getopt's.
   let { name } = program;
+  const web: { -readonly [Key in keyof WebOptionValues]: WebOptionValues[Key] } = {};
   const options: { -readonly [Key in keyof CommandLineOptions]: CommandLineOptions[Key] } = {};
   const usageError = (text: string, speaker = name): Exit => ({
     kind: 'exit',
@@ -115,9 +155,13 @@ export function parseMptcpdCommandLine(argv: readonly string[], program: MptcpdP
     const text = textExit(token.name, { ...program, name });
     if (text !== undefined) return text;
     if (token.name === 'program-name') name = value;
+    const page = webOption(token.name, value, web);
+    if (typeof page === 'string') return usageError(page);
+    Object.assign(web, page);
     const effect = EFFECTS[token.name]?.(value) ?? {};
     if (typeof effect === 'string') return usageError(effect);
     Object.assign(options, effect);
   }
-  return { kind: 'run', options };
+  const wish = webWish(web);
+  return { kind: 'run', options, ...(wish === undefined ? {} : { web: wish }) };
 }

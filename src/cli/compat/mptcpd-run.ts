@@ -21,7 +21,10 @@ import {
   type ConfigPath,
   type DaemonOptions,
 } from '../../service/index.ts';
+import { checkReach } from '../../web/index.ts';
 import { Ending, FAILURE, stopInTime } from '../service-life.ts';
+import { WebLife } from '../web-life.ts';
+import type { WebWish } from '../web-options.ts';
 import { parseMptcpdCommandLine, type MptcpdProgram } from './mptcpd-options.ts';
 import { Output } from './output.ts';
 
@@ -51,10 +54,30 @@ function reportStartFailure(log: DaemonLog, error: unknown): void {
   else log.error(error instanceof Error ? { err: error } : {}, `mptcpd cannot start: ${errorText(error)}`);
 }
 
-async function runDaemon(commandLine: CommandLineOptions, version: string): Promise<number> {
-  const problem = platformProblem();
+/** The page comes when the daemon is ready. */
+async function startBoth(service: DaemonService, web: WebLife): Promise<void> {
+  await service.start();
+  web.attach(service.observation);
+  await web.start();
+}
+
+function findReachProblem(web: WebWish | undefined): string | undefined {
+  try {
+    if (web !== undefined) checkReach(web);
+    return undefined;
+  } catch (error) {
+    return errorText(error);
+  }
+}
+
+async function runDaemon(
+  commandLine: CommandLineOptions,
+  wish: WebWish | undefined,
+  version: string,
+): Promise<number> {
+  const problem = platformProblem()?.message ?? findReachProblem(wish);
   if (problem !== undefined) {
-    complain([problem.message], {});
+    complain([problem], {});
     return FAILURE;
   }
   const config = configPath(process.env);
@@ -64,10 +87,12 @@ async function runDaemon(commandLine: CommandLineOptions, version: string): Prom
   const log = new DaemonLog({ destination, debug, program: PROGRAM });
   const manager = new ServiceManager(process.env, process.pid, (text) => log.warn({}, text));
   const service = new DaemonService({ version, config, commandLine, options, log, manager });
+  const onTerminal = destination === 'stderr' && process.stderr.isTTY;
+  const web = new WebLife({ wish, program: 'daemon', logger: log, onTerminal });
   const ending = new Ending();
   ending.handleSignals(log, () => void service.reload());
   log.debug({ config: config.path }, 'configuration read');
-  const started = service.start().then(
+  const started = startBoth(service, web).then(
     () => undefined,
     (error: unknown) => {
       reportStartFailure(log, error);
@@ -75,7 +100,7 @@ async function runDaemon(commandLine: CommandLineOptions, version: string): Prom
     },
   );
   const code = (await Promise.race([started, ending.code])) ?? (await ending.code);
-  const stopped = await stopInTime(() => service.stop(), log);
+  const stopped = await stopInTime(() => Promise.all([web.stop(), service.stop()]).then(() => {}), log);
   manager.close();
   log.close();
   return stopped ? code : FAILURE;
@@ -94,7 +119,7 @@ export async function runMptcpd(argv: readonly string[], program: MptcpdProgram)
     return process.exit(line.exitCode);
   }
   process.title = PROGRAM;
-  return process.exit(await runDaemon(line.options, program.weftVersion));
+  return process.exit(await runDaemon(line.options, line.web, program.weftVersion));
 }
 
 /** What the user typed is shown, and never obeyed by the terminal. */

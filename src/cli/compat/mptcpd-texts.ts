@@ -37,6 +37,16 @@ path-management plugins.
 Mandatory or optional arguments to long options are also mandatory or optional
 for any corresponding short options.
 
+The page that shows paths and connections (options of Weft's own, never cut
+short; see docs/web.md):
+    --web=ADDRESS:PORT       Where it is (default: 127.0.0.1:13180); may be
+                             given more than once
+    --no-web                 No page and no metrics
+    --web-token-file=FILE    The token for it, made when it is not there;
+                             needed beyond loopback
+    --web-origin=ORIGIN      Where a reverse proxy shows it, such as
+                             https://weft.example
+
 What the command line leaves out, /etc/mptcpd/mptcpd.conf says. SIGHUP reads it
 again; SIGTERM and SIGINT stop the daemon, which then takes back what it made.
 `;

@@ -39,7 +39,10 @@ export function tokenFileOf({ tokenFile, clientCaFile }: FarFiles): string | und
  * @returns the token, when it was made
  * @throws WeftError that names the file
  */
-export function ensureTokenFile(path: string): string | undefined {
+export function ensureTokenFile(
+  path: string,
+  hint = 'name another one with --token-file',
+): string | undefined {
   const token = makeToken();
   const temporary = `${path}.${process.pid}.new`;
   try {
@@ -58,7 +61,7 @@ export function ensureTokenFile(path: string): string | undefined {
     throw new WeftError(`make the token file "${path}": ${systemReason(error)}`, {
       code,
       cause: error,
-      hint: 'name another one with --token-file',
+      hint,
     });
   }
 }
