@@ -40,12 +40,9 @@ export const HOST_METRICS: readonly Metric[] = [
     ({ overview: { mode } }) =>
       mode === undefined ? [] : MODES.map((name): Sample => [Number(name === mode), { mode: name }]),
   ),
-  gauge(
-    'weft_multipath_in_use',
-    'Whether several paths are in use',
-    [],
-    ({ overview }) => [[Number(overview.multipath.inUse)]],
-  ),
+  gauge('weft_multipath_in_use', 'Whether several paths are in use', [], ({ overview }) => [
+    [Number(overview.multipath.inUse)],
+  ]),
   gauge(
     'weft_connections',
     'Open connections that Weft knows, by what they speak: mptcp (of all programs) or tcp (of the proxy)',
@@ -96,8 +93,7 @@ export const HOST_METRICS: readonly Metric[] = [
     'weft_path_actions_total',
     'What was done about paths since the start, by what it was',
     ['action'],
-    ({ actions = {} }) =>
-      ACTIONS.map(([name, action]): Sample => [actions[name], { action }]),
+    ({ actions = {} }) => ACTIONS.map(([name, action]): Sample => [actions[name], { action }]),
   ),
 ];
 

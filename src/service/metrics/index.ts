@@ -4,3 +4,4 @@
  */
 export type { MetricFacts } from './metric.ts';
 export { formatMetrics, Metrics, METRICS, type MetricsAnswer, type MetricsSources } from './metrics.ts';
+export { REASONS } from './reasons.ts';

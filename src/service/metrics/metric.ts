@@ -54,22 +54,12 @@ export interface Metric {
 }
 
 /** @param read gives the samples; every one has all of `labels` */
-export function gauge(
-  name: string,
-  help: string,
-  labels: readonly string[],
-  read: Metric['read'],
-): Metric {
+export function gauge(name: string, help: string, labels: readonly string[], read: Metric['read']): Metric {
   return { name, type: 'gauge', help, labels, read };
 }
 
 /** @param name ends in `_total` */
-export function counter(
-  name: string,
-  help: string,
-  labels: readonly string[],
-  read: Metric['read'],
-): Metric {
+export function counter(name: string, help: string, labels: readonly string[], read: Metric['read']): Metric {
   return { name, type: 'counter', help, labels, read };
 }
 
@@ -77,7 +67,13 @@ export function counter(
 export const label = (text: string): string => printable(text);
 
 /** As a label and a gauge of 0 or 1 for each: exactly one is 1. */
-export const PATH_STATES = ['active', 'backup', 'waiting', 'stale', 'down'] as const satisfies readonly PathState[];
+export const PATH_STATES = [
+  'active',
+  'backup',
+  'waiting',
+  'stale',
+  'down',
+] as const satisfies readonly PathState[];
 
 /** Microseconds as the base unit of metrics. */
 export const secondsOfUs = (us: number | undefined): number | undefined =>

@@ -6,7 +6,7 @@
  * 0.0.4, for readers that ask for nothing newer.
  */
 import { readdirSync } from 'node:fs';
-import { Counter, Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry, type OpenMetricsContentType } from 'prom-client';
 import { readCounters, type Counters } from '../../mptcp/index.ts';
 import { DAEMON_METRICS } from './daemon.ts';
 import { HOST_METRICS, KERNEL_METRICS, OBSERVER_METRICS, PROCESS_METRICS } from './host.ts';
@@ -49,17 +49,26 @@ export interface MetricsAnswer {
 const OPEN_METRICS = Registry.OPENMETRICS_CONTENT_TYPE;
 const PLAIN_TEXT = Registry.PROMETHEUS_CONTENT_TYPE;
 
+type AnyRegistry = Registry<OpenMetricsContentType> | Registry;
+
 /** OpenMetrics, unless the reader asks only for the older text format. */
 function chooseContentType(accept: string | undefined): typeof OPEN_METRICS | typeof PLAIN_TEXT {
   if (accept === undefined || accept.includes('application/openmetrics-text')) return OPEN_METRICS;
   return accept.includes('text/plain') ? PLAIN_TEXT : OPEN_METRICS;
 }
 
+function newRegistry(contentType: typeof OPEN_METRICS | typeof PLAIN_TEXT): AnyRegistry {
+  if (contentType === PLAIN_TEXT) return new Registry();
+  const registry = new Registry<OpenMetricsContentType>();
+  registry.setContentType(contentType);
+  return registry;
+}
+
 /** prom-client puts the `_total` of OpenMetrics' counters there by itself. */
 const registeredName = ({ name, type }: Metric, contentType: string) =>
   type === 'counter' && contentType === OPEN_METRICS ? name.replace(/_total$/, '') : name;
 
-function addMetric(registry: Registry<string>, metric: Metric, facts: MetricFacts): void {
+function addMetric(registry: AnyRegistry, metric: Metric, facts: MetricFacts): void {
   const samples = metric.read(facts).filter(([value]) => value !== undefined && Number.isFinite(value));
   // A family without values says nothing.
   if (samples.length === 0) return;
@@ -83,9 +92,8 @@ function addMetric(registry: Registry<string>, metric: Metric, facts: MetricFact
  * @param accept of the request's header `accept`
  */
 export async function formatMetrics(facts: MetricFacts, accept?: string): Promise<MetricsAnswer> {
-  const registry = new Registry<string>();
   const contentType = chooseContentType(accept);
-  (registry as { setContentType(type: string): void }).setContentType(contentType);
+  const registry = newRegistry(contentType);
   for (const metric of METRICS) addMetric(registry, metric, facts);
   return { contentType, body: await registry.metrics() };
 }

@@ -45,9 +45,7 @@ function allTunnelPaths({ overview }: MetricFacts): NamedTunnelPath[] {
 const ofPaths =
   (read: (path: PathReading) => number | undefined): Metric['read'] =>
   ({ overview }) =>
-    overview.paths
-      .slice(0, METRIC_PATHS_MAX)
-      .map((path): Sample => [read(path), pathLabels(path)]);
+    overview.paths.slice(0, METRIC_PATHS_MAX).map((path): Sample => [read(path), pathLabels(path)]);
 
 const pathLabels = ({ address, family, link }: PathReading): Labels => ({
   link: label(link),
@@ -58,9 +56,7 @@ const pathLabels = ({ address, family, link }: PathReading): Labels => ({
 const ofLinks =
   (read: (link: LinkReading) => number | undefined): Metric['read'] =>
   ({ overview }) =>
-    overview.links
-      .slice(0, METRIC_LINKS_MAX)
-      .map((link): Sample => [read(link), { link: label(link.link) }]);
+    overview.links.slice(0, METRIC_LINKS_MAX).map((link): Sample => [read(link), { link: label(link.link) }]);
 
 const ofTunnels =
   (read: (path: TunnelPathReading) => number | undefined): Metric['read'] =>
@@ -78,9 +74,7 @@ export const PATH_METRICS: readonly Metric[] = [
     'Whether the path is in this state: active, backup, waiting, stale or down',
     [...PATH_LABELS, 'state'],
     ({ overview }) =>
-      overview.paths
-        .slice(0, METRIC_PATHS_MAX)
-        .flatMap((path) => stateSamples(path.state, pathLabels(path))),
+      overview.paths.slice(0, METRIC_PATHS_MAX).flatMap((path) => stateSamples(path.state, pathLabels(path))),
   ),
   gauge(
     'weft_path_backup',
@@ -133,7 +127,12 @@ export const PATH_METRICS: readonly Metric[] = [
 ];
 
 export const LINK_METRICS: readonly Metric[] = [
-  gauge('weft_link_up', 'Whether the link can carry', LINK_LABELS, ofLinks(({ up }) => Number(up))),
+  gauge(
+    'weft_link_up',
+    'Whether the link can carry',
+    LINK_LABELS,
+    ofLinks(({ up }) => Number(up)),
+  ),
   counter(
     'weft_link_sent_bytes_total',
     'Bytes that the link has sent, whoever it was for, since the link was made',

@@ -112,3 +112,12 @@ export const wordIn =
   (table: Table) =>
   (reason: string): string =>
     table.has(reason) ? reason : 'other';
+
+/** What `reason` may be, beside `other`, by metric. */
+export const REASONS: Readonly<Record<string, Table>> = {
+  weft_proxy_requests_refused_total: REFUSALS,
+  weft_proxy_tunnels_closed_total: TUNNEL_ENDS,
+  weft_proxy_upstream_failures_total: DIALS_FAILED,
+  weft_proxy_fallbacks_total: FALLBACK_WORDS,
+  weft_proxy_datagrams_dropped_total: DATAGRAM_DROPS,
+};
