@@ -13,7 +13,8 @@ import {
   statSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
-import { ELF_HEAD_BYTES, goVersion, isElf, parseElf } from './elf.ts';
+import { isElf } from '../../base/index.ts';
+import { goVersion, parseElf, PROGRAM_HEAD_BYTES } from './elf.ts';
 import type { ProgramFacts, WrapLibrary } from './program-kind.ts';
 
 /** As the C library has it where there is no PATH. */
@@ -78,7 +79,7 @@ function withHead<Result>(path: string, use: (head: Head) => Result): Result | u
   }
   try {
     const read = (offset: number): Uint8Array => {
-      const buffer = new Uint8Array(ELF_HEAD_BYTES);
+      const buffer = new Uint8Array(PROGRAM_HEAD_BYTES);
       return buffer.subarray(0, readSync(fd, buffer, 0, buffer.length, offset));
     };
     const { mode, uid, gid } = fstatSync(fd);
