@@ -9,6 +9,7 @@ import type { Logger } from '../base/index.ts';
 export const FAILURE = 1;
 /** How long an orderly end may take before the process ends without it. */
 const STOP_DEADLINE_MS = 10_000;
+const LEFT_FOR_NEXT = 'the next start takes back what is left';
 
 /** Resolves with the exit code, when the program is to end. */
 export class Ending {
@@ -43,21 +44,28 @@ export class Ending {
   }
 }
 
+export interface StopTerms {
+  readonly deadlineMs?: number;
+  /** What becomes of what could not be stopped, as a sentence ends. */
+  readonly leftFor?: string;
+}
+
 /** @returns whether everything could be stopped in time */
-export async function stopInTime(stop: () => Promise<void>, logger: Logger): Promise<boolean> {
+export async function stopInTime(
+  stop: () => Promise<void>,
+  logger: Logger,
+  { deadlineMs = STOP_DEADLINE_MS, leftFor = LEFT_FOR_NEXT }: StopTerms = {},
+): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), STOP_DEADLINE_MS);
+    timer = setTimeout(() => resolve('late'), deadlineMs);
   });
   try {
     const outcome = await Promise.race([stop(), late]);
     if (outcome !== 'late') return true;
-    logger.error(
-      {},
-      `stopping took longer than ${STOP_DEADLINE_MS / 1000} s; the next start takes back what is left`,
-    );
+    logger.error({}, `stopping took longer than ${deadlineMs / 1000} s; ${leftFor}`);
   } catch (err) {
-    logger.error({ err }, 'not everything could be stopped; the next start takes back what is left');
+    logger.error({ err }, `not everything could be stopped; ${leftFor}`);
   } finally {
     clearTimeout(timer);
   }

@@ -7,6 +7,7 @@
  */
 import { isatty } from 'node:tty';
 import type { Logger } from '../base/index.ts';
+import { stopInTime } from './service-life.ts';
 
 export type EndReason =
   | { readonly kind: 'signal'; readonly signal: string }
@@ -70,27 +71,8 @@ export class UpLife {
   }
 
   /** Stops in bounded time. `false`: not everything could be stopped. */
-  async stopInTime(stop: () => Promise<void>, withAppliance: boolean): Promise<boolean> {
+  stopInTime(stop: () => Promise<void>, withAppliance: boolean): Promise<boolean> {
     const deadlineMs = withAppliance ? APPLIANCE_STOP_DEADLINE_MS : STOP_DEADLINE_MS;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), deadlineMs);
-    });
-    try {
-      const outcome = await Promise.race([stop(), late]);
-      if (outcome !== 'late') return true;
-      this.#logger.error(
-        {},
-        `stopping took longer than ${deadlineMs / 1000} s; the next "weft up" removes what is left`,
-      );
-    } catch (error) {
-      this.#logger.error(
-        { err: error },
-        'not everything could be stopped; the next "weft up" removes what is left',
-      );
-    } finally {
-      clearTimeout(timer);
-    }
-    return false;
+    return stopInTime(stop, this.#logger, { deadlineMs, leftFor: 'the next "weft up" removes what is left' });
   }
 }

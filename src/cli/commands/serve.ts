@@ -1,11 +1,12 @@
 /** `weft serve`: runs the far end for Wefts elsewhere until a signal. */
 import { Command, InvalidArgumentError } from 'commander';
-import { canonicalIp, errorText, networkOf, type Logger, type Prefix } from '../../base/index.ts';
+import { canonicalIp, networkOf, type Logger, type Prefix } from '../../base/index.ts';
 import { platformProblem } from '../../native/index.ts';
 import { WEFT_SERVE_PORT } from '../../proxy/index.ts';
-import { FarService, openLog, ServiceManager, wantsColor } from '../../service/index.ts';
+import { FarService, ServiceManager } from '../../service/index.ts';
 import { addListen, parseListen, type ListenAddress } from '../listen-address.ts';
 import { Ending, FAILURE, stopInTime } from '../service-life.ts';
+import { runServing } from '../serving.ts';
 import { packageVersion } from '../version.ts';
 
 interface ServeOptions {
@@ -74,18 +75,6 @@ async function serve(options: ServeOptions, logger: Logger): Promise<number> {
   return isStopped ? code : FAILURE;
 }
 
-async function runServe(options: ServeOptions): Promise<void> {
-  const { json = false, verbose = false } = options;
-  const logger = await openLog({ json, verbose, color: wantsColor(process.stderr.isTTY, process.env) });
-  let code = FAILURE;
-  try {
-    code = await serve(options, logger);
-  } catch (error) {
-    logger.error(verbose ? { err: error } : {}, errorText(error));
-  }
-  process.exit(code);
-}
-
 const HELP = `
 Run it on a machine with a good line (a rented server), so that Wefts elsewhere
 lead through it and use all their paths towards servers without MPTCP:
@@ -131,5 +120,5 @@ export function serveCommand(): Command {
     .option('--json', 'log as JSON lines on standard output')
     .option('--verbose', 'log more')
     .addHelpText('after', HELP)
-    .action(runServe);
+    .action((options: ServeOptions) => runServing(options, serve));
 }

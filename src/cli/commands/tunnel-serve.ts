@@ -1,14 +1,8 @@
 /** `weft tunnel serve`: runs the tunnel of a configuration folder until a signal, with Weft's own log. */
 import { Command } from 'commander';
-import { errorText, type Logger } from '../../base/index.ts';
+import type { Logger } from '../../base/index.ts';
 import { platformProblem } from '../../native/index.ts';
-import {
-  ConfigurationFolder,
-  openLog,
-  ServiceManager,
-  TunnelService,
-  wantsColor,
-} from '../../service/index.ts';
+import { ConfigurationFolder, ServiceManager, TunnelService } from '../../service/index.ts';
 import {
   CONFIGURATION_FOLDER,
   formatConfigIssue,
@@ -16,6 +10,7 @@ import {
   type TunnelConfig,
 } from '../../tunnel/index.ts';
 import { Ending, FAILURE, stopInTime } from '../service-life.ts';
+import { runServing } from '../serving.ts';
 import { formatTunnelEvent } from '../tunnel-text.ts';
 import { packageVersion } from '../version.ts';
 
@@ -82,18 +77,6 @@ async function serve(options: ServeOptions, logger: Logger): Promise<number> {
   return isStopped ? code : FAILURE;
 }
 
-async function runServe(options: ServeOptions): Promise<void> {
-  const { json = false, verbose = false } = options;
-  const logger = await openLog({ json, verbose, color: wantsColor(process.stderr.isTTY, process.env) });
-  let code = FAILURE;
-  try {
-    code = await serve(options, logger);
-  } catch (error) {
-    logger.error(verbose ? { err: error } : {}, errorText(error));
-  }
-  process.exit(code);
-}
-
 const HELP = `
 The folder is MPT's: interface.conf, connections/conf.template and
 connections/*.conf. "weft tunnel init" writes one for each end; mpt(8) commands
@@ -119,5 +102,5 @@ export function tunnelServeCommand(): Command {
     .option('--json', 'log as JSON lines on standard output')
     .option('--verbose', 'log more')
     .addHelpText('after', HELP)
-    .action(runServe);
+    .action((options: ServeOptions) => runServing(options, serve));
 }

@@ -12,6 +12,7 @@ import type { Server, Socket } from 'node:net';
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import { formatSocketAddress, isIpv6, networkOf, unmapV4, WeftError } from '../../base/index.ts';
 import { createServer, describeSocket, fdOf } from '../../mptcp/index.ts';
+import { closeServers } from '../close-servers.ts';
 import type { ProxyTallies } from '../counters.ts';
 import { setKeepalive } from '../keepalive.ts';
 import type { ListenAddress } from '../options.ts';
@@ -192,14 +193,7 @@ export class FarListener {
   }
 
   /** Stops listening and destroys every connection; resolves when all are closed. */
-  async close(): Promise<void> {
-    const closed = this.#servers.map(
-      (server) =>
-        new Promise<void>((resolve) => {
-          server.close(() => resolve());
-        }),
-    );
-    for (const socket of this.#sockets) socket.destroy();
-    await Promise.all(closed);
+  close(): Promise<void> {
+    return closeServers(this.#servers, this.#sockets);
   }
 }
