@@ -12,11 +12,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { chooseUser, readUserFacts } from '../src/appliance/index.ts';
-import { contentSha256, diffSnapshots, Lab, takeSnapshot } from '../src/lab/index.ts';
+import { contentSha256, diffSnapshots, Lab } from '../src/lab/index.ts';
 import { callControl, findControlSockets } from '../src/service/control-client.ts';
 import { ImageStore, WEFT_FACE, type StatusReport } from '../src/service/index.ts';
 import { currentUser } from '../src/service/runtime-folder.ts';
 import { applianceImage } from './support/appliance-image.ts';
+import { hostState } from './support/test-labs.ts';
 import { eventually } from './support/tunnel-lab.ts';
 import { RunningWeft, runtimeFiles, runWeft, startWeft, weftCommand } from './support/weft-program.ts';
 
@@ -31,7 +32,7 @@ let before: string[];
 
 const client = () => lab.node('client');
 const nft = (...args: string[]) => client().inside(() => execFileSync('nft', args, { encoding: 'utf8' }));
-const hostState = () => takeSnapshot({ netns: client().path }).filter((line) => !line.startsWith('process'));
+const clientState = () => hostState(client());
 const received = () => lab.uplinks.map((uplink) => uplink.received.bytes);
 
 beforeAll(async () => {
@@ -43,8 +44,8 @@ beforeAll(async () => {
   nft(USERS_TABLE);
   // The second uplink is there and configured by nobody yet.
   lab.uplink(1).removeAddresses();
-  await eventually('links at rest', () => !/tentative/.test(hostState().join('\n')) || undefined);
-  before = hostState();
+  await eventually('links at rest', () => !/tentative/.test(clientState().join('\n')) || undefined);
+  before = clientState();
   weft = await startWeft(client(), ['--backend', 'appliance']);
 }, BOOT_TIMEOUT_MS);
 
@@ -235,7 +236,7 @@ it('leaves the host as it was', async () => {
   await statusWith('one path', ({ mode }) => mode === 'single-path');
   expect(await weft?.stop()).toBe(0);
   weft = undefined;
-  expect(diffSnapshots(before, hostState())).toEqual([]);
+  expect(diffSnapshots(before, clientState())).toEqual([]);
   expect(nft('list', 'tables').trim()).toBe('table inet users');
   expect(runtimeFiles(client())).toEqual([]);
   expect((await runWeft(client(), 'down')).code).toBe(0);
@@ -250,7 +251,7 @@ it('leaves the host as it was when it is killed and taken down', async () => {
   expect(client().netlink.linkByName('weftvm1')).toBeDefined();
   const down = await runWeft(client(), 'down');
   expect(down).toMatchObject({ code: 0, stderr: '' });
-  expect(diffSnapshots(before, hostState())).toEqual([]);
+  expect(diffSnapshots(before, clientState())).toEqual([]);
   expect(nft('list', 'tables').trim()).toBe('table inet users');
   expect(runtimeFiles(client())).toEqual([]);
 });

@@ -12,11 +12,12 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ImageFolder } from '../src/appliance/index.ts';
 import { silentLogger } from '../src/base/index.ts';
-import { diffSnapshots, Lab, takeSnapshot } from '../src/lab/index.ts';
+import { diffSnapshots, Lab } from '../src/lab/index.ts';
 import { ApplianceBackend } from '../src/service/appliance/backend.ts';
 import { undoAppliance } from '../src/service/appliance/leftovers.ts';
 import { applianceImage } from './support/appliance-image.ts';
 import { bundleTypeScript } from './support/bundle.ts';
+import { hostState } from './support/test-labs.ts';
 import { eventually } from './support/tunnel-lab.ts';
 
 const run = promisify(execFile);
@@ -29,7 +30,7 @@ let before: string[];
 
 const client = () => lab.node('client');
 const nft = (...args: string[]) => client().inside(() => execFileSync('nft', args, { encoding: 'utf8' }));
-const hostState = () => takeSnapshot({ netns: client().path }).filter((line) => !line.startsWith('process'));
+const clientState = () => hostState(client());
 
 /** QEMUs that serve this folder's appliance would have an open image; theirs is found by the arguments. */
 function machines(): string[] {
@@ -54,7 +55,7 @@ function backend(qemu = 'qemu-system-x86_64', bootTimeoutMs = 1): ApplianceBacke
 }
 
 function expectNothingLeft(): void {
-  expect(diffSnapshots(before, hostState())).toEqual([]);
+  expect(diffSnapshots(before, clientState())).toEqual([]);
   expect(nft('list', 'tables').trim()).toBe('table inet users');
   expect(ownMachines()).toEqual([]);
   expect(readdirSync(stateFolder)).toEqual([]);
@@ -67,7 +68,7 @@ beforeAll(async () => {
   nft('table inet users { chain c { type filter hook forward priority 5; policy accept; }; }');
   // The user's own: a link that forwards already, for something else.
   client().setSysctl('ipv4/conf/lte0/forwarding', 1);
-  before = hostState();
+  before = clientState();
   machinesOfOthers = machines();
 }, 120_000);
 
@@ -137,7 +138,7 @@ it('killed at each step leaves nothing that a stop, or the next start, does not 
     if (!ended) killed++;
     if (deeds % 2 === 0) await undoAppliance(stateFolder, silentLogger, client().path);
     else await expect(backend('/bin/false').start()).rejects.toMatchObject({ code: 'BOOT' });
-    expect(diffSnapshots(before, hostState()), `after ${deeds} deeds`).toEqual([]);
+    expect(diffSnapshots(before, clientState()), `after ${deeds} deeds`).toEqual([]);
   }
   expect(ended).toBe(true);
   expect(killed).toBeGreaterThan(8);

@@ -11,11 +11,12 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { contentSha256, diffSnapshots, Lab, takeSnapshot, type LabNode } from '../src/lab/index.ts';
+import { contentSha256, diffSnapshots, Lab, type LabNode } from '../src/lab/index.ts';
 import { exportImage, ImageStore, type StatusReport } from '../src/service/index.ts';
 import { applianceImage } from './support/appliance-image.ts';
 import { endBackground, mptcpctlCommand, runMptcpctl } from './support/background.ts';
 import { eventually } from './support/tunnel-lab.ts';
+import { hostState } from './support/test-labs.ts';
 import { RunningWeft, runtimeFiles } from './support/weft-program.ts';
 
 const BOOT_TIMEOUT_MS = 240_000;
@@ -43,9 +44,6 @@ afterEach(async () => {
   lab = undefined;
   delete process.env['WEFT_APPLIANCE_DIR'];
 }, BOOT_TIMEOUT_MS);
-
-const hostState = (node: LabNode) =>
-  takeSnapshot({ netns: node.path }).filter((line) => !line.startsWith('process'));
 
 /** `http_proxy="127.0.0.1:13128" curl URL`, in a shell as a user types it. */
 async function curl(node: LabNode, url: string): Promise<string> {

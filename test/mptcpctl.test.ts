@@ -8,42 +8,16 @@
 import { readFileSync, unlinkSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it } from 'vitest';
-import { diffSnapshots, Lab, LabNode, takeSnapshot } from '../src/lab/index.ts';
+import { describe, expect, it } from 'vitest';
+import { diffSnapshots, LabNode } from '../src/lab/index.ts';
 import { readProcessIdentity } from '../src/native/index.ts';
 import type { StatusReport } from '../src/service/index.ts';
 import { endBackground, mptcpctlCommand, pidIn, recordIn, runMptcpctl } from './support/background.ts';
+import { hostState, useTestLabs } from './support/test-labs.ts';
 import { eventually } from './support/tunnel-lab.ts';
 import { RunningWeft, runtimeFiles, runWeft, weftCommand } from './support/weft-program.ts';
 
-const FAST = { rateBps: 1e9, delayMs: 1 } as const;
-const closers: (() => Promise<void> | void)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-async function buildLab(options: Parameters<typeof Lab.twoUplinks>[0] = FAST): Promise<Lab> {
-  const lab = await Lab.twoUplinks(options);
-  closers.push(
-    () => lab.close(),
-    () => endBackground(lab.node('client')),
-  );
-  return lab;
-}
-
-function loneHost(): LabNode {
-  const node = new LabNode('lone', 'mptcpctl-lone');
-  closers.push(
-    () => node.close(),
-    () => endBackground(node),
-  );
-  return node;
-}
-
-/** What the kernel holds for a host, without the processes that the test itself runs. */
-const hostState = (node: LabNode) =>
-  takeSnapshot({ netns: node.path }).filter((line) => !line.startsWith('process'));
+const { buildLab, closers, loneHost } = useTestLabs('mptcpctl', { endHost: endBackground });
 
 const linesOf = (text: string) => text.trimEnd().split('\n');
 

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DEFAULT_POLICY, type ProxyPolicy, type ProxyRule } from '../src/proxy/index.ts';
 import {
   cleanUp,
+  connectRequest,
   connectTo,
   exchange,
   onCleanup,
@@ -48,7 +49,6 @@ beforeEach(async () => {
   port = (server.address() as AddressInfo).port;
 });
 
-const connectRequest = (authority: string) => `CONNECT ${authority} HTTP/1.1\r\nHost: a\r\n\r\n`;
 const plainRequest = (authority: string) =>
   `GET http://${authority}/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
 

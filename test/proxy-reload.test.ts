@@ -11,6 +11,7 @@ import { LabNode } from '../src/lab/index.ts';
 import { DEFAULT_POLICY, makeToken, type ProxyPolicy } from '../src/proxy/index.ts';
 import {
   cleanUp,
+  connectRequest,
   exchange,
   onCleanup,
   openTunnel,
@@ -26,7 +27,6 @@ import { readStatus, runWeft, startWeft } from './support/weft-program.ts';
 afterEach(cleanUp);
 
 const REFUSE_ALL: ProxyPolicy = { ...DEFAULT_POLICY, defaultWay: { kind: 'refuse', reason: 'closed now' } };
-const connectRequest = (port: number) => `CONNECT 127.0.0.1:${port} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
 /** The bytes of one stream at a place: different for each stream, the same at both ends. */
 function bytesAt(stream: number, at: number, length: number): Buffer {

@@ -18,6 +18,7 @@ import {
 } from '../src/proxy/index.ts';
 import {
   cleanUp,
+  connectRequest,
   connectTo,
   exchange,
   onCleanup,
@@ -46,7 +47,6 @@ afterAll(() => withLoopback((netlink, linkIndex) => netlink.deleteAddress(own(li
 afterEach(cleanUp);
 
 const echo = (socket: Socket) => void socket.pipe(socket);
-const connectRequest = (authority: string) => `CONNECT ${authority} HTTP/1.1\r\nHost: a\r\n\r\n`;
 const toPort = (port: number, way: Way): ProxyRule => ({ ports: [{ first: port, last: port }], way });
 
 const http = (port: number, more: Partial<UpstreamProxy> = {}): UpstreamProxy => ({

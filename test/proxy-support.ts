@@ -80,7 +80,16 @@ export function startTcpServer(handle: (socket: Socket) => void): Promise<number
   return listening(server);
 }
 
-/** The same, and it speaks MPTCP. */
+/** One that sends back what it gets. */
+export const startEcho = (): Promise<number> => startTcpServer((socket) => void socket.pipe(socket));
+
+/** @param destination `host:port`, or a port of loopback */
+export function connectRequest(destination: string | number): string {
+  const authority = typeof destination === 'string' ? destination : `127.0.0.1:${destination}`;
+  return `CONNECT ${authority} HTTP/1.1\r\nHost: a\r\n\r\n`;
+}
+
+/** The same as `startTcpServer`, and it speaks MPTCP. */
 export function startMptcpServer(handle: (socket: Socket) => void): Promise<number> {
   const fd = openSocket(2, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_MPTCP);
   bindSocket(fd, { address: '127.0.0.1', port: 0 });

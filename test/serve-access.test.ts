@@ -14,12 +14,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { makeToken, type UpstreamProxy } from '../src/proxy/index.ts';
 import {
   cleanUp,
+  connectRequest,
   connectTo,
   exchange,
   onCleanup,
   openTunnel,
   readAll,
   readUntil,
+  startEcho,
   startTcpServer,
   until,
   whatIsOpen,
@@ -59,9 +61,6 @@ function makeCertificates(): void {
 beforeAll(makeCertificates);
 afterAll(() => rmSync(folder, { recursive: true }));
 afterEach(cleanUp);
-
-const startEcho = () => startTcpServer((socket) => void socket.pipe(socket));
-const connectRequest = (port: number) => `CONNECT 127.0.0.1:${port} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
 async function echoed(proxyPort: number, target: number): Promise<string> {
   const socket = await openTunnel(proxyPort, target);

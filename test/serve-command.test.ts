@@ -6,14 +6,14 @@
  *   client                                              server (203.0.113.10: weft serve, web page)
  *             lte0  ~~~ air ~~~ lan  router1  wan ── up1
  */
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
-import { contentSha256, diffSnapshots, Lab, LabNode, takeSnapshot } from '../src/lab/index.ts';
+import { describe, expect, it } from 'vitest';
+import { contentSha256, diffSnapshots, Lab, LabNode } from '../src/lab/index.ts';
 import { makeToken } from '../src/proxy/index.ts';
+import { download } from './support/download.ts';
+import { hostState, useTestLabs } from './support/test-labs.ts';
 import {
   readStatus,
   RunningWeft,
@@ -23,12 +23,7 @@ import {
   weftCommand,
 } from './support/weft-program.ts';
 
-const PROXY = 'http://127.0.0.1:13128';
-const closers: (() => Promise<void> | void)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
+const { closers, loneHost } = useTestLabs('serve');
 
 function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'weft-serve-'));
@@ -43,20 +38,6 @@ async function startServe(node: LabNode, args: readonly string[], prefix: readon
   closers.push(async () => void (serve.process.exitCode === null && (await serve.stop())));
   await serve.seen(/at the laptop/);
   return serve;
-}
-
-const hostState = (node: LabNode) =>
-  takeSnapshot({ netns: node.path }).filter((line) => !line.startsWith('process'));
-
-async function download(node: LabNode, url: string): Promise<string> {
-  const curl = node.spawn(['curl', '-sS', '--fail', '--max-time', '50', '-x', PROXY, '--proxytunnel', url], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const hash = createHash('sha256');
-  for await (const chunk of curl.stdout as AsyncIterable<Buffer>) hash.update(chunk);
-  const [code] = curl.exitCode === null ? ((await once(curl, 'exit')) as [number]) : [curl.exitCode];
-  expect(code).toBe(0);
-  return hash.digest('hex');
 }
 
 describe('laptop and server', () => {
@@ -78,14 +59,16 @@ describe('laptop and server', () => {
     const weft = await startWeft(client, ['--upstream', url, '--token-file', tokenFile]);
     closers.push(async () => void (weft.process.exitCode === null && (await weft.stop())));
     const before = lab.linkBytes();
-    expect(await download(client, lab.url(12_000_000, 5))).toBe(contentSha256(12_000_000, 5));
+    expect(await download(client, lab.url(12_000_000, 5), '--proxytunnel')).toBe(
+      contentSha256(12_000_000, 5),
+    );
     const carried = lab.linkBytes().map(({ receivedBytes }, i) => receivedBytes - before[i]!.receivedBytes);
     for (const bytes of carried) expect(bytes).toBeGreaterThan(1_000_000);
     const status = await readStatus(client);
     expect(JSON.stringify(status)).not.toContain(token);
     expect(JSON.stringify(status)).toContain('weft');
     // In the middle of a download the first uplink falls silent.
-    const underWay = download(client, lab.url(12_000_000, 6));
+    const underWay = download(client, lab.url(12_000_000, 6), '--proxytunnel');
     const cutAt = lab.linkBytes()[0]!.receivedBytes + 1_000_000;
     while (lab.linkBytes()[0]!.receivedBytes < cutAt) await new Promise((resolve) => setTimeout(resolve, 2));
     lab.uplink(0).cut();
@@ -99,12 +82,6 @@ describe('laptop and server', () => {
 });
 
 describe('the command', () => {
-  function loneHost(): LabNode {
-    const node = new LabNode('lone', 'serve-lone');
-    closers.push(() => node.close());
-    return node;
-  }
-
   it('serves an ordinary user; another token by SIGHUP; a bad file changes nothing', async () => {
     const host = loneHost();
     const tokenFile = join(makeFolder(), 'serve.token');

@@ -15,14 +15,13 @@ import {
   openTunnel,
   readAll,
   readUntil,
+  startEcho,
   startTcpServer,
   until,
 } from './proxy-support.ts';
 import { farUpstream, NotedLog, startFar, startProxyThrough } from './support/far-pair.ts';
 
 afterEach(cleanUp);
-
-const startEcho = () => startTcpServer((socket) => void socket.pipe(socket));
 
 describe('a tunnel through a far end', () => {
   it('carries bytes both ways, over MPTCP, and tells where it leads', async () => {

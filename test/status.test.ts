@@ -9,9 +9,10 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
-import { Lab, LabNode } from '../src/lab/index.ts';
+import { describe, expect, it } from 'vitest';
+import { LabNode } from '../src/lab/index.ts';
 import type { ConnectionReport, StatusReport } from '../src/service/index.ts';
+import { useTestLabs } from './support/test-labs.ts';
 import {
   UNPRIVILEGED,
   readStatus,
@@ -24,23 +25,7 @@ import {
 const PROXY = 'http://127.0.0.1:13128';
 const ENDLESS_BYTES = 1e12;
 
-const closers: (() => Promise<unknown> | void)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-async function buildLab(): Promise<Lab> {
-  const lab = await Lab.twoUplinks({ rateBps: 50e6, delayMs: 5 });
-  closers.push(() => lab.close());
-  return lab;
-}
-
-function loneHost(): LabNode {
-  const node = new LabNode('lone', 'status-lone');
-  closers.push(() => node.close());
-  return node;
-}
+const { buildLab, closers, loneHost } = useTestLabs('status', { links: { rateBps: 50e6, delayMs: 5 } });
 
 /** A download through a tunnel of the proxy that goes on until the test ends. */
 function startDownload(node: LabNode, url: string): ChildProcess {

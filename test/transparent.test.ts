@@ -12,7 +12,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { contentSha256, Lab, LabNode } from '../src/lab/index.ts';
 import { connectFd } from '../src/mptcp/index.ts';
 import {
@@ -25,25 +25,15 @@ import {
   startConnect,
   takeSocketError,
 } from '../src/native/index.ts';
+import { useTestLabs } from './support/test-labs.ts';
 import { readStatus, RunningWeft, startWeft, UNPRIVILEGED, weftCommand } from './support/weft-program.ts';
 
-const FAST = { rateBps: 1e9, delayMs: 1 } as const;
 const DEADLINE_MS = 20_000;
 
 /** How curl ends whose connection is reset before it looks, before, while or after its request was sent. */
 const RESETS = [7, 52, 55, 56];
 
-const closers: (() => Promise<void> | void)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-async function buildLab(options: Parameters<typeof Lab.twoUplinks>[0] = FAST): Promise<Lab> {
-  const lab = await Lab.twoUplinks(options);
-  closers.push(() => lab.close());
-  return lab;
-}
+const { buildLab, closers } = useTestLabs('transparent');
 
 /** A machine behind the client, whose only way out is the client, which does not forward. */
 function addGuest(client: LabNode): LabNode {

@@ -5,54 +5,17 @@
  *   client                                              server (203.0.113.10, 2001:db8:9::10 on loopback)
  *             lte0  ~~~ air ~~~ lan  router1  wan ── up1
  */
-import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
-import { contentSha256, diffSnapshots, Lab, LabNode, takeSnapshot } from '../src/lab/index.ts';
+import { describe, expect, it } from 'vitest';
+import { contentSha256, diffSnapshots } from '../src/lab/index.ts';
 import { readProcessIdentity } from '../src/native/index.ts';
 import { endBackground, pidIn, recordIn } from './support/background.ts';
+import { download } from './support/download.ts';
+import { hostState, useTestLabs } from './support/test-labs.ts';
 import { eventually } from './support/tunnel-lab.ts';
 import { RunningWeft, runtimeFiles, runWeft, startWeft, weftCommand } from './support/weft-program.ts';
 
-const FAST = { rateBps: 1e9, delayMs: 1 } as const;
-const closers: (() => Promise<void> | void)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-async function buildLab(): Promise<Lab> {
-  const lab = await Lab.twoUplinks(FAST);
-  closers.push(
-    () => lab.close(),
-    () => endBackground(lab.node('client')),
-  );
-  return lab;
-}
-
-/** A host on its own, with loopback only. */
-function loneHost(): LabNode {
-  const node = new LabNode('lone', 'background-lone');
-  closers.push(
-    () => node.close(),
-    () => endBackground(node),
-  );
-  return node;
-}
-
-/** What the kernel holds for a host, without the processes that the test itself runs. */
-const hostState = (node: LabNode) =>
-  takeSnapshot({ netns: node.path }).filter((line) => !line.startsWith('process'));
-
-async function download(node: LabNode, url: string): Promise<string> {
-  const curl = node.spawn(
-    ['curl', '-sS', '--fail', '--max-time', '50', '-x', 'http://127.0.0.1:13128', url],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  const hash = createHash('sha256');
-  for await (const chunk of curl.stdout as AsyncIterable<Buffer>) hash.update(chunk);
-  return hash.digest('hex');
-}
+const { buildLab, loneHost } = useTestLabs('background', { endHost: endBackground });
 
 const kill = (pid: number) =>
   eventually(`the end of process ${pid}`, () => {

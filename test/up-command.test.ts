@@ -5,12 +5,12 @@
  *   client                                              server (203.0.113.10, 2001:db8:9::10 on loopback)
  *             lte0  ~~~ air ~~~ lan  router1  wan ── up1
  */
-import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { contentSha256, diffSnapshots, Lab, LabNode, takeSnapshot } from '../src/lab/index.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { contentSha256, diffSnapshots, LabNode } from '../src/lab/index.ts';
 import { PathManager } from '../src/mptcp/index.ts';
+import { download } from './support/download.ts';
+import { hostState, useTestLabs } from './support/test-labs.ts';
 import {
   UNPRIVILEGED,
   RunningWeft,
@@ -21,42 +21,8 @@ import {
 } from './support/weft-program.ts';
 
 const PROXY = 'http://127.0.0.1:13128';
-const FAST = { rateBps: 1e9, delayMs: 1 } as const;
 
-const closers: (() => Promise<void> | void)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-async function buildLab(options: Parameters<typeof Lab.twoUplinks>[0] = FAST): Promise<Lab> {
-  const lab = await Lab.twoUplinks(options);
-  closers.push(() => lab.close());
-  return lab;
-}
-
-/** A host on its own, with loopback only. */
-function loneHost(): LabNode {
-  const node = new LabNode('lone', 'up-lone');
-  closers.push(() => node.close());
-  return node;
-}
-
-/** What the kernel holds for a host, without the processes that the test itself runs. */
-const hostState = (node: LabNode) =>
-  takeSnapshot({ netns: node.path }).filter((line) => !line.startsWith('process'));
-
-/** Downloads through the proxy with curl, and returns the digest of what came. */
-async function download(node: LabNode, url: string, ...args: string[]): Promise<string> {
-  const curl = node.spawn(['curl', '-sS', '--fail', '--max-time', '50', '-x', PROXY, ...args, url], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const hash = createHash('sha256');
-  for await (const chunk of curl.stdout as AsyncIterable<Buffer>) hash.update(chunk);
-  const [code] = curl.exitCode === null ? ((await once(curl, 'exit')) as [number]) : [curl.exitCode];
-  expect(code).toBe(0);
-  return hash.digest('hex');
-}
+const { buildLab, closers, loneHost } = useTestLabs('up');
 
 /** Starts `weft up` with a module loaded before it, which brings about what cannot be had from outside. */
 async function startPrepared(node: LabNode, module: string): Promise<RunningWeft> {

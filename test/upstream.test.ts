@@ -9,11 +9,13 @@ import { DEFAULT_POLICY, type ProxyPolicy, type UpstreamProxy } from '../src/pro
 import { hashPassword } from '../src/proxy/users-verifier.ts';
 import {
   cleanUp,
+  connectRequest,
   connectTo,
   exchange,
   openTunnel,
   readAll,
   readUntil,
+  startEcho,
   startHttpServer,
   startProxy,
   startTcpServer,
@@ -22,9 +24,6 @@ import {
 import { farUpstream, NotedLog, policyThrough, startFar, startProxyThrough } from './support/far-pair.ts';
 
 afterEach(cleanUp);
-
-const startEcho = () => startTcpServer((socket) => void socket.pipe(socket));
-const connectRequest = (port: number) => `CONNECT 127.0.0.1:${port} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
 const upstreamAt = (port: number, more: Partial<UpstreamProxy> = {}): UpstreamProxy => ({
   name: 'office',
