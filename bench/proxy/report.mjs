@@ -151,7 +151,8 @@ export function report({ results, notes, peers, rounds, seconds, idleTunnels, pa
     '- A tunnel counts as open when one byte of the server has come through it; 32 are being opened at a time.',
     `- Memory is the growth of the proxy's own memory (PSS, all its processes) by ${idleTunnels} idle tunnels; the kernel's socket memory is not in it.`,
     '- Small message: 64 bytes to an echo and back through a kept tunnel. New tunnel: from connect(2) to the byte of the',
-    '  server, SOCKS5 with its own two round trips. Both one after another, all others idle.',
+    '  server, SOCKS5 with its own two round trips. Both one after another, all others idle;',
+    '  new tunnels for three times the time, of which the first fifth, in which programs are compiled, does not count.',
     '- GETs: 32 kept connections of `wrk`, 1 KiB bodies, absolute targets, kept connections upstream.',
     ...peers
       .filter(({ name, note }) => note !== undefined && results[name] !== undefined)
