@@ -61,6 +61,11 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./commands/web.ts')).webCommand(),
   },
   {
+    name: 'path',
+    summary: "make a link's paths backup, or normal again, while Weft runs",
+    load: async () => (await import('./commands/path.ts')).pathCommand(),
+  },
+  {
     name: 'doctor',
     summary: 'check this host for multipath and say what to do',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),

@@ -6,7 +6,7 @@
  */
 import { WeftError } from '../base/index.ts';
 import type { Limits } from '../mptcp/index.ts';
-import type { ControlFace } from './control-face.ts';
+import type { ControlFace, ControlStream } from './control-face.ts';
 import type { ActionApi, ObserveApi, WebApi } from './observe/api.ts';
 import { ACTION_CALLS, OBSERVE_CALLS, WEB_CALLS } from './observe/calls.ts';
 import { EVENT_LINE_KINDS } from './observe/event-lines.ts';
@@ -230,7 +230,7 @@ export function readNoArgument(value: unknown): NoArgument {
 /** Everything that `weft up` answers on its socket. */
 export type WeftApi = ControlApi & ObserveApi & ActionApi & WebApi;
 
-export const WEFT_FACE: ControlFace<WeftApi> & { readonly stream: object } = {
+export const WEFT_FACE: ControlFace<WeftApi> & { readonly stream: ControlStream } = {
   file: 'control',
   name: 'the running Weft',
   absent: 'Weft is not running here',

@@ -9,7 +9,8 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { WeftError } from '../base/index.ts';
 import { WEFT_FACE, type ControlApi, type StatusReport, type StopAnswer } from './control-api.ts';
-import type { AnyCall, ControlCalls, ControlFace, ControlFailure } from './control-face.ts';
+import type { AnyCall, ControlCalls, ControlFace, ControlFailure, ControlStream } from './control-face.ts';
+import { ControlLineStream } from './control-line-stream.ts';
 import type { ReloadReport } from './proxy-policy.ts';
 import {
   controlSocketPath,
@@ -277,6 +278,19 @@ export async function isServed(face: AnyFace): Promise<boolean> {
   }
 }
 
+/** The face's stream of events. @throws WeftError as `callControl` */
+export async function openEvents(
+  face: AnyFace & { readonly stream: ControlStream },
+  kinds: readonly string[],
+): Promise<ControlLineStream> {
+  const query = new URLSearchParams(kinds.map((kind): [string, string] => ['kind', kind])).toString();
+  const { path } = face.stream;
+  return new ControlLineStream(
+    await openControlStream(face, query === '' ? path : `${path}?${query}`),
+    face.name,
+  );
+}
+
 export class ControlClient implements ControlApi {
   /** @throws WeftError `NOT_RUNNING` and others that say what to do */
   async status(): Promise<StatusReport> {
@@ -292,6 +306,15 @@ export class ControlClient implements ControlApi {
   /** @throws WeftError as `status` */
   async reload(): Promise<ReloadReport> {
     return (await callControl(WEFT_FACE, { ...WEFT_FACE.calls.reload, argument: {} })) as ReloadReport;
+  }
+
+  /**
+   * What happens on this host, one JSON object a line: `ObservedEvent` and lines of the stream itself.
+   * @param kinds none: all. What was lost on the way is always told.
+   * @throws WeftError as `status`
+   */
+  events(kinds: readonly string[] = []): Promise<ControlLineStream> {
+    return openEvents(WEFT_FACE, kinds);
   }
 
   /** @throws WeftError as `status` */

@@ -1,19 +1,25 @@
 /**
- * `weft events`: what the path-management daemon sees and does, as JSON lines, until the reader or the user has enough.
- * docs/events.md describes the lines.
+ * `weft events`: what the path-management daemon, or else a running Weft, sees and does, as JSON lines, until the reader
+ * or the user has enough. docs/events.md describes the lines.
  */
 import { Command, InvalidArgumentError } from 'commander';
 import { EPOLLERR, reactor, type Watch } from '../../native/index.ts';
 import { nearestWord, WeftError } from '../../base/index.ts';
 import {
+  ControlClient,
   DaemonControlClient,
   EVENT_KINDS,
+  OBSERVED_EVENT_KINDS,
   type ControlLineStream,
+  type ObservedEventKind,
   type StreamEvent,
 } from '../../service/index.ts';
 import { reportFailure, writeMoreOutput } from '../command-result.ts';
 
-type Kind = StreamEvent['kind'];
+type Kind = StreamEvent['kind'] | ObservedEventKind;
+
+/** Of the daemon and of a running Weft. */
+const KINDS: readonly Kind[] = [...new Set([...EVENT_KINDS, ...OBSERVED_EVENT_KINDS])];
 
 interface EventsOptions {
   readonly kind?: readonly Kind[];
@@ -36,7 +42,7 @@ function watchReader(gone: () => void): Watch | undefined {
 
 /** What is not an event of the daemon is not counted by --count. */
 const isEvent = (line: string) => {
-  const { kind } = JSON.parse(line) as StreamEvent;
+  const { kind } = JSON.parse(line) as { readonly kind: Kind };
   return kind !== 'listening' && kind !== 'lost';
 };
 
@@ -74,11 +80,32 @@ async function printEvents(stream: ControlLineStream, count: number): Promise<bo
   return stopped;
 }
 
+interface Events {
+  readonly stream: ControlLineStream;
+  /** Who tells, as sentences name it. */
+  readonly name: string;
+}
+
+/** Of the daemon, or where none runs of a running Weft. @throws WeftError `NOT_RUNNING` and others */
+async function openEvents(kinds: readonly Kind[] = []): Promise<Events> {
+  try {
+    // The daemon itself says what is no kind of its.
+    const stream = await new DaemonControlClient().events(kinds as readonly StreamEvent['kind'][]);
+    return { stream, name: 'the daemon' };
+  } catch (error) {
+    if (!(error instanceof WeftError) || error.code !== 'NOT_RUNNING') throw error;
+    const stream = await new ControlClient().events(kinds).catch((of: unknown) => {
+      throw of instanceof WeftError && of.code === 'NOT_RUNNING' ? error : of;
+    });
+    return { stream, name: 'Weft' };
+  }
+}
+
 async function runEvents(options: EventsOptions): Promise<void> {
   try {
-    const stream = await new DaemonControlClient().events(options.kind);
+    const { name, stream } = await openEvents(options.kind);
     if (await printEvents(stream, options.count ?? Infinity)) return;
-    throw new WeftError('the daemon has ended, and its events with it', {
+    throw new WeftError(`${name} has ended, and its events with it`, {
       code: 'ENDED',
       hint: 'ask again when it runs',
     });
@@ -88,15 +115,15 @@ async function runEvents(options: EventsOptions): Promise<void> {
   }
 }
 
-const isKind = (word: string): word is Kind => (EVENT_KINDS as readonly string[]).includes(word);
+const isKind = (word: string): word is Kind => (KINDS as readonly string[]).includes(word);
 
 function collectKind(value: string, previous: readonly Kind[] = []): readonly Kind[] {
   const words = value.split(',');
   const unknown = words.find((word) => !isKind(word));
   if (unknown !== undefined) {
-    const near = nearestWord(unknown, EVENT_KINDS);
+    const near = nearestWord(unknown, KINDS);
     throw new InvalidArgumentError(
-      `There is no kind "${unknown}"${near === undefined ? '' : ` (did you mean "${near}"?)`}: ${EVENT_KINDS.join(', ')}.`,
+      `There is no kind "${unknown}"${near === undefined ? '' : ` (did you mean "${near}"?)`}: ${KINDS.join(', ')}.`,
     );
   }
   return [...previous, ...words.filter(isKind)];
@@ -109,12 +136,14 @@ function parseCount(value: string): number {
 
 const HELP = `
 Kinds: ${EVENT_KINDS.slice(0, 6).join(', ')},
-${EVENT_KINDS.slice(6).join(', ')}. "listening" is the first line: nothing is missed
+${EVENT_KINDS.slice(6).join(', ')}. Where no daemon runs and a Weft does, those of
+"weft up": ${OBSERVED_EVENT_KINDS.slice(0, 6).join(', ')},
+${OBSERVED_EVENT_KINDS.slice(6).join(', ')}. "listening" is the first line: nothing is missed
 from there on. "lost" tells how many lines a reader that was too slow has
 missed, whatever kinds are asked for. docs/events.md has the fields.
 
 Exit codes: 0 as many as --count says were printed, the reader left, or SIGINT,
-SIGTERM or SIGHUP; 1 the daemon does not run here, could not be asked, or ended.
+SIGTERM or SIGHUP; 1 neither runs here, could not be asked, or ended.
 
 Examples:
   weft events                             all, until Ctrl-C
@@ -124,9 +153,9 @@ Examples:
 
 export function eventsCommand(): Command {
   return new Command('events')
-    .summary('follow what the path-management daemon sees and does, as JSON lines')
+    .summary('follow what the daemon, or the running Weft, sees and does, as JSON lines')
     .description(
-      'Prints the events of the path-management daemon that runs in this network namespace as they come, one JSON object a line.',
+      'Prints the events of the path-management daemon that runs in this network namespace, or else of the running Weft, as they come, one JSON object a line.',
     )
     .option('--kind <kind,...>', 'only events of these kinds; may be given more than once', collectKind)
     .option('--count <n>', 'end after so many events', parseCount)

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { tunnelInitCommand } from './tunnel-init.ts';
 import { tunnelKeygenCommand } from './tunnel-keygen.ts';
+import { tunnelPathCommand } from './tunnel-path.ts';
 import { tunnelServeCommand } from './tunnel-serve.ts';
 import { tunnelStatusCommand } from './tunnel-status.ts';
 
@@ -11,6 +12,7 @@ export function tunnelCommand(): Command {
     .description('Joins two hosts, or the networks behind them, by one interface over several paths (MPT).')
     .addCommand(tunnelServeCommand())
     .addCommand(tunnelStatusCommand())
+    .addCommand(tunnelPathCommand())
     .addCommand(tunnelInitCommand())
     .addCommand(tunnelKeygenCommand());
 }

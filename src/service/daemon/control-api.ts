@@ -4,7 +4,7 @@
  */
 import { WeftError } from '../../base/index.ts';
 import type { DaemonEvent, DaemonStatus, InterfaceChange } from '../../pathmanager/index.ts';
-import type { ControlFace } from '../control-face.ts';
+import type { ControlFace, ControlStream } from '../control-face.ts';
 import type { ActionApi, ObserveApi, WebApi } from '../observe/api.ts';
 import { ACTION_CALLS, OBSERVE_CALLS, WEB_CALLS } from '../observe/calls.ts';
 
@@ -64,7 +64,7 @@ export function readInterfaceSetting(value: unknown): InterfaceSetting {
 /** Everything that the daemon answers on its socket. */
 export type DaemonApi = DaemonControlApi & ObserveApi & ActionApi & WebApi;
 
-export const DAEMON_FACE: ControlFace<DaemonApi> & { readonly stream: object } = {
+export const DAEMON_FACE: ControlFace<DaemonApi> & { readonly stream: ControlStream } = {
   file: 'mptcpd',
   name: 'the daemon',
   absent: 'the path-management daemon is not running here',

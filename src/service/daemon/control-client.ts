@@ -1,7 +1,7 @@
 /** The daemon's control calls and its events, from another process. */
 import type { InterfaceChange } from '../../pathmanager/index.ts';
-import { callControl, openControlStream } from '../control-client.ts';
-import { ControlLineStream } from '../control-line-stream.ts';
+import { callControl, openEvents } from '../control-client.ts';
+import type { ControlLineStream } from '../control-line-stream.ts';
 import {
   DAEMON_FACE,
   type DaemonControlApi,
@@ -22,12 +22,7 @@ export class DaemonControlClient implements DaemonControlApi {
   }
 
   /** @param kinds none: all. What was lost on the way is always told. */
-  async events(kinds: readonly StreamEvent['kind'][] = []): Promise<ControlLineStream> {
-    const query = new URLSearchParams(kinds.map((kind): [string, string] => ['kind', kind])).toString();
-    const { path } = DAEMON_FACE.stream;
-    return new ControlLineStream(
-      await openControlStream(DAEMON_FACE, query === '' ? path : `${path}?${query}`),
-      DAEMON_FACE.name,
-    );
+  events(kinds: readonly StreamEvent['kind'][] = []): Promise<ControlLineStream> {
+    return openEvents(DAEMON_FACE, kinds);
   }
 }

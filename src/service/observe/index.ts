@@ -4,7 +4,14 @@ export { ACTION_CALLS, LIVE_PATH, OBSERVE_CALLS } from './calls.ts';
 export { findConnection, type ConnectionSource } from './find-connection.ts';
 export type { LiveMessage } from './live-feed.ts';
 export * from './model.ts';
-export { findObserved, observedDaemon, observedUp, type LiveStream, type Observed } from './observed-client.ts';
+export {
+  findObserved,
+  observedDaemon,
+  observedUp,
+  type LiveStream,
+  type Observed,
+} from './observed-client.ts';
 export { Observation, type ObservationOptions } from './service.ts';
+export { setTunnelPath } from './tunnel-action.ts';
 export { findTunnelPath, tunnelPathNames } from './tunnel-path-name.ts';
 export type { HostReading, ObserverOptions, ObserverSources } from './sources.ts';
