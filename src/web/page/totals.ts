@@ -39,12 +39,12 @@ export function totalFigures(overview: Overview): TotalFigure[] {
     {
       label: 'MPTCP',
       figure: totals.mptcp.toLocaleString('en'),
-      detail: `${formatCount(totals.subflows, 'subflow')}, ${formatCount(totals.fallbacks, 'fallback')} to TCP`,
+      detail: `${formatCount(totals.subflows, 'subflow')}, ${formatCount(totals.fallbacks, 'fallback')}`,
     },
     {
       label: 'Retransmissions',
-      figure: `${retransmissions < 10 ? retransmissions.toFixed(1) : Math.round(retransmissions)} /s`,
-      detail: 'segments, all paths',
+      figure: `${retransmissions < 10 ? retransmissions.toFixed(1) : Math.round(retransmissions)}/s`,
+      detail: 'segments of all paths',
     },
   ];
 }

@@ -99,7 +99,6 @@ class Charts {
       legend,
     );
     root.parentElement?.querySelector('.card-head')?.append(this.#controls());
-    this.#watch(root);
   }
 
   #legendItem({ id, link, address }: ChartPath): HTMLElement {
@@ -143,7 +142,8 @@ class Charts {
     );
   }
 
-  #watch(root: HTMLElement): void {
+  /** Lives as long as the page. */
+  start(root: HTMLElement): void {
     const { store } = this.#context;
     store.overview.watch((overview) => {
       if (overview === undefined) return;
@@ -199,5 +199,5 @@ class Charts {
 }
 
 export function mountCharts(root: HTMLElement, context: PageContext): void {
-  new Charts(root, context);
+  new Charts(root, context).start(root);
 }

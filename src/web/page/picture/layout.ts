@@ -84,14 +84,14 @@ function wideTrunk(x1: number, x2: number, y: number): Trunk {
   };
   return {
     whole: [half(x1, middle, 0), half(middle, x2, 0)],
-    broken: [half(x1, middle - gap, 9), half(middle + gap, x2, -9)],
+    broken: [half(x1, middle - gap, 7), half(middle + gap, x2, -7)],
     cross: { x: middle, y },
     end: { x: x2, y },
   };
 }
 
 function layoutWide(picture: Picture, width: number): PictureLayout {
-  const rowHeight = picture.rows.length > 8 ? 48 : 66;
+  const rowHeight = picture.rows.length > 8 ? 50 : 74;
   const machineWidth = clamp(width * 0.13, 104, 170);
   const cableWidth = clamp(width * 0.04, 26, 64);
   const linkWidth = clamp(width * 0.17, 146, 230);

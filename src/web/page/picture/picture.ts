@@ -14,20 +14,19 @@ import type { PageContext } from '../context.ts';
 import type { IgnoredLink } from '../../../service/control-api.ts';
 import type { Overview } from '../../../service/observe/model.ts';
 
-function legend(): HTMLElement {
-  const item = ([state, meaning]: (typeof STATE_MEANINGS)[number]) =>
-    h(
-      'li',
-      { title: meaning },
-      h('span', { class: 'sample', 'data-state': state, 'aria-hidden': true }),
-      state,
-      h('span', { class: 'visually-hidden' }, `: ${meaning}`),
-    );
+function legendItem([state, meaning]: (typeof STATE_MEANINGS)[number]): HTMLElement {
   return h(
-    'ul',
-    { class: 'legend small quiet', 'aria-label': 'States of a path' },
-    ...STATE_MEANINGS.map(item),
+    'li',
+    { title: meaning },
+    h('span', { class: 'sample', 'data-state': state, 'aria-hidden': true }),
+    state,
+    h('span', { class: 'visually-hidden' }, `: ${meaning}`),
   );
+}
+
+function legend(): HTMLElement {
+  const items = STATE_MEANINGS.map(legendItem);
+  return h('ul', { class: 'legend small quiet', 'aria-label': 'States of a path' }, ...items);
 }
 
 function machineDetail(picture: Picture): string {

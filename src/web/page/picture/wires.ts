@@ -6,6 +6,10 @@ import { KeyedList, s, setAttribute, setClass } from '../dom.ts';
 import { lineWidthPx, type PictureLayout } from './layout.ts';
 import type { Picture, PictureLink, PictureRow, PictureWay } from './model.ts';
 
+const CROWDED_FROM = 40;
+/** Of a line that carries nothing. */
+const BROKEN_PX = 2.5;
+
 const rateOf = (row: PictureRow) => row.sentBitsPerSecond + row.receivedBitsPerSecond;
 
 function setWidth(element: SVGElement, widthPx: number): void {
@@ -31,6 +35,7 @@ export class PictureWires {
   readonly #trunks: KeyedList<PictureRow, SVGElement>;
   #layout: PictureLayout | undefined;
   #pointed: string | undefined;
+  #wayMostPx = 0;
 
   constructor() {
     const [ways, cables, trunks] = [group('ways'), group('cables'), group('trunks')];
@@ -41,13 +46,8 @@ export class PictureWires {
       update: (element, link) => {
         setAttribute(element, 'd', this.#layout?.cables.get(link.link) ?? '');
         setAttribute(element, 'data-state', link.up ? 'active' : 'down');
-        setWidth(
-          element,
-          lineWidthPx(
-            link.rows.reduce((sum, row) => sum + rateOf(row), 0),
-            12,
-          ),
-        );
+        const bitsPerSecond = link.rows.reduce((sum, row) => sum + rateOf(row), 0);
+        setWidth(element, link.up ? lineWidthPx(bitsPerSecond, 12) : BROKEN_PX);
       },
     });
     this.#ways = new KeyedList(ways, {
@@ -56,7 +56,7 @@ export class PictureWires {
       update: (element, way) => {
         setAttribute(element, 'd', this.#layout?.ways.get(way.id) ?? '');
         setAttribute(element, 'data-state', way.state);
-        setWidth(element, lineWidthPx(way.bitsPerSecond, this.#layout?.narrow ? 5 : 9));
+        setWidth(element, lineWidthPx(way.bitsPerSecond, this.#wayMostPx));
         this.#setPointed(element, way.row);
       },
     });
@@ -84,8 +84,8 @@ export class PictureWires {
     this.#setPointed(element, row.id);
     setAttribute(first!, 'd', lines[0]);
     setAttribute(second!, 'd', lines[1]);
-    const most = this.#layout?.narrow ? 7 : 13;
-    const width = row.state === 'down' ? 2.5 : lineWidthPx(rateOf(row), most);
+    const most = !this.#layout?.narrow ? 13 : this.#layout.rows.size > 4 ? 3 : 7;
+    const width = row.state === 'down' ? BROKEN_PX : lineWidthPx(rateOf(row), most);
     setWidth(first!, width);
     setWidth(second!, width);
     setAttribute(end!, 'cx', trunk.end.x);
@@ -100,6 +100,10 @@ export class PictureWires {
   show(picture: Picture, layout: PictureLayout, pointed: string | undefined): void {
     this.#layout = layout;
     this.#pointed = pointed;
+    // So many lines are a bundle, not lines: they become thin and pale, and pointing at a path picks out its own.
+    const crowded = picture.ways.length > CROWDED_FROM;
+    setClass(this.svg, 'crowded', crowded);
+    this.#wayMostPx = crowded ? 2.5 : layout.narrow ? 3.5 : 9;
     setAttribute(this.svg, 'width', layout.width);
     setAttribute(this.svg, 'height', layout.height);
     setAttribute(this.svg, 'viewBox', `0 0 ${layout.width} ${layout.height}`);

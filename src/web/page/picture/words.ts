@@ -47,8 +47,11 @@ export function rowTitle(row: PictureRow): string {
 export function peerDetail(peer: PicturePeer): string {
   if (peer.kind === 'more') return 'not drawn';
   const total = peer.sentBitsPerSecond + peer.receivedBitsPerSecond;
-  const what = peer.kind === 'tunnel' ? 'tunnel' : formatCount(peer.connections, 'connection');
-  return total < 0.5 ? what : `${what} · ${formatRate(total)}`;
+  if (peer.kind === 'tunnel') return total < 0.5 ? 'tunnel' : `${formatRate(total)} · tunnel`;
+  // Short, because the boxes are; the whole stands in their titles.
+  return total < 0.5
+    ? formatCount(peer.connections, 'connection')
+    : `${formatRate(total)} · ${peer.connections.toLocaleString('en')} conn.`;
 }
 
 /** One sentence for the whole picture. */
