@@ -25,6 +25,11 @@ export interface HandlerOptions {
   readonly logger: Logger;
 }
 
+/** BOUNDED: streams to browsers; what the control socket's clients read is not taken away by them. */
+export const STREAMS_MAX = 16;
+
+const LIVE = '/v1/live';
+
 /** One line about wrong tokens at most so often. */
 const WARN_INTERVAL_MS = 60_000;
 
@@ -47,6 +52,7 @@ export class WebHandler {
   /** Answers that are held back. BOUNDED: `DELAYED_MAX`. */
   readonly #timers = new Set<NodeJS.Timeout>();
   #requests = 0;
+  #streams = 0;
   #warnedAtMs = -Infinity;
 
   constructor(options: HandlerOptions) {
@@ -147,16 +153,26 @@ export class WebHandler {
     else if (path === '/' && method !== 'POST')
       sendText(response, 200, 'text/html; charset=utf-8', NOT_BUILT);
     else if (path === '/v1/session' && method !== 'POST') this.#tellSession(response, passed);
-    else if (path === '/v1/live' && method === 'HEAD') {
+    else if (path === LIVE && method === 'HEAD') {
       sendFailure(response, 405, { error: 'a stream has no head alone', code: 'BAD_METHOD' });
+    } else if (path === LIVE && !this.#countStream(response)) {
+      sendFailure(response, 503, { error: 'too many pages are open already', code: 'TOO_MANY' });
     } else {
-      // A reverse proxy passes on what there is, when there is something.
-      if (path === '/v1/live') response.setHeader('x-accel-buffering', 'no');
       if (headers.has('expect')) response.writeContinue();
       // Node leaves out the body by the method that came.
       if (method === 'HEAD') request.method = 'GET';
       calls(request, response);
     }
+  }
+
+  /** @returns whether there is room for one more */
+  #countStream(response: ServerResponse): boolean {
+    if (this.#streams >= STREAMS_MAX) return false;
+    this.#streams++;
+    response.on('close', () => this.#streams--);
+    // A reverse proxy passes on what there is, when there is something.
+    response.setHeader('x-accel-buffering', 'no');
+    return true;
   }
 
   /** What a page of this origin needs to change something: no other site can read it. */

@@ -12,8 +12,8 @@ import { endpointChangeCommand, endpointRemoveCommand } from './command-lines.ts
 import { dataCell, dataTable } from './tables.ts';
 
 const COLUMNS = ['Id', 'Address', 'Link', 'Port', 'Flags', 'Whose', 'Change'] as const;
-const OURS =
-  'Weft keeps this endpoint itself while it runs: make its path backup instead, above under “Paths”.';
+/** In place of buttons, because Weft would only refuse. */
+const OURS = 'Weft keeps it: change its path above';
 
 interface Question {
   readonly text: string;
@@ -53,12 +53,6 @@ class QuestionPanel {
     this.#confirm.focus();
   }
 
-  refuse(why: string): void {
-    if (this.#panel.running) return;
-    this.#show(undefined);
-    this.#panel.refuse(why);
-  }
-
   #show(question: Question | undefined): void {
     this.#question = question;
     setText(this.#text, question?.text ?? '');
@@ -93,13 +87,15 @@ class EndpointView {
   readonly #backup = button('', () => this.#askChange('backup'));
   readonly #fullmesh = button('', () => this.#askChange('fullmesh'));
   readonly #remove = button('', () => this.#askRemoval(), { class: 'danger' });
+  readonly #buttons = h('div', { class: 'buttons' }, this.#backup, this.#fullmesh, this.#remove);
+  readonly #kept = h('span', { class: 'quiet small' }, OURS);
   #endpoint: EndpointReport;
 
   constructor(endpoint: EndpointReport, { api }: PageContext, panel: QuestionPanel) {
     this.#api = api;
     this.#panel = panel;
     this.#endpoint = endpoint;
-    this.#cells.at(-1)!.append(h('div', { class: 'buttons' }, this.#backup, this.#fullmesh, this.#remove));
+    this.#cells.at(-1)!.append(this.#buttons, this.#kept);
     this.element.append(...this.#cells);
   }
 
@@ -118,6 +114,8 @@ class EndpointView {
     this.#label(this.#backup, flags.includes('backup') ? 'Make normal' : 'Make backup');
     this.#label(this.#fullmesh, flags.includes('fullmesh') ? 'End full mesh' : 'Full mesh');
     this.#label(this.#remove, 'Remove');
+    this.#buttons.hidden = ours;
+    this.#kept.hidden = !ours;
     // The kernel's own notes about addresses in use cannot be changed.
     const implicit = flags.includes('implicit');
     this.#backup.hidden = implicit;
@@ -125,12 +123,9 @@ class EndpointView {
   }
 
   #label(element: HTMLButtonElement, text: string): void {
-    const { id, address, ours } = this.#endpoint;
+    const { id, address } = this.#endpoint;
     setText(element, `${text} …`);
     setAttribute(element, 'aria-label', `${text} …: endpoint ${id}, ${address}`);
-    // Not `disabled`: whoever uses the keyboard finds the reason, too.
-    setAttribute(element, 'aria-disabled', ours);
-    setAttribute(element, 'title', ours ? OURS : undefined);
   }
 
   #askChange(flag: 'backup' | 'fullmesh'): void {
@@ -139,7 +134,7 @@ class EndpointView {
     const action = flag === 'backup' ? { id, backup: on } : { id, fullmesh: on };
     const wordsOn = flag === 'backup' ? 'backup' : 'full mesh';
     const wordsOff = flag === 'backup' ? 'normal' : 'not full mesh';
-    this.#ask({
+    this.#panel.ask({
       text: `Make endpoint ${id} (${address}) ${on ? wordsOn : wordsOff}?`,
       doing: 'Change',
       command: endpointChangeCommand(action),
@@ -150,18 +145,13 @@ class EndpointView {
 
   #askRemoval(): void {
     const { id, address } = this.#endpoint;
-    this.#ask({
+    this.#panel.ask({
       text: `Remove endpoint ${id} (${address})? Its subflows end.`,
       doing: 'Remove',
       command: endpointRemoveCommand({ id }),
       action: () => this.#api.removeEndpoint({ id }),
       asker: this.#remove,
     });
-  }
-
-  #ask(question: Question): void {
-    if (this.#endpoint.ours) this.#panel.refuse(OURS);
-    else this.#panel.ask(question);
   }
 }
 

@@ -36,6 +36,7 @@ class TunnelPathView {
   readonly #switch: Switch;
   readonly #weight: NumberField;
   readonly #panel = new ActionPanel();
+  #atWeight = false;
 
   constructor({ tunnel, connection, path }: TunnelPath, { api }: PageContext) {
     this.#api = api;
@@ -61,6 +62,12 @@ class TunnelPathView {
       this.#weight.element,
       h('button', { type: 'submit', 'aria-label': `Set weight of ${title}` }, 'Set weight'),
     );
+    for (const name of ['focusin', 'focusout'] as const) {
+      form.addEventListener(name, () => {
+        this.#atWeight = name === 'focusin';
+        if (!this.#panel.running) this.#preview();
+      });
+    }
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       void this.#setWeight();
@@ -109,10 +116,11 @@ class TunnelPathView {
     if (done) this.#weight.settle();
   }
 
-  /** The weight's command while somebody types one, else that of the switch. */
+  /** The weight's command while somebody is at it, else that of the switch. */
   #preview(): void {
     const weight = this.#weight.value;
-    const change = this.#weight.edited && weight !== undefined ? { weight } : { up: !this.#switch.on };
+    const isWeight = this.#atWeight || this.#weight.edited;
+    const change = isWeight && weight !== undefined ? { weight } : { up: !this.#switch.on };
     this.#panel.preview(tunnelPathCommand({ ...this.#name, ...change }));
   }
 }

@@ -22,9 +22,7 @@ export class EventRow {
         ' ',
         this.#age,
       ),
-      ' ',
       h('span', { class: 'kind' }, EVENT_KIND_WORDS[kind]),
-      ' ',
       h('span', { class: 'event-text' }, text),
     ];
     const hasFields = Object.keys(fields).length > 0;
