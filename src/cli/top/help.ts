@@ -1,0 +1,20 @@
+/** What `?` shows in `weft top`: every key. Data, no code. At most 18 lines of 76 characters. */
+export const HELP_LINES: readonly string[] = [
+  'keys',
+  '  q, Ctrl-C     quit',
+  '  Tab           next view: all, connections, events; 1, 2, 3 choose one',
+  '  up, down      choose a connection; also k, j, page up and down, Home, End',
+  '  Enter         follow the chosen connection, with its subflows; Esc: back',
+  '  s, S          sort by the next, or the one before: rate, bytes, rtt,',
+  '                retransmissions, age, remote, program, subflows',
+  '  r             the other way round',
+  '  /             search: words that must all occur; Esc ends it',
+  '  p, blank      pause, and go on',
+  '  Ctrl-L        draw everything anew; Ctrl-Z: stop, "fg" goes on',
+  '',
+  'down is received, up is sent, in bits per second. RTT is the smallest of a',
+  "connection's subflows, and the median of a path's; LOSS is the share of",
+  'segments sent again in the last ten seconds; RETR counts them.',
+  '',
+  'any key: back',
+];
