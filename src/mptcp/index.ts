@@ -36,5 +36,6 @@ export {
   readTcpInfo,
 } from './socket-info-read.ts';
 export { parseMptcpInfo, type ConnectionInfo, type MptcpInfo, type SubflowInfo } from './socket-info.ts';
+export { ScannedConnection, ScannedSubflow, SocketScan } from './socket-scan.ts';
 export * from './sysctl.ts';
 export { parseTcpInfo, tcpStateName, TcpState, type TcpInfo } from './tcp-info.ts';

@@ -37,6 +37,18 @@ export const MPTCP_FULL_INFO = 4;
 /** Room for today's 96 bytes and for some growth. */
 export const MPTCP_INFO_BYTES = 192;
 
+/** Where fields of mptcp_info are, for who reads a few of them of thousands of connections (socket-scan.ts). */
+export const MPTCP_INFO_AT = {
+  addAddrSignal: 1,
+  addAddrAccepted: 2,
+  subflowsMax: 3,
+  addAddrAcceptedMax: 5,
+  flags: 8,
+  token: 12,
+  bytesSent: 56,
+  bytesReceived: 64,
+} as const;
+
 const FLAG_FALLBACK = 1;
 const FLAG_REMOTE_KEY = 2;
 

@@ -102,6 +102,23 @@ const TOTAL_RTO = 240;
 const TOTAL_RTO_RECOVERIES = 242;
 const TOTAL_RTO_TIME = 244;
 
+/** Where the fields are, for who reads a few of them of thousands of sockets (socket-scan.ts). */
+export const TCP_INFO_AT = {
+  timeoutsInRow: RETRANSMITS,
+  unackedSegments: UNACKED,
+  lastDataReceivedMs: LAST_DATA_RECV,
+  lastAckReceivedMs: LAST_ACK_RECV,
+  rttUs: RTT,
+  rttVarianceUs: RTTVAR,
+  sendCwndSegments: SND_CWND,
+  receiveRttUs: RCV_RTT,
+  totalRetransSegments: TOTAL_RETRANS,
+  bytesReceived: BYTES_RECEIVED,
+  dataSegmentsOut: DATA_SEGS_OUT,
+  bytesSent: BYTES_SENT,
+  bytesRetransmitted: BYTES_RETRANS,
+} as const;
+
 const U32_NONE = 0xffffffff;
 /** TCP_INFINITE_SSTHRESH */
 const NO_THRESHOLD = 0x7fffffff;

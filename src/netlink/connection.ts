@@ -10,32 +10,26 @@
  */
 import { WeftError } from '../base/errors.ts';
 import {
-  AF_NETLINK,
-  check,
   closeFd,
   EAGAIN,
   EINTR,
-  emitSockaddrNetlink,
   ENOBUFS,
-  inNamespace,
   lastErrno,
   libc,
   MSG_TRUNC,
-  openSocket,
   setSocketOption,
-  SO_RCVBUF,
-  SO_RCVBUFFORCE,
   SO_SNDBUF,
   SO_SNDBUFFORCE,
-  SOCK_RAW,
   SOL_SOCKET,
   SystemError,
   trySetIntOption,
 } from '../native/index.ts';
+import { u16At, u32At } from './attributes.ts';
 import { NetlinkError } from './errors.ts';
 import {
   emitMessage,
   emitMessages,
+  HEADER_BYTES,
   NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
@@ -48,18 +42,16 @@ import {
   type NetlinkMessage,
   type NetlinkRequest,
 } from './message.ts';
+import { openNetlinkSocket, type NetlinkSocketOptions } from './netlink-socket.ts';
+
+export type { NetlinkSocketOptions } from './netlink-socket.ts';
 
 export const NETLINK_ROUTE = 0;
 export const NETLINK_SOCK_DIAG = 4;
 export const NETLINK_GENERIC = 16;
 
-const SOL_NETLINK = 270;
-const NETLINK_ADD_MEMBERSHIP = 1;
-const NETLINK_EXT_ACK = 11;
-const NETLINK_GET_STRICT_CHK = 12;
 const SO_RCVTIMEO_NEW = 66;
 
-const DEFAULT_RECEIVE_BUFFER_BYTES = 1 << 20;
 /** The kernel sends dumps in pieces of at most 32 KiB, or as large as the last receive buffer it saw. */
 const READ_BYTES = 1 << 16;
 /** Answers share blocks of memory: many are small, and one block costs no more than one small array. */
@@ -71,42 +63,6 @@ const SURE_SEND_BYTES = 1 << 16;
 const ANSWER_TIMEOUT_S = 20n;
 /** BOUNDED: how often an interrupted dump is begun again. */
 const MAX_DUMP_TRIES = 64;
-
-export interface NetlinkSocketOptions {
-  /** File of the network namespace in which to open the socket; default is this thread's own. */
-  readonly netns?: string;
-  /** Asked for with SO_RCVBUFFORCE, and with SO_RCVBUF where that is not allowed. */
-  readonly receiveBufferBytes?: number;
-}
-
-/** Opens and binds a netlink socket with extended ACKs, strict checking and the wanted receive buffer. */
-export function openNetlinkSocket(protocol: number, options: NetlinkSocketOptions, typeFlags = 0): number {
-  const open = () => openSocket(AF_NETLINK, SOCK_RAW | typeFlags, protocol);
-  const fd = options.netns === undefined ? open() : inNamespace(options.netns, open);
-  try {
-    const bufferBytes = options.receiveBufferBytes ?? DEFAULT_RECEIVE_BUFFER_BYTES;
-    if (!trySetIntOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes)) {
-      trySetIntOption(fd, SOL_SOCKET, SO_RCVBUF, bufferBytes);
-    }
-    // Older kernels know neither; answers then come without text and with lenient checks.
-    trySetIntOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
-    trySetIntOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
-    const local = emitSockaddrNetlink(0, 0);
-    check(libc.bind(fd, local, local.length), 'bind netlink socket');
-  } catch (error) {
-    closeFd(fd);
-    throw error;
-  }
-  return fd;
-}
-
-/** Joins a multicast group. Errors: EPERM for groups that need CAP_NET_ADMIN. */
-export function joinGroup(fd: number, group: number, name: string): void {
-  const value = new Uint8Array(4);
-  new DataView(value.buffer).setUint32(0, group, true);
-  const result = libc.setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, value, 4);
-  check(result, `join netlink group "${name}"`);
-}
 
 interface Answer {
   readonly messages: NetlinkMessage[];
@@ -141,6 +97,8 @@ export class NetlinkConnection {
   readonly #fd: number;
   /** What is left of the block that answers are read into. */
   #memory = outsideHeap(BLOCK_BYTES);
+  /** What `visitDump` reads into, again and again. */
+  #visited: Uint8Array<ArrayBuffer> | undefined;
   #sendBuffer = outsideHeap(SEND_BYTES);
   #sequence = 0;
   #closed = false;
@@ -190,18 +148,22 @@ export class NetlinkConnection {
   /** The next datagram, in memory that is not written to again. */
   #receiveBytes(operation: string): Uint8Array {
     if (this.#memory.length < READ_BYTES) this.#memory = outsideHeap(BLOCK_BYTES);
+    const length = this.#receiveInto(this.#memory, operation);
+    const datagram = this.#memory.subarray(0, length);
+    this.#memory = this.#memory.subarray(align8(length));
+    return datagram;
+  }
+
+  /** Reads the next datagram, of READ_BYTES at most. @returns its length */
+  #receiveInto(memory: Uint8Array, operation: string): number {
     for (;;) {
-      const length = libc.recv(this.#fd, this.#memory, READ_BYTES, MSG_TRUNC);
+      const length = libc.recv(this.#fd, memory, READ_BYTES, MSG_TRUNC);
       if (length > READ_BYTES) {
         throw new WeftError(`${operation}: the kernel's answer of ${length} bytes is larger than expected`, {
           code: 'TRUNCATED',
         });
       }
-      if (length >= 0) {
-        const datagram = this.#memory.subarray(0, length);
-        this.#memory = this.#memory.subarray(align8(length));
-        return datagram;
-      }
+      if (length >= 0) return length;
       const errno = lastErrno();
       if (errno === EAGAIN) {
         throw new WeftError(`${operation}: the kernel did not answer in ${ANSWER_TIMEOUT_S} s`, {
@@ -386,5 +348,46 @@ export class NetlinkConnection {
       code: 'DUMP_INTERRUPTED',
       hint: 'something changes it all the time; try again when that has ended',
     });
+  }
+
+  /**
+   * Reads a whole table without keeping any of it, for tables that are read again and again: one piece of memory, and
+   * no object for each message. Unlike `dump` it is not begun again when the table changed meanwhile.
+   * @param visit gets the memory, and where in it the payload of a message begins and ends; it must not throw, nor
+   *   keep the memory, nor use this connection
+   * @returns whether the kernel said that the table changed while it was read
+   */
+  visitDump(
+    type: number,
+    payload: Uint8Array,
+    operation: string,
+    visit: (bytes: DataView, at: number, end: number) => void,
+  ): boolean {
+    const sequence = this.#nextSequence();
+    this.#send(emitMessage(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload), operation);
+    this.#visited ??= outsideHeap(READ_BYTES);
+    const bytes = this.#visited;
+    const view = new DataView(bytes.buffer);
+    let interrupted = false;
+    for (;;) {
+      const length = this.#receiveInto(bytes, operation);
+      for (let at = 0; at + HEADER_BYTES <= length;) {
+        const end = at + u32At(bytes, at);
+        if (end < at + HEADER_BYTES || end > length) break;
+        const kind = u16At(bytes, at + 4);
+        if (u32At(bytes, at + 8) !== sequence) this.strayMessages++;
+        else if (kind === NLMSG_DONE || kind === NLMSG_ERROR) {
+          const [message] = parseMessages(bytes.subarray(at, end));
+          const verdict = parseVerdict(message!);
+          if (verdict.errno !== 0)
+            throw new NetlinkError(operation, verdict, { inDump: kind === NLMSG_DONE });
+          return interrupted;
+        } else {
+          interrupted ||= (u16At(bytes, at + 6) & NLM_F_DUMP_INTR) !== 0;
+          if (kind !== NLMSG_NOOP) visit(view, at + HEADER_BYTES, end);
+        }
+        at = (end + 3) & ~3;
+      }
+    }
   }
 }

@@ -16,8 +16,8 @@ import {
   SystemError,
   type Watch,
 } from '../native/index.ts';
-import { joinGroup, openNetlinkSocket, type NetlinkSocketOptions } from './connection.ts';
 import { parseMessages, type NetlinkMessage } from './message.ts';
+import { joinGroup, openNetlinkSocket, type NetlinkSocketOptions } from './netlink-socket.ts';
 
 export interface EventHandlers {
   readonly onMessage: (message: NetlinkMessage) => void;

@@ -13,6 +13,7 @@ export {
   visitAttributes,
 } from './attributes.ts';
 export { NETLINK_GENERIC, NetlinkConnection, type NetlinkSocketOptions } from './connection.ts';
+export { DiagView } from './diag-view.ts';
 export { NetlinkError } from './errors.ts';
 export { EventSocket, type EventHandlers, type Group } from './event-socket.ts';
 export { findFamily, GENL_HEADER_BYTES, genericPayload, type GenericFamily } from './generic.ts';

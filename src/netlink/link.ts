@@ -6,7 +6,7 @@
  * References: rtnetlink(7), <linux/if_link.h>.
  */
 import { parseAttributes, PayloadWriter } from './attributes.ts';
-import { IFF_UP, type Link } from './route-types.ts';
+import { IFF_UP, type Link, type LinkTraffic } from './route-types.ts';
 
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
@@ -20,6 +20,7 @@ const IFLA_MASTER = 10;
 const IFLA_TXQLEN = 13;
 const IFLA_OPERSTATE = 16;
 const IFLA_LINKINFO = 18;
+const IFLA_STATS64 = 23;
 const IFLA_NET_NS_FD = 28;
 const IFLA_CARRIER = 33;
 const IFLA_INFO_KIND = 1;
@@ -133,5 +134,33 @@ export function parseLink(payload: Uint8Array): Link | undefined {
     ...(kind === undefined ? {} : { kind }),
     ...(masterIndex === undefined ? {} : { masterIndex }),
     ...(hardwareAddress === undefined ? {} : { hardwareAddress }),
+  };
+}
+
+/** struct rtnl_link_stats64, u64 each: packets, bytes, errors and drops, received ones before sent ones. */
+const STATS_RX_PACKETS = 0;
+const STATS_TX_PACKETS = 8;
+const STATS_RX_BYTES = 16;
+const STATS_TX_BYTES = 24;
+const STATS_RX_ERRORS = 32;
+const STATS_TX_ERRORS = 40;
+const STATS_RX_DROPPED = 48;
+const STATS_TX_DROPPED = 56;
+const STATS_BYTES = 64;
+
+/** What has passed a link since it was made; `undefined` when the message says nothing of that. */
+export function parseLinkTraffic(payload: Uint8Array): LinkTraffic | undefined {
+  if (payload.length < IFINFOMSG_BYTES) return undefined;
+  const bytes = parseAttributes(payload, IFINFOMSG_BYTES).bytes(IFLA_STATS64);
+  if (bytes === undefined || bytes.length < STATS_BYTES) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const at = (offset: number) => Number(view.getBigUint64(offset, true));
+  return {
+    receivedPackets: at(STATS_RX_PACKETS),
+    sentPackets: at(STATS_TX_PACKETS),
+    receivedBytes: at(STATS_RX_BYTES),
+    sentBytes: at(STATS_TX_BYTES),
+    errors: at(STATS_RX_ERRORS) + at(STATS_TX_ERRORS),
+    drops: at(STATS_RX_DROPPED) + at(STATS_TX_DROPPED),
   };
 }

@@ -15,7 +15,14 @@ import {
 import { WeftError } from '../base/errors.ts';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkSocketOptions } from './connection.ts';
 import { EventSocket, type Group } from './event-socket.ts';
-import { emitLinkChange, emitLinkDump, emitLinkIndex, emitNewLink, parseLink } from './link.ts';
+import {
+  emitLinkChange,
+  emitLinkDump,
+  emitLinkIndex,
+  emitNewLink,
+  parseLink,
+  parseLinkTraffic,
+} from './link.ts';
 import { RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, type LinkChange, type LinkSpec } from './link.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type NetlinkMessage } from './message.ts';
 import {
@@ -29,7 +36,7 @@ import {
 import { emitDeleteRoute, emitNewRoute, emitRouteDump, emitRouteLookup, parseRoute } from './route.ts';
 import { RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from './route.ts';
 import type { RouteFilter, RouteQuery, RouteSpec } from './route.ts';
-import type { InterfaceAddress, Link, Route, RouteEvent, Rule } from './route-types.ts';
+import type { InterfaceAddress, Link, LinkTraffic, Route, RouteEvent, Rule } from './route-types.ts';
 import {
   emitRule,
   emitRuleDump,
@@ -69,6 +76,14 @@ export class RouteNetlink {
 
   links(): Link[] {
     return collect(this.#connection.dump(RTM_GETLINK, emitLinkDump(), 'list links'), parseLink);
+  }
+
+  /** Every link with what has passed it. Apart from `links`, whose answers are compared to see whether a link changed. */
+  linksWithTraffic(): { readonly link: Link; readonly traffic: LinkTraffic }[] {
+    return collect(this.#connection.dump(RTM_GETLINK, emitLinkDump(), 'list links'), (payload) => {
+      const [link, traffic] = [parseLink(payload), parseLinkTraffic(payload)];
+      return link === undefined || traffic === undefined ? undefined : { link, traffic };
+    });
   }
 
   linkByName(name: string): Link | undefined {

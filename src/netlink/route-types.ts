@@ -56,6 +56,16 @@ export interface Link {
   readonly hardwareAddress?: string;
 }
 
+/** What has passed a link since it was made, in both directions (<linux/if_link.h>, rtnl_link_stats64). */
+export interface LinkTraffic {
+  readonly receivedPackets: number;
+  readonly sentPackets: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  readonly errors: number;
+  readonly drops: number;
+}
+
 export interface InterfaceAddress {
   readonly linkIndex: number;
   readonly family: Family;

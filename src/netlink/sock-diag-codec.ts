@@ -23,11 +23,14 @@ const INET_DIAG_CONG = 4;
 const INET_DIAG_ULP_INFO = 19;
 const INET_DIAG_CGROUP_ID = 21;
 const INET_ULP_INFO_MPTCP = 3;
+const TCP_TIME_WAIT = 6;
 const TCP_LISTEN = 10;
 
 /** All states but LISTEN (bit numbers are TCP states). */
 export const STATES_CONNECTED = 0xfff & ~(1 << TCP_LISTEN);
 export const STATES_ALL = 0xfff;
+/** Neither listeners nor those that only wait for late packets, of which a busy host has thousands. */
+export const STATES_LIVE = STATES_CONNECTED & ~(1 << TCP_TIME_WAIT);
 
 export interface DiagSocket {
   readonly family: Family;

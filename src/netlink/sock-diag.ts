@@ -7,6 +7,7 @@
 import { AF_INET, AF_INET6 } from '../base/ip.ts';
 import { ENOENT, IPPROTO_MPTCP, IPPROTO_TCP } from '../native/index.ts';
 import { NETLINK_SOCK_DIAG, NetlinkConnection, type NetlinkSocketOptions } from './connection.ts';
+import { DiagView } from './diag-view.ts';
 import { NetlinkError } from './errors.ts';
 import {
   emitDiagDump,
@@ -15,12 +16,14 @@ import {
   parseDiagSubflow,
   SOCK_DIAG_BY_FAMILY,
   STATES_CONNECTED,
+  STATES_LIVE,
   type DiagSocket,
   type DiagSubflow,
 } from './sock-diag-codec.ts';
 
 export class SocketDiag {
   readonly #connection: NetlinkConnection;
+  readonly #view = new DiagView();
 
   private constructor(connection: NetlinkConnection) {
     this.#connection = connection;
@@ -82,5 +85,30 @@ export class SocketDiag {
   /** TCP sockets that are subflows of MPTCP connections; `info` is their tcp_info. */
   tcpSubflows(): DiagSubflow[] {
     return this.#dump(IPPROTO_TCP, STATES_CONNECTED, parseDiagSubflow);
+  }
+
+  /**
+   * Shows each MPTCP connection that is not a listener, or each TCP socket, to `visit`, for who looks again and again:
+   * nothing is kept. Sockets that come or go meanwhile may be missing.
+   * @param visit must not throw, and must keep neither the view nor what it leads to
+   */
+  visitSockets(kind: 'mptcp' | 'tcp', visit: (socket: DiagView) => void): void {
+    const protocol = kind === 'mptcp' ? IPPROTO_MPTCP : IPPROTO_TCP;
+    const view = this.#view;
+    for (const family of [AF_INET, AF_INET6] as const) {
+      try {
+        this.#connection.visitDump(
+          SOCK_DIAG_BY_FAMILY,
+          emitDiagDump(family, protocol, STATES_LIVE),
+          `look at ${kind === 'mptcp' ? 'MPTCP' : 'TCP'} sockets`,
+          (bytes, at, end) => {
+            if (view.look(bytes, at, end)) visit(view);
+          },
+        );
+      } catch (error) {
+        // No such sockets can exist where the kernel has no module to list them with.
+        if (!(error instanceof NetlinkError && error.errno === ENOENT)) throw error;
+      }
+    }
   }
 }
