@@ -11,6 +11,8 @@ export {
   type LiveStream,
   type Observed,
 } from './observed-client.ts';
+export { observeKernel } from './observe-kernel.ts';
+export type { Observer } from './observer.ts';
 export { Observation, type ObservationOptions } from './service.ts';
 export { setTunnelPath } from './tunnel-action.ts';
 export { findTunnelPath, tunnelPathNames } from './tunnel-path-name.ts';

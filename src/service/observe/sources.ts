@@ -49,6 +49,8 @@ export interface ObserverSources {
   guest?(): StatusReport | undefined;
   /** Which link of the host each of the guest's links is. */
   guestLinks?(): readonly LinkMapping[];
+  /** Links, addresses or routes have changed: what is remembered of them is old. */
+  handleChange?(): void;
   /** Lets go of what it holds open. */
   close?(): void;
 }

@@ -1,0 +1,362 @@
+/**
+ * Observes the host: looks at links, paths, connections and subflows again and again, remembers what it needs to tell
+ * rates, states and history, and lists what happens. What one look is made of, in order:
+ *
+ *   kernel's connections → the proxy's → subflows → rates (connection-table) → links → silence → paths (path-book) →
+ *   history → events → listeners
+ *
+ * Pace: each half second while somebody watches, a fifth of a second when something may have gone silent, else every
+ * two seconds; at once when a link has changed; never more than a twentieth of a processor's time.
+ *
+ * Invariants: a look that fails is logged once, and the next one is made all the same; what it tells is plain data;
+ * after `stop` it holds nothing open. Memory: with 2,000 connections about 5 MB, with PATHS_KEPT_MAX paths 3 MB of
+ * history, and 2,000 events.
+ */
+import { errorText, type Logger } from '../../base/index.ts';
+import { SocketScan } from '../../mptcp/index.ts';
+import { RouteNetlink } from '../../netlink/index.ts';
+import { AddressBook } from './address-book.ts';
+import { noSuchConnection, readDetail, readPage, type Now } from './connection-list.ts';
+import { ConnectionTable } from './connection-table.ts';
+import { EventList } from './event-list.ts';
+import { EventWatch } from './event-watch.ts';
+import { PathHistoryBook } from './history.ts';
+import { compareHost } from './host-changes-told.ts';
+import { LinkMeter } from './link-meter.ts';
+import type {
+  ConnectionDetail,
+  ConnectionPage,
+  ConnectionQuery,
+  History,
+  HistoryQuery,
+  ObservedEvent,
+  Overview,
+  RecentEvents,
+} from './model.ts';
+import { Pace } from './pace.ts';
+import { PathBook, readPath, type PathChange } from './path-book.ts';
+import { readOverview } from './overview.ts';
+import { ProgramNames } from './program-names.ts';
+import { joinProxied, noteFallback, type PlainRows } from './proxied-rows.ts';
+import type { ConnectionRecord, SubflowRecord } from './records.ts';
+import { isSuspicious, judgeSilence, noteArrivals } from './silence.ts';
+import type { HostReading, ObserverOptions, ObserverSources } from './sources.ts';
+import { TunnelWatch } from './tunnel-watch.ts';
+
+/** Rates over less than this are noise. */
+const WINDOW_MIN_MS = 180;
+/** BOUNDED: texts of failures that were logged. */
+const FAILURES_REMEMBERED_MAX = 100;
+/** The name that the host's proxy gives the appliance's (weft-service.ts). */
+const APPLIANCE = '(appliance)';
+
+interface Opened {
+  readonly netlink: RouteNetlink;
+  readonly addresses: AddressBook;
+  scan: SocketScan | undefined;
+}
+
+export class Observer {
+  readonly #sources: ObserverSources;
+  readonly #logger: Logger;
+  readonly #netns: { readonly netns?: string };
+  readonly #table = new ConnectionTable();
+  readonly #links = new LinkMeter();
+  readonly #paths = new PathBook();
+  readonly #history = new PathHistoryBook();
+  readonly #names = new ProgramNames();
+  readonly #pace = new Pace();
+  readonly #events: EventList;
+  readonly #watch: EventWatch;
+  readonly #tunnels: TunnelWatch;
+  /** UNBOUNDED: as many as listen; those who let others listen bound theirs. */
+  readonly #listeners = new Set<() => void>();
+  readonly #loggedFailures = new Set<string>();
+  #opened: Opened | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #host: HostReading | undefined;
+  #lastLookMs = 0;
+  #windowStartMs = 0;
+  #wallMs = 0;
+  #sampleMs = 0;
+  #overview: Overview | undefined;
+
+  constructor(options: ObserverOptions) {
+    const { logger, netns, sources } = options;
+    this.#sources = sources;
+    this.#logger = logger;
+    this.#netns = netns === undefined ? {} : { netns };
+    this.#events = new EventList(logger);
+    this.#watch = new EventWatch({
+      ...this.#netns,
+      logger,
+      onEvent: (event) => this.#events.add(event),
+      onNetworkChange: () => this.#handleNetworkChange(),
+    });
+    this.#tunnels = new TunnelWatch((event) => this.#events.add(event));
+  }
+
+  /**
+   * Looks for the first time; there is something to tell when this resolves.
+   * @throws SystemError where the kernel cannot be asked about links
+   */
+  async start(): Promise<void> {
+    if (this.#opened !== undefined) return;
+    const netlink = RouteNetlink.open(this.#netns);
+    this.#opened = { netlink, addresses: new AddressBook(netlink), scan: undefined };
+    this.#watch.start();
+    this.#runLook();
+    await Promise.resolve();
+  }
+
+  /** May be called again, and without a start. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#watch.stop();
+    this.#names.stop();
+    this.#opened?.scan?.close();
+    this.#opened?.netlink.close();
+    if (this.#opened !== undefined) this.#sources.close?.();
+    this.#opened = undefined;
+    this.#listeners.clear();
+    await Promise.resolve();
+  }
+
+  // ── looking ──
+
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    if (this.#opened === undefined) return;
+    const waitMs = this.#pace.dueMs(this.#listeners.size > 0) - performance.now();
+    this.#timer = setTimeout(() => this.#runLook(), Math.max(0, Math.ceil(waitMs)));
+    // Nobody waits for a look that nobody sees.
+    if (this.#listeners.size === 0) this.#timer.unref();
+  }
+
+  #handleNetworkChange(): void {
+    this.#opened?.addresses.invalidate();
+    this.#sources.handleChange?.();
+    this.lookNow();
+  }
+
+  /** The next look comes at once, or as soon as the pace allows. */
+  lookNow(): void {
+    this.#pace.hurry();
+    this.#schedule();
+  }
+
+  #runLook(): void {
+    const opened = this.#opened;
+    if (opened === undefined) return;
+    const startMs = performance.now();
+    try {
+      this.#look(opened, startMs);
+      this.#loggedFailures.clear();
+    } catch (error) {
+      // A dump that was broken off would disturb the next one.
+      opened.scan?.close();
+      opened.scan = undefined;
+      this.#reportFailure(`a look at the host failed: ${errorText(error)}`);
+    }
+    const endMs = performance.now();
+    this.#sampleMs = endMs - startMs;
+    this.#pace.handleLook(startMs, endMs);
+    this.#overview = undefined;
+    this.#schedule();
+    for (const listener of this.#listeners) {
+      try {
+        listener();
+      } catch (error) {
+        this.#reportFailure(`somebody who listens to looks failed: ${errorText(error)}`);
+      }
+    }
+  }
+
+  #reportFailure(text: string): void {
+    if (this.#loggedFailures.has(text)) return;
+    if (this.#loggedFailures.size < FAILURES_REMEMBERED_MAX) this.#loggedFailures.add(text);
+    this.#logger.warn({}, text);
+  }
+
+  #look(opened: Opened, nowMs: number): void {
+    const wallMs = Date.now();
+    const isFirst = this.#table.look === 0;
+    const sinceMs = nowMs - this.#windowStartMs;
+    const windowMs = !isFirst && sinceMs >= WINDOW_MIN_MS ? sinceMs : 0;
+    const elapsedMs = isFirst ? 0 : nowMs - this.#lastLookMs;
+    this.#readSockets(opened, nowMs, windowMs);
+    this.#readLinks(opened, nowMs, windowMs);
+    const host = this.#sources.host();
+    const changes = this.#judgePaths(host, nowMs, elapsedMs, windowMs);
+    if (windowMs > 0) this.#history.add(wallMs, windowMs, this.#paths.paths());
+    if (isFirst || windowMs > 0) this.#windowStartMs = nowMs;
+    this.#lastLookMs = nowMs;
+    this.#wallMs = wallMs;
+    this.#tell(host, changes, wallMs);
+    this.#host = host;
+    this.#tunnels.look(nowMs, this.#listeners.size > 0);
+    this.#findPrograms(nowMs);
+  }
+
+  #readSockets(opened: Opened, nowMs: number, windowMs: number): void {
+    const table = this.#table;
+    opened.scan ??= new SocketScan(this.#netns);
+    table.begin(nowMs);
+    let count = 0;
+    opened.scan.visitConnections((shown) => {
+      table.connection(shown);
+      count++;
+    });
+    const guest = this.#sources.guest?.();
+    const plain = joinProxied(
+      table,
+      this.#sources.proxied(),
+      ({ via }) => guest !== undefined && via === APPLIANCE,
+    );
+    if (count > 0 || !plain.isEmpty) this.#readSubflows(opened.scan, plain);
+    table.end(windowMs);
+    for (const record of table.connections()) noteFallback(record);
+  }
+
+  /** The kernel has no shorter list than that of all TCP sockets. */
+  #readSubflows(scan: SocketScan, plain: PlainRows): void {
+    const table = this.#table;
+    const uid = process.getuid?.() ?? 0;
+    scan.visitSubflows((shown) => {
+      const { socket } = shown;
+      if (shown.token !== 0) table.subflow(shown);
+      else if (plain.hasPort(socket.remotePort) && socket.uid === uid) {
+        const { address, port } = table.remoteOf(shown);
+        if (plain.hasRemote(address, port)) plain.offer(table.subflow(shown));
+      }
+    });
+    plain.pair();
+  }
+
+  #readLinks({ addresses, netlink }: Opened, nowMs: number, windowMs: number): void {
+    const readings = netlink.linksWithTraffic();
+    this.#links.take(readings, windowMs);
+    for (const { link } of readings) this.#watch.learnLink(link.index, link.name, link.flags);
+    addresses.refresh(nowMs, ({ address, linkIndex }) => this.#watch.learnAddress(linkIndex, address));
+  }
+
+  #linkOf(subflow: SubflowRecord): string | undefined {
+    const index =
+      subflow.linkIndex === 0 ? this.#opened?.addresses.linkOf(subflow.localAddress) : subflow.linkIndex;
+    return index === undefined ? undefined : this.#links.nameOf(index);
+  }
+
+  #judgePaths(host: HostReading, nowMs: number, elapsedMs: number, windowMs: number): PathChange[] {
+    const linkOf = (subflow: SubflowRecord) => this.#linkOf(subflow);
+    let isSuspect = false;
+    this.#paths.begin(nowMs, host.paths);
+    for (const subflow of this.#table.subflows()) {
+      noteArrivals(subflow, elapsedMs);
+      subflow.silence = judgeSilence(subflow, nowMs);
+      isSuspect ||= isSuspicious(subflow);
+      this.#paths.carry(subflow, linkOf);
+    }
+    this.#pace.suspicious = isSuspect;
+    return this.#paths.end(windowMs, (link) => this.#links.stateOf(link));
+  }
+
+  #tell(host: HostReading, changes: readonly PathChange[], time: number): void {
+    this.#events.settle(time);
+    for (const { before, path, state, why } of changes) {
+      const text = `path ${path.id} is ${state}${why === undefined ? '' : `: ${why}`}`;
+      this.#history.mark({ time, path: path.id, state, text });
+      const { address, link } = path;
+      this.#events.add({ time, kind: 'path', event: state, text, fields: { link, address, before } });
+    }
+    if (this.#host === undefined) return;
+    for (const event of compareHost(this.#host, host)) this.#events.add({ time, ...event });
+  }
+
+  #findPrograms(nowMs: number): void {
+    for (const record of this.#table.connections()) {
+      if (record.owner !== 'program' || record.program !== undefined) continue;
+      const program = this.#names.of(record.inode);
+      record.program = program?.name;
+      record.pid = program?.pid;
+    }
+    this.#names.want(this.#inodes(), nowMs);
+  }
+
+  *#inodes(): Generator<number> {
+    for (const { inode, owner } of this.#table.connections()) if (owner === 'program') yield inode;
+  }
+
+  // ── telling ──
+
+  get #now(): Now {
+    return { nowMs: performance.now(), wallMs: Date.now() };
+  }
+
+  overview(): Overview {
+    this.#overview ??= readOverview({
+      sources: this.#sources,
+      host: this.#host,
+      time: this.#wallMs,
+      sample: this.#table.look,
+      sampleMs: this.#sampleMs,
+      sampleIntervalMs: this.#pace.intervalMs(this.#listeners.size > 0),
+      table: this.#table,
+      links: this.#links,
+      paths: this.#paths.paths().map(readPath),
+      tunnels: this.#tunnels.tunnels(performance.now()),
+    });
+    return this.#overview;
+  }
+
+  history(query: HistoryQuery = {}): History {
+    return this.#history.read(Date.now(), query);
+  }
+
+  connections(query: ConnectionQuery = {}): ConnectionPage {
+    return readPage(this.#table.connections(), query, this.#now, this.#wallMs);
+  }
+
+  /** @throws WeftError `NO_SUCH_CONNECTION` */
+  connection(id: string): ConnectionDetail {
+    const record = this.#find(id);
+    if (record === undefined) throw noSuchConnection(id);
+    const origin = record.token === 0 ? undefined : this.#watch.originOf(record.token);
+    return readDetail(record, this.#now, (path) => this.#paths.get(path), origin);
+  }
+
+  #find(id: string): ConnectionRecord | undefined {
+    if (id.startsWith('m')) return this.#table.connectionOfToken(Number.parseInt(id.slice(1), 16));
+    for (const record of this.#table.connections()) if (record.id === id) return record;
+    return undefined;
+  }
+
+  recentEvents(): RecentEvents {
+    return this.#events.recent();
+  }
+
+  /** Calls back after each look. @returns what ends it */
+  onSample(listener: () => void): () => void {
+    const entry = () => listener();
+    this.#listeners.add(entry);
+    if (this.#listeners.size === 1) this.#schedule();
+    return () => {
+      this.#listeners.delete(entry);
+      if (this.#listeners.size === 0) this.#timer?.unref();
+    };
+  }
+
+  /** Calls back for each event. @returns what ends it */
+  watch(listener: (event: ObservedEvent) => void): () => void {
+    return this.#events.watch(listener);
+  }
+
+  /** Lists something that happened elsewhere. */
+  record(event: Omit<ObservedEvent, 'time'>): void {
+    this.#events.add({ time: Date.now(), ...event });
+  }
+
+  /** Records in memory, for tests of the bound. */
+  get size(): { readonly connections: number; readonly subflows: number } {
+    return this.#table.size;
+  }
+}
