@@ -73,6 +73,7 @@ export function mountHeader(root: HTMLElement, context: PageContext): void {
   store.connection.watch((connection) => {
     setAttribute(state, 'data-state', connection);
     setText(state, STATE_WORDS[connection]);
+    setAttribute(document.documentElement, 'data-connection', connection);
   });
   store.overview.watch((overview) => {
     if (overview === undefined) return;

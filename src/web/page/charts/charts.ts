@@ -3,7 +3,7 @@
  * each look continues them, and the history is asked for again when looks were missed, when a path broke, and now and
  * then. Nothing is drawn while the charts are not on the screen.
  */
-import { button, h, KeyedList, perFrame } from '../dom.ts';
+import { button, h, KeyedList, perFrame, setAttribute } from '../dom.ts';
 import { formatRate, formatUs } from '../format.ts';
 import { Palette } from './palette.ts';
 import { Plot } from './plot.ts';
@@ -92,7 +92,7 @@ class Charts {
     this.#legend = new KeyedList(legend, {
       key: ({ id }) => id,
       create: (path) => this.#legendItem(path),
-      update: () => undefined,
+      update: (element, { id }) => setAttribute(element, 'data-state', this.#series.stateOf(id) ?? 'gone'),
     });
     root.append(
       h('div', { class: 'charts-grid' }, this.#rate.root, this.#rtt.root, this.#retransmissions.root),

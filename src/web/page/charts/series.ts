@@ -77,6 +77,11 @@ export class ChartSeries {
     return [...this.#paths.values()];
   }
 
+  /** As the last look found it; absent: not there any more. */
+  stateOf(path: string): PathState | undefined {
+    return this.#states.get(path);
+  }
+
   get marks(): readonly HistoryMark[] {
     return this.#marks;
   }

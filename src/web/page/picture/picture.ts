@@ -2,7 +2,7 @@
  * The picture: the machine, its links and ways out, and the other ends, drawn anew at each look and whenever its place
  * changes its width. Whoever cannot see it hears its summary, its table, and each change of a path's state.
  */
-import { button, h, KeyedList, perFrame, setClass, setText } from '../dom.ts';
+import { button, h, KeyedList, perFrame, setAttribute, setClass, setText } from '../dom.ts';
 import { formatCount, formatRate } from '../format.ts';
 import { PictureBoxes } from './boxes.ts';
 import { layoutPicture } from './layout.ts';
@@ -66,6 +66,8 @@ function tableSwitch(wrapper: HTMLElement): HTMLButtonElement {
     () => {
       const hidden = wrapper.classList.toggle('visually-hidden');
       element.setAttribute('aria-pressed', String(!hidden));
+      // Where it is wider than its place, keys must be able to move it.
+      setAttribute(wrapper, 'tabindex', hidden ? undefined : 0);
     },
     { class: 'quiet', 'aria-pressed': false },
   );
