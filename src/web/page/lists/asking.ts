@@ -40,6 +40,28 @@ export function atMostEach(intervalMs: number, task: (nowMs: number) => void): (
   };
 }
 
+/**
+ * A function that may be called at any rate: `task` runs at once, then at most each `intervalMs`, and after the last
+ * call once more.
+ */
+export function calmed(intervalMs: number, task: () => void): () => void {
+  let resting = false;
+  let again = false;
+  const run = () => {
+    resting = true;
+    again = false;
+    setTimeout(() => {
+      resting = false;
+      if (again) run();
+    }, intervalMs);
+    task();
+  };
+  return () => {
+    if (resting) again = true;
+    else run();
+  };
+}
+
 /** So near to the screen that it is drawn already when it is scrolled to. */
 const NEARBY = '200px';
 

@@ -68,11 +68,12 @@ class QuestionPanel {
     if (question === undefined) return;
     const done = await this.#panel.run(question.action);
     // What was refused can be tried again, or cancelled.
-    if (done) this.#close();
+    if (done) this.#close(question.doing === 'Remove');
   }
 
-  #close(): void {
-    const asker = this.#question?.asker;
+  #close(removed = false): void {
+    // The row of what was removed is still there, but not for long.
+    const asker = removed ? undefined : this.#question?.asker;
     const hadFocus = this.element.contains(document.activeElement);
     this.#show(undefined);
     if (hadFocus) (asker?.isConnected === true ? asker : this.#heading).focus();

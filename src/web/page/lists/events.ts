@@ -6,7 +6,7 @@ import type { ObservedEvent, ObservedEventKind } from '../../../service/observe/
 import type { PageContext } from '../context.ts';
 import { h, KeyedList, perFrame, setAttribute, setText } from '../dom.ts';
 import { formatCount } from '../format.ts';
-import { oneAtATime, onScreen } from './asking.ts';
+import { calmed, oneAtATime, onScreen } from './asking.ts';
 import {
   EVENT_KIND_WORDS,
   EventLog,
@@ -22,6 +22,9 @@ import { Message } from './parts.ts';
 
 /** The "12 s ago" of all rows. */
 const AGES_EACH_MS = 1000;
+
+/** Thousands of connections that come and go make thousands of events; nobody reads more than a few of them a second. */
+const STORM_INTERVAL_MS = 300;
 
 /** Buttons that stay pressed while their kind is shown. */
 function kindButtons(hidden: Set<ObservedEventKind>, changed: () => void): HTMLElement {
@@ -102,6 +105,7 @@ export function mountEvents(root: HTMLElement, { store, api }: PageContext): voi
     setText(empty, log.size === 0 ? 'Nothing has happened yet.' : 'No event matches.');
     showAges();
   });
+  const drawCalmly = calmed(STORM_INTERVAL_MS, draw);
   const showAges = () => {
     const nowMs = Date.now();
     for (const row of rows.children) views.get(row)?.showAge(nowMs);
@@ -143,7 +147,7 @@ export function mountEvents(root: HTMLElement, { store, api }: PageContext): voi
   store.events.watch((event) => {
     if (meanwhile === undefined) log.add(event);
     else if (meanwhile.length < EVENTS_SHOWN_MAX) meanwhile.push(event);
-    if (held === undefined) draw();
+    if (held === undefined) drawCalmly();
     else {
       sinceHeld++;
       showHold();
