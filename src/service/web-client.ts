@@ -6,7 +6,8 @@ import { DAEMON_FACE } from './daemon/control-api.ts';
 import type { WebReport } from './observe/api.ts';
 import { WEB_CALLS } from './observe/calls.ts';
 
-const ask = (face: AnyFace): Promise<WebReport> => callsOf(face, WEB_CALLS).web();
+/** What finds no socket throws at once. */
+const ask = async (face: AnyFace): Promise<WebReport> => callsOf(face, WEB_CALLS).web();
 
 /**
  * One of each that runs, `weft up` first.

@@ -9,7 +9,14 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { errorCode, fileError, formatSocketAddress, WeftError, type Logger } from '../base/index.ts';
+import {
+  errorCode,
+  errorText,
+  formatSocketAddress,
+  systemReason,
+  WeftError,
+  type Logger,
+} from '../base/index.ts';
 import { addressUrl, isBeyondLoopback, type WebAddress, type WebOrigin } from './addresses.ts';
 import { WebHandler, type WebCounters } from './handler.ts';
 import { WebKeys } from './keys.ts';
@@ -82,7 +89,14 @@ async function listen(
     await once(server, 'listening');
   } catch (error) {
     if (oneOfMore && address === '::1' && NO_IPV6.has(errorCode(error))) return undefined;
-    throw fileError(`listen on ${formatSocketAddress(address, port)} for the page`, error);
+    const name = formatSocketAddress(address, port);
+    // Node: `listen EADDRINUSE: address already in use 127.0.0.1:13180`
+    const why = systemReason(
+      errorText(error)
+        .replace(/^listen /, '')
+        .replace(` ${address}:${port}`, ''),
+    );
+    throw new WeftError(`listen on ${name} for the page: ${why}`, { code: errorCode(error), cause: error });
   }
   server.on('error', (err) => logger.warn({ err }, 'the listener of the page failed'));
   return { address, port: (server.address() as AddressInfo).port };
