@@ -1,15 +1,20 @@
 /** Checks of what the kernel's path manager is told (pure): endpoints, backup flags, limits. */
+import { isIpv6 } from '../../base/index.ts';
 import { EndpointFlag, type Endpoint } from '../../mptcp/index.ts';
 import { IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE } from '../../netlink/index.ts';
+import { namesOf } from './checks-paths.ts';
 import type { Check, HostFacts, ReadFact } from './facts.ts';
 import type { HostFindingId } from './finding-ids.ts';
 
 const FLAG_NAMES = Object.entries(EndpointFlag);
 
-/** As the kernel told it: `endpoint 2` `10.2.0.2 subflow,backup dev 3`. */
-export function endpointFact({ address, flags, id, linkIndex }: Endpoint): ReadFact {
+/** As the kernel told it: `endpoint 2` `10.2.0.2 subflow,backup dev lte0`. */
+export function endpointFact(
+  { address, flags, id, linkIndex }: Endpoint,
+  nameOf: (index: number) => string,
+): ReadFact {
   const names = FLAG_NAMES.filter(([, bit]) => (flags & bit) !== 0).map(([name]) => name);
-  const link = linkIndex === 0 ? '' : ` dev ${linkIndex}`;
+  const link = linkIndex === 0 ? '' : ` dev ${nameOf(linkIndex)}`;
   return { name: `endpoint ${id}`, value: `${address} ${names.join(',') || 'no flag'}${link}` };
 }
 
@@ -22,12 +27,13 @@ interface Fault {
   readonly severe: boolean;
 }
 
-function endpointFault(endpoint: Endpoint, { addresses, links = [] }: HostFacts): Fault | undefined {
+function endpointFault(endpoint: Endpoint, facts: HostFacts): Fault | undefined {
+  const { addresses } = facts;
   if (addresses === undefined) return undefined;
   const { id, address, flags, linkIndex } = endpoint;
   const remove = `weft mptcp endpoint delete id ${id}`;
   const owners = addresses.filter((owner) => owner.address === address);
-  const nameOf = (index: number) => links.find((link) => link.index === index)?.name ?? `link ${index}`;
+  const nameOf = namesOf(facts);
   if (owners.length === 0) {
     const text = `endpoint ${id} (${address}) names an address that no link has`;
     return { text, advice: remove, severe: true };
@@ -70,6 +76,7 @@ export const checkEndpoints: Check = (facts) => {
   }
   // Implicit ones are the kernel's own notes about addresses in use.
   const made = endpoints.filter(({ flags }) => (flags & EndpointFlag.implicit) === 0);
+  const factOf = (endpoint: Endpoint) => endpointFact(endpoint, namesOf(facts));
   const faults = made.flatMap((endpoint) => endpointFault(endpoint, facts) ?? []);
   if (faults.length > 0) {
     return {
@@ -77,7 +84,7 @@ export const checkEndpoints: Check = (facts) => {
       cause: 'endpoint-wrong' satisfies HostFindingId,
       verdict: faults.some(({ severe }) => severe) ? 'fail' : 'warn',
       evidence: faults.map(({ text }) => text).join('; '),
-      facts: made.map(endpointFact),
+      facts: made.map(factOf),
       advice: faults.map(({ advice }) => advice),
     };
   }
@@ -89,7 +96,7 @@ export const checkEndpoints: Check = (facts) => {
     return {
       id,
       cause: 'no-endpoint' satisfies HostFindingId,
-      facts: made.length === 0 ? [{ name: 'endpoints', value: 'none' }] : made.map(endpointFact),
+      facts: made.length === 0 ? [{ name: 'endpoints', value: 'none' }] : made.map(factOf),
       verdict: running?.mode === 'multipath' ? 'fail' : 'warn',
       evidence: `no endpoint for ${missing.map(({ address, link }) => `${address} (${link})`).join(', ')}: the kernel opens no second subflow from there`,
       advice: [
@@ -104,14 +111,15 @@ export const checkEndpoints: Check = (facts) => {
     made.length === 0
       ? 'none, and none is needed'
       : made.map(({ id: number, address }) => `${address} (id ${number})`).join(', ');
-  return { id, verdict: 'ok', evidence, facts: made.map(endpointFact), advice: [] };
+  return { id, verdict: 'ok', evidence, facts: made.map(factOf), advice: [] };
 };
 
 /**
  * Backup paths are for when all others fail. A host on which only one is not backup has redundancy, and not more
  * speed, which is often not what was meant: the flag of an endpoint is forgotten easily.
  */
-export const checkBackup: Check = ({ endpoints = [], paths = [], uplinkCount = 0 }) => {
+export const checkBackup: Check = (facts) => {
+  const { endpoints = [], paths = [], uplinkCount = 0 } = facts;
   const id = 'backup';
   const flagged = new Set(
     endpoints.filter(({ flags }) => (flags & EndpointFlag.backup) !== 0).map(({ address }) => address),
@@ -119,17 +127,25 @@ export const checkBackup: Check = ({ endpoints = [], paths = [], uplinkCount = 0
   const backups = paths.filter(({ address }) => flagged.has(address));
   if (uplinkCount < 2 || backups.length === 0) return undefined;
   const links = [...new Set(backups.map(({ link }) => link))];
-  const others = new Set(paths.filter(({ address }) => !flagged.has(address)).map(({ link }) => link));
+  // Subflows of one connection are of one IP version: another one's addresses help none of these.
+  const families = new Set(backups.map(({ address }) => isIpv6(address)));
+  const others = new Set(
+    paths
+      .filter(({ address }) => !flagged.has(address) && families.has(isIpv6(address)))
+      .map(({ link }) => link),
+  );
   const list = backups.map(({ address, link }) => `${link} (${address})`).join(', ');
   const evidence = `${list} ${backups.length === 1 ? 'is' : 'are'} backup`;
-  const facts = endpoints.filter(({ address }) => flagged.has(address)).map(endpointFact);
-  if (others.size > 1) return { id, verdict: 'ok', evidence, facts, advice: [] };
+  const read = endpoints
+    .filter(({ address }) => flagged.has(address))
+    .map((endpoint) => endpointFact(endpoint, namesOf(facts)));
+  if (others.size > 1) return { id, verdict: 'ok', evidence, facts: read, advice: [] };
   return {
     id,
     cause: 'backup-only' satisfies HostFindingId,
     verdict: 'warn',
     evidence: `${evidence}: connections go over ${[...others].join(', ') || 'one of them'} only, until that fails`,
-    facts,
+    facts: read,
     advice: links.map((link) => `weft path ${link} normal`),
   };
 };

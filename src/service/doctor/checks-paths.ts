@@ -56,7 +56,8 @@ export const checkUplinks: Check = ({ paths, uplinkCount: count = 0, tunnel, ign
 export function goesRight(path: PathFact, answer: LookupAnswer): boolean {
   if ('error' in answer) return false;
   // With a link asked for and no route of its own, the kernel takes every destination for a neighbour.
-  return answer.linkIndex === path.linkIndex && (path.gateway === undefined || answer.gateway !== undefined);
+  const mayBeDirect = path.gateway === undefined && path.needsGateway !== true;
+  return answer.linkIndex === path.linkIndex && (mayBeDirect || answer.gateway !== undefined);
 }
 
 function describeWrong(lookup: LookupFact, nameOf: (index: number) => string): string {

@@ -4,7 +4,13 @@
  */
 import { AF_INET6, errorText, inPrefix, isIpv6, unmapV4 } from '../../base/index.ts';
 import { EndpointFlag, parseMptcpInfo, type MptcpInfo } from '../../mptcp/index.ts';
-import { NetlinkError, SocketDiag, type RouteNetlink } from '../../netlink/index.ts';
+import {
+  IFF_NOARP,
+  IFF_POINTOPOINT,
+  NetlinkError,
+  SocketDiag,
+  type RouteNetlink,
+} from '../../netlink/index.ts';
 import type { ObservedEvent } from '../observe/model.ts';
 import type { ConnectionTally, HostFacts, LookupAnswer, LookupFact, PathFact } from './facts.ts';
 import { PEER_EVENTS_MAX, type KernelConnection, type PeerFacts } from './peer-facts.ts';
@@ -94,8 +100,8 @@ function waysOut(
   return ways;
 }
 
-/** No gateway is needed to a neighbour. */
-function towards(path: PathFact, destination: string, { addresses = [] }: Known): PathFact {
+/** No gateway is needed to a neighbour, and none by a link that has nobody but the other end. */
+function towards(path: PathFact, destination: string, { addresses = [], links = [] }: Known): PathFact {
   const isNeighbour = addresses.some(
     ({ address, linkIndex, prefixLength }) =>
       linkIndex === path.linkIndex &&
@@ -103,7 +109,10 @@ function towards(path: PathFact, destination: string, { addresses = [] }: Known)
       inPrefix(destination, { address, length: prefixLength }),
   );
   const { address, link, linkIndex } = path;
-  return isNeighbour ? { address, link, linkIndex } : path;
+  if (isNeighbour) return { address, link, linkIndex };
+  const flags = links.find(({ index }) => index === linkIndex)?.flags ?? 0;
+  const isDirect = (flags & (IFF_POINTOPOINT | IFF_NOARP)) !== 0;
+  return path.gateway === undefined && !isDirect ? { ...path, needsGateway: true } : path;
 }
 
 function kernelConnectionOf(info: MptcpInfo): KernelConnection {

@@ -10,7 +10,7 @@ export interface ConnectionCase {
   readonly established: readonly SubflowReading[];
   /** Of these, those that data goes over now. */
   readonly active: readonly SubflowReading[];
-  /** Links that established subflows use, in the order of the subflows. */
+  /** Links that established subflows use, in the order of the subflows; the first one's also before it is seen. */
   readonly links: readonly string[];
   /** The kernel's numbers, read with the facts; what it does not tell is taken from the observer. */
   readonly kernel: Partial<KernelConnection>;
@@ -19,16 +19,22 @@ export interface ConnectionCase {
   readonly peerName: string;
 }
 
+function linkOf({ addresses = [], links = [] }: HostFacts, address: string): string | undefined {
+  const owner = addresses.find((candidate) => candidate.address === address);
+  return links.find(({ index }) => index === owner?.linkIndex)?.name;
+}
+
 export function caseOf(facts: HostFacts, detail: ConnectionDetail): ConnectionCase {
   const established = detail.subflows.filter(({ tcpState }) => tcpState === 'established');
-  const { remoteAddress, remotePort, target } = detail;
+  const { localAddress, remoteAddress, remotePort, target } = detail;
+  const first = established.length === 0 ? [{ link: linkOf(facts, localAddress) }] : [];
   const host = remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress;
   return {
     facts,
     detail,
     established,
     active: established.filter(({ state }) => state === 'active'),
-    links: [...new Set(established.flatMap(({ link }) => link ?? []))],
+    links: [...new Set([...established, ...first].flatMap(({ link }) => link ?? []))],
     kernel: {
       ...(detail.subflowsMax === undefined ? {} : { subflowsMax: detail.subflowsMax }),
       ...(detail.addressesAccepted === undefined ? {} : { addressesAccepted: detail.addressesAccepted }),

@@ -249,10 +249,10 @@ describe('one path, because', () => {
     expect(found).toMatchObject({
       verdict: 'fail',
       advice: ['weft mptcp endpoint add 10.2.0.2 dev lte0 subflow'],
-      evidence: [{ name: 'endpoint 1', value: '10.1.0.2 subflow dev 2' }],
+      evidence: [{ name: 'endpoint 1', value: '10.1.0.2 subflow dev wifi0' }],
     });
     // A signal endpoint announces the address, and opens nothing.
-    const signal = HOST.endpoints!.map((endpoint) => ({ ...endpoint, flags: 1 }));
+    const signal = HOST.endpoints!.map((endpoint) => Object.assign({}, endpoint, { flags: 1 }));
     expect(find({ facts: { endpoints: signal } }, 'path-no-endpoint').verdict).toBe('fail');
   });
 
@@ -267,7 +267,7 @@ describe('one path, because', () => {
   it('an endpoint without a link follows the rules, which lead elsewhere', () => {
     const elsewhere: LookupFact = { ...lookup(LTE), bySource: { linkIndex: 2, gateway: '10.1.0.1' } };
     const peer = { lookups: [lookup(WIFI), elsewhere] };
-    const unbound = HOST.endpoints!.map((endpoint) => ({ ...endpoint, linkIndex: 0 }));
+    const unbound = HOST.endpoints!.map((endpoint) => Object.assign({}, endpoint, { linkIndex: 0 }));
     expect(find({ peer, facts: { endpoints: unbound } }, 'path-no-route').text).toMatch(
       /packets leave by wifi0/,
     );
@@ -500,8 +500,9 @@ it('what could not be read is no reason: fewer facts give fewer answers, and nev
     firewall: { looked: false, why: 'x' },
   };
   const known = new Set([...Object.keys(FINDING_IDS.host), ...Object.keys(FINDING_IDS.connection)]);
-  for (const detail of [ALONE, { ...ALONE, ...PLAIN }, { ...ALONE, subflows: [] }]) {
-    const { findings, summary } = explainConnection(bare, detail as ConnectionDetail);
+  const cases: readonly ConnectionDetail[] = [ALONE, { ...ALONE, ...PLAIN }, { ...ALONE, subflows: [] }];
+  for (const detail of cases) {
+    const { findings, summary } = explainConnection(bare, detail);
     expect(summary.length).toBeGreaterThan(10);
     for (const { id } of findings) expect(known).toContain(id);
   }

@@ -15,7 +15,7 @@ import { hostFindings } from './explain-host.ts';
 import { fallbackFindings } from './explain-fallback.ts';
 import { explainUnused, type UnusedLinks } from './explain-paths.ts';
 import type { HostFacts } from './facts.ts';
-import type { HostFindingId } from './finding-ids.ts';
+import type { ConnectionFindingId, HostFindingId } from './finding-ids.ts';
 import { finding, isTrouble, report, worstFirst } from './finding.ts';
 
 /** What of the host can be the reason, for a connection that is plain TCP and for one that has one path. */
@@ -118,6 +118,9 @@ function wasAnnounced({ events }: ConnectionCase): boolean {
   return events.some(({ event }) => event === 'announced');
 }
 
+/** A link of which nothing can be had now. */
+const HAS_NO_WAY: ReadonlySet<string> = new Set<ConnectionFindingId>(['path-not-ready', 'family-mismatch']);
+
 /** What depends on addresses that the other end announces, or does not. */
 function announcementFindings(one: ConnectionCase, unused: UnusedLinks): Finding[] {
   const { detail, kernel, peerName } = one;
@@ -145,7 +148,9 @@ function announcementFindings(one: ConnectionCase, unused: UnusedLinks): Finding
       ]),
     ];
   }
-  if (unused.findings.length + unused.free.length > 0) return [];
+  // With another way out, or one that only lacks something, the other end needs no second address.
+  const mayHaveOne = unused.findings.some(({ id }) => !HAS_NO_WAY.has(id));
+  if (mayHaveOne || unused.free.length > 0) return [];
   const text = `a second path from this host, which has one, would need a second address of ${peerName}, and it announced none`;
   return [
     finding('peer-announced-nothing', 'warn', text, evidence, [
@@ -282,8 +287,13 @@ function summarise(one: ConnectionCase, findings: readonly Finding[]): string {
     return `it uses ${active.length} paths at once: ${listOf(active)}${trouble}`;
   }
   const used = active.length === 0 ? established : active;
-  const where = used.length === 0 ? 'no path now' : `one path only, ${listOf(used.slice(0, 1))}`;
-  return `it uses ${where}${worst === undefined ? '' : `: ${worst.text}`}`;
+  const where =
+    used.length > 0
+      ? `it uses one path only, ${listOf(used.slice(0, 1))}`
+      : detail.subflows.length === 0
+        ? 'its subflows are not known yet'
+        : 'it has no path now';
+  return `${where}${worst === undefined ? '' : `: ${worst.text}`}`;
 }
 
 /** @param facts with those of its other end (`HostFacts.peer`); without them less can be told */

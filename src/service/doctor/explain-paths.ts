@@ -72,7 +72,9 @@ function notReady(one: ConnectionCase, way: Way): Finding | undefined {
 function withoutEndpoint(one: ConnectionCase, way: Way): Finding | undefined {
   const { endpoints, running } = one.facts;
   if (endpoints === undefined || endpointOf(one, way.address) !== undefined) return undefined;
-  const shown = endpoints.map(endpointFact).map(({ name, value }) => [name, value] as const);
+  const shown = endpoints
+    .map((endpoint) => endpointFact(endpoint, namesOf(one.facts)))
+    .map(({ name, value }) => [name, value] as const);
   return finding(
     'path-no-endpoint',
     running?.mode === 'multipath' ? 'fail' : 'warn',
@@ -135,7 +137,8 @@ function unanswered(one: ConnectionCase, way: Way): Finding | undefined {
   const waiting = one.detail.subflows.find(
     ({ localAddress, tcpState }) => localAddress === way.address && tcpState === 'syn-sent',
   );
-  if (waiting === undefined) return undefined;
+  // Without a repetition the answer may just be on its way.
+  if ((waiting?.retransmittedSegments ?? 0) === 0 || waiting === undefined) return undefined;
   return finding(
     'join-unanswered',
     'warn',

@@ -15,6 +15,8 @@ export interface PathFact {
   readonly linkIndex: number;
   readonly address: string;
   readonly gateway?: string;
+  /** It has no route known, and what is asked for is not on its network: an answer without a gateway is a guess. */
+  readonly needsGateway?: boolean;
 }
 
 /** Where the kernel would send a packet that comes from a path's address. */
