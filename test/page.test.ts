@@ -6,6 +6,7 @@
  */
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Locator } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { axeFindings, type Look, type OpenPage } from './support/browser.ts';
 import { eventually, PageHost, pictureFile } from './support/page-host.ts';
@@ -55,13 +56,23 @@ afterAll(async () => {
   rmSync(FOLDER, { recursive: true, force: true });
 });
 
-/** Opens the page and waits until all of it has something to show. */
+/** Opens the page and waits until all of it has something to show; what is not on the screen asks for nothing. */
 async function openFilled(look: Look): Promise<OpenPage> {
   const opened = await host.open(look);
   const { page } = opened;
-  for (const section of SECTIONS) await page.locator(`#${section}`).waitFor();
-  await page.locator('#connections').getByText(HOSTILE_PROGRAM).first().waitFor();
-  await page.locator('#picture').getByText('lte0').first().waitFor({ state: 'attached' });
+  await page.locator('#picture').getByText('10.2.0.2').first().waitFor({ state: 'attached' });
+  const shows: Record<string, Locator> = {
+    charts: page.locator('#charts canvas').first(),
+    connections: page.locator('#connections').getByText(HOSTILE_PROGRAM).first(),
+    why: page.locator('#why .finding, #why summary').first(),
+    control: page.locator('#control').getByText('10.2.0.2').first(),
+    events: page.locator('#events').getByText('lte0').first(),
+  };
+  for (const section of SECTIONS) {
+    await page.locator(`#${section}`).scrollIntoViewIfNeeded();
+    await shows[section]?.waitFor();
+  }
+  await page.evaluate('scrollTo(0, 0)');
   return opened;
 }
 
@@ -70,15 +81,11 @@ describe('what is shown', () => {
     const opened = await openFilled({});
     const { page } = opened;
     await page.getByText('Live', { exact: true }).waitFor();
-    await page.locator('#picture').getByText('10.2.0.2').first().waitFor({ state: 'attached' });
-    await page.locator('#connections').getByText(host.lab.serverAddress).first().waitFor();
-    await page.locator('#control').getByText('10.2.0.2').first().waitFor();
-    await page.locator('#why').scrollIntoViewIfNeeded();
-    await eventually(async () => {
-      const why = await page.locator('#why').innerText();
-      return !why.includes('Looking');
-    }, 'a reason');
-    await page.locator('#events').getByText(/path/i).first().waitFor();
+    const { lab } = host;
+    expect(await page.locator('#connections').innerText()).toContain(lab.serverAddress);
+    expect(await page.locator('#picture').innerText()).toContain(lab.serverAddress);
+    expect(await page.locator('#control').innerText()).toContain('weft path lte0 backup');
+    expect(await page.locator('#why').innerText()).not.toContain('Looking');
     expect(await opened.whatWentWrong()).toEqual([]);
     // The address bar does not keep the token, nor does anything that the page could read.
     expect(page.url()).not.toContain('token');
@@ -142,12 +149,12 @@ describe('the keyboard', () => {
     const { page } = opened;
     // What can be operated, by its name, as a reader of the page counts it.
     const wanted = await page.evaluate<string[]>(`
-      [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [role=switch]')]
-        .filter((e) => e.checkVisibility() && !e.disabled && e.tabIndex >= 0)
+      [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]
+        .filter((e) => e.checkVisibility() && e.closest('.events-scroll') === null && !e.disabled && e.tabIndex >= 0)
         .map((e, i) => { e.dataset.testKey = 'k' + i; return e.dataset.testKey; })`);
     expect(wanted.length).toBeGreaterThan(15);
     const reached = new Set<string>();
-    for (let n = 0; n < wanted.length + 60; n++) {
+    for (let n = 0; n < wanted.length + 200; n++) {
       await page.keyboard.press('Tab');
       const at = await page.evaluate<string | null>(`
         (() => {
@@ -177,11 +184,26 @@ describe('the keyboard', () => {
     await page.keyboard.press('Enter');
     expect(await page.evaluate('document.documentElement.dataset.theme')).toBe('dark');
     const connections = page.locator('#connections');
+    const rate = connections.getByRole('columnheader', { name: 'Rate' });
+    expect(await rate.getAttribute('aria-sort')).toBe('descending');
+    await rate.getByRole('button').focus();
+    await page.keyboard.press('Enter');
+    expect(await rate.getAttribute('aria-sort')).toBe('ascending');
+
+    await connections.locator('[data-connection][tabindex="0"]').first().focus();
+    await page.keyboard.press('Enter');
+    const followed = connections.getByRole('region', { name: host.lab.serverAddress });
+    await followed.getByText('10.2.0.2').first().waitFor();
+    await followed.getByRole('button', { name: 'Close' }).focus();
+    await page.keyboard.press('Escape');
+    await followed.waitFor({ state: 'hidden' });
+    expect(await page.evaluate('document.activeElement.matches("[data-connection]")')).toBe(true);
+
     await connections.getByRole('searchbox').focus();
-    await page.keyboard.type('curl');
+    await page.keyboard.type('no such thing');
     await eventually(
       async () => !(await connections.innerText()).includes(HOSTILE_PROGRAM),
-      'the search to leave one out',
+      'the search to leave all out',
     );
     await opened.close();
   });
