@@ -4,7 +4,6 @@
  * then. Nothing is drawn while the charts are not on the screen.
  */
 import { button, h, KeyedList, perFrame, setAttribute } from '../dom.ts';
-import { formatRate, formatUs } from '../format.ts';
 import { Palette } from './palette.ts';
 import { Plot } from './plot.ts';
 import { ChartSeries, type ChartPath } from './series.ts';
@@ -70,7 +69,6 @@ class Charts {
       ...common,
       title: 'Rate',
       unit: 'bit/s, stacked',
-      formatValue: formatRate,
       atLeast: 1000,
     });
     this.#rtt = new Plot({
@@ -78,14 +76,12 @@ class Charts {
       title: 'Round-trip time',
       unit: 'ms',
       formatAxis: (us) => formatAxis(us / 1000),
-      formatValue: formatUs,
       atLeast: 1000,
     });
     this.#retransmissions = new Plot({
       ...common,
       title: 'Retransmissions',
       unit: 'segments/s, stacked',
-      formatValue: (value) => `${value.toFixed(value < 10 ? 1 : 0)}/s`,
       atLeast: 1,
     });
     const legend = h('ul', { class: 'chart-legend small', 'aria-label': 'Colours of the paths' });

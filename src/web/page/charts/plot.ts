@@ -10,15 +10,12 @@ import type { Palette } from './palette.ts';
 
 export interface PlotLine {
   readonly id: string;
-  readonly label: string;
   /** Of the palette. */
   readonly color: number;
   readonly dash: readonly number[];
   /** Below it the plane is filled. */
   readonly filled: boolean;
   readonly values: readonly (number | null)[];
-  /** What the cursor reads; `values` where absent. */
-  readonly read?: readonly (number | null)[];
 }
 
 export interface PlotData {
@@ -28,6 +25,8 @@ export interface PlotData {
   readonly marks: readonly DrawnMark[];
   readonly fromMs: number;
   readonly untilMs: number;
+  /** What is known at a moment, given by its index: a text for each path. */
+  readonly read: (index: number) => readonly string[];
   /** One sentence, shown while no cursor is in the chart. */
   readonly summary: string;
 }
@@ -36,7 +35,6 @@ export interface PlotOptions {
   readonly title: string;
   readonly unit: string;
   readonly formatAxis: (value: number) => string;
-  readonly formatValue: (value: number) => string;
   /** The axis reaches this far at least. */
   readonly atLeast: number;
   readonly palette: Palette;
@@ -55,7 +53,8 @@ export class Plot {
   /** What the lines are, without their values: a change needs another uPlot. */
   #shape = '';
   #width = 0;
-  #reading = false;
+  /** Moment that the keyboard reads. */
+  #pinnedMs: number | undefined;
 
   constructor(options: PlotOptions) {
     this.#options = options;
@@ -109,8 +108,8 @@ export class Plot {
     } else {
       this.#plot.setData(columns);
     }
-    if (this.#reading) this.#read();
-    else setText(this.#words, data.summary);
+    if (this.#pinnedMs !== undefined) this.#placePinned();
+    this.#cursorMoved();
   }
 
   #uplotOptions(lines: readonly PlotLine[]): uPlot.Options {
@@ -164,7 +163,6 @@ export class Plot {
       series: [
         {},
         ...lines.map((line): uPlot.Series => ({
-          label: line.label,
           stroke: () => palette.paths[line.color] ?? palette.text,
           width: line.filled ? 1.25 : 1.75,
           points: { show: false },
@@ -186,28 +184,20 @@ export class Plot {
   }
 
   #cursorMoved(): void {
-    const index = this.#plot?.cursor.idx;
-    this.#reading = typeof index === 'number';
-    if (this.#reading) this.#read();
-    else if (this.#data) setText(this.#words, this.#data.summary);
-  }
-
-  /** What the cursor is at, in words. */
-  #read(): void {
     const [index, data] = [this.#plot?.cursor.idx, this.#data];
-    const time = typeof index === 'number' ? data?.times[index] : undefined;
-    if (typeof index !== 'number' || data === undefined || time === undefined) return;
-    const values = data.lines.flatMap((line) => {
-      const value = (line.read ?? line.values)[index];
-      return value === null || value === undefined
-        ? []
-        : [`${line.label} ${this.#options.formatValue(value)}`];
-    });
-    setText(this.#words, `${formatClock(time)}: ${values.length === 0 ? 'not known' : values.join(', ')}`);
+    if (data === undefined) return;
+    const time = typeof index === 'number' ? data.times[index] : undefined;
+    if (typeof index !== 'number' || time === undefined) {
+      setText(this.#words, data.summary);
+      return;
+    }
+    const known = data.read(index);
+    setText(this.#words, `${formatClock(time)}: ${known.length === 0 ? 'not known' : known.join(', ')}`);
   }
 
   #key(event: KeyboardEvent): void {
     const [plot, data] = [this.#plot, this.#data];
+    if (event.key === 'Escape') this.#leave();
     if (plot === undefined || data === undefined || data.times.length === 0) return;
     const last = data.times.length - 1;
     const at = plot.cursor.idx ?? last;
@@ -216,20 +206,33 @@ export class Plot {
       ArrowRight: at + 1,
       PageUp: at - 10,
       PageDown: at + 10,
-      Home: 0,
+      Home: data.times.findIndex((time) => time >= data.fromMs),
       End: last,
     }[event.key];
-    if (event.key === 'Escape') this.#leave();
     if (target === undefined) return;
     event.preventDefault();
     // Read aloud only to who asks for it by keys; a pointer that passes tells nobody.
     this.#words.setAttribute('aria-live', 'polite');
-    const to = Math.max(0, Math.min(last, target));
-    plot.setCursor({ left: plot.valToPos(Math.max(data.times[to]!, data.fromMs), 'x'), top: 0 });
+    this.#pinnedMs = data.times[Math.max(0, Math.min(last, target))];
+    this.#placePinned(true);
+  }
+
+  /** The moment that keys have chosen stays chosen while the window moves on. */
+  #placePinned(withOthers = false): void {
+    const [plot, pinned, data] = [this.#plot, this.#pinnedMs, this.#data];
+    if (plot === undefined || pinned === undefined || data === undefined) return;
+    if (pinned < data.fromMs) {
+      this.#leave();
+      return;
+    }
+    const plots = withOthers ? uPlot.sync(SYNC_KEY).plots : [plot];
+    for (const each of plots) each.setCursor({ left: each.valToPos(pinned, 'x'), top: 0 });
   }
 
   #leave(): void {
+    if (this.#pinnedMs === undefined) return;
+    this.#pinnedMs = undefined;
     this.#words.removeAttribute('aria-live');
-    this.#plot?.setCursor({ left: -10, top: -10 });
+    for (const plot of uPlot.sync(SYNC_KEY).plots) plot.setCursor({ left: -10, top: -10 });
   }
 }

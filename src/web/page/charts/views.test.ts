@@ -28,33 +28,34 @@ function twoPaths(): ChartSeries {
 }
 
 it('stacks the rates, the highest line first, and reads each path by itself', () => {
-  const { lines, fromMs, untilMs } = rateView(twoPaths(), 'received', new PathMarks(), T + 1000);
+  const { lines, fromMs, untilMs, read } = rateView(twoPaths(), 'received', new PathMarks(), T + 1000);
   expect([untilMs - fromMs, untilMs]).toEqual([300_000, T + 1000]);
-  expect(lines.map(({ label, values, read }) => [label, values, read])).toEqual([
-    ['lte0 198.51.100.7', [40e6, 120e6], [10e6, 30e6]],
-    ['wlan0 192.0.2.7', [30e6, 90e6], [30e6, 90e6]],
+  expect(lines.map(({ color, values }) => [color, values])).toEqual([
+    [1, [40e6, 120e6]],
+    [0, [30e6, 90e6]],
   ]);
+  expect(read(1)).toEqual(['wlan0 90.0 Mbit/s', 'lte0 30.0 Mbit/s']);
 });
 
 it('both: what is sent below the axis, in the same colours', () => {
-  const { lines } = rateView(twoPaths(), 'both', new PathMarks(), T + 1000);
-  expect(lines.map(({ id, color, values }) => [id, color, values[0]])).toEqual([
-    [`${LTE} ↓`, 1, 40e6],
-    [`${WLAN} ↓`, 0, 30e6],
-    [`${LTE} ↑`, 1, -2e6],
-    [`${WLAN} ↑`, 0, -1e6],
+  const { lines, read } = rateView(twoPaths(), 'both', new PathMarks(), T + 1000);
+  expect(lines.map(({ color, values }) => [color, values[0]])).toEqual([
+    [1, 40e6],
+    [0, 30e6],
+    [1, -2e6],
+    [0, -1e6],
   ]);
+  expect(read(0)).toEqual(['wlan0 ↓ 30.0 Mbit/s ↑ 1.0 Mbit/s', 'lte0 ↓ 10.0 Mbit/s ↑ 1.0 Mbit/s']);
 });
 
 it('says in words what is drawn', () => {
   const series = twoPaths();
   expect(rateView(series, 'received', new PathMarks(), T).summary).toBe(
-    'Receiving 120 Mbit/s now, at most 120 Mbit/s in the last 5 minutes. ' +
-      'Of it: wlan0 192.0.2.7 75 %, lte0 198.51.100.7 25 %.',
+    'Receiving 120 Mbit/s now, at most 120 Mbit/s in the last 5 minutes. Of it: wlan0 75 %, lte0 25 %.',
   );
   expect(rttView(series, new PathMarks(), T).summary).toBe(
-    'Now, and the range of the last 5 minutes: wlan0 192.0.2.7 12.0 ms (10.0 ms to 12.0 ms), ' +
-      'lte0 198.51.100.7 20.0 ms (20.0 ms to 20.0 ms).',
+    'Now, and the range of the last 5 minutes: wlan0 12.0 ms (10.0 ms to 12.0 ms), ' +
+      'lte0 20.0 ms (20.0 ms to 20.0 ms).',
   );
   expect(retransmissionView(series, new PathMarks(), T).summary).toBe(
     'No segment was sent again in the last 5 minutes.',

@@ -1,16 +1,17 @@
-/** From values to what each of the three charts draws. Pure. */
-import { PathMarks } from '../path-marks.ts';
-import { bridge, stack, type ChartPath, type ChartSeries, type Quantity } from './series.ts';
-import { rateSummary, retransmissionSummary, rttSummary } from './words.ts';
+/** From values to what each of the three charts draws, and what a cursor reads there. Pure. */
+import { formatRate, formatUs } from '../format.ts';
+import { bridge, stack, type ChartSeries, type Quantity } from './series.ts';
+import { formatPerSecond, pathNames, rateSummary, retransmissionSummary, rttSummary } from './words.ts';
+import type { PathMarks } from '../path-marks.ts';
 import type { DrawnMark } from './marks.ts';
 import type { PlotData, PlotLine } from './plot.ts';
 
 export const RATE_MODES = ['received', 'sent', 'both'] as const;
 export type RateMode = (typeof RATE_MODES)[number];
 
-const labelOf = (path: ChartPath) => `${path.link} ${path.address}`;
+type Column = readonly (number | null)[];
 
-/** As the charts name the mark: a v4 and a v6 address of one link that go down together are one line. */
+/** A v4 and a v6 address of one link that go down together are one line. */
 function drawnMarks(series: ChartSeries): DrawnMark[] {
   const drawn: DrawnMark[] = [];
   for (const { time, state, text } of series.marks) {
@@ -24,61 +25,87 @@ function frame(series: ChartSeries, nowMs: number): Pick<PlotData, 'times' | 'ma
   return { times: series.times, marks: drawnMarks(series), fromMs: nowMs - series.windowMs, untilMs: nowMs };
 }
 
+const columnsOf = (series: ChartSeries, quantity: Quantity): Column[] =>
+  series.paths.map((path) => bridge(series.times, path.values[quantity], series.stepMs));
+
 function stackedLines(
   series: ChartSeries,
-  quantity: Quantity,
+  columns: readonly Column[],
   marks: PathMarks,
-  sign: 1 | -1,
-  suffix = '',
+  sign: 1 | -1 = 1,
 ): PlotLine[] {
-  const values = series.paths.map((path) => bridge(series.times, path.values[quantity], series.stepMs));
-  const lines = stack(values, sign).map((column, index): PlotLine => {
-    const path = series.paths[index]!;
-    return {
-      id: `${path.id}${suffix}`,
-      label: `${labelOf(path)}${suffix}`,
-      color: marks.of(path.id).color,
-      dash: [],
-      filled: true,
-      values: column,
-      read: values[index]!,
-    };
+  const lines = stack(columns, sign).map((values, index): PlotLine => {
+    const { id } = series.paths[index]!;
+    return { id: `${id} ${sign}`, color: marks.of(id).color, dash: [], filled: true, values };
   });
   // The highest first: each that follows covers the part below it.
   return lines.reverse();
 }
 
+/** `wlan0 ↓ 3.0 Mbit/s ↑ 100 kbit/s`: of each path that is known at that moment, one text. */
+function reader(
+  series: ChartSeries,
+  parts: readonly (readonly [sign: string, columns: readonly Column[]])[],
+  format: (value: number) => string,
+): PlotData['read'] {
+  const names = pathNames(series);
+  return (at) =>
+    names.flatMap((name, index) => {
+      const words = parts.flatMap(([sign, columns]) => {
+        const value = columns[index]?.[at];
+        return value === null || value === undefined ? [] : [`${sign}${format(value)}`];
+      });
+      return words.length === 0 ? [] : [`${name} ${words.join(' ')}`];
+    });
+}
+
 /** `both`: what is received above the axis, what is sent below. */
 export function rateView(series: ChartSeries, mode: RateMode, marks: PathMarks, nowMs: number): PlotData {
-  const lines =
-    mode === 'both'
-      ? [
-          ...stackedLines(series, 'received', marks, 1, ' ↓'),
-          ...stackedLines(series, 'sent', marks, -1, ' ↑'),
-        ]
-      : stackedLines(series, mode, marks, 1);
-  const summary =
-    mode === 'both'
-      ? `${rateSummary(series, 'received')} ${rateSummary(series, 'sent')}`
-      : rateSummary(series, mode);
-  return { ...frame(series, nowMs), lines, summary };
+  if (mode === 'both') {
+    const [received, sent] = [columnsOf(series, 'received'), columnsOf(series, 'sent')];
+    return {
+      ...frame(series, nowMs),
+      lines: [...stackedLines(series, received, marks), ...stackedLines(series, sent, marks, -1)],
+      read: reader(
+        series,
+        [
+          ['↓ ', received],
+          ['↑ ', sent],
+        ],
+        formatRate,
+      ),
+      summary: `${rateSummary(series, 'received')} ${rateSummary(series, 'sent')}`,
+    };
+  }
+  const columns = columnsOf(series, mode);
+  return {
+    ...frame(series, nowMs),
+    lines: stackedLines(series, columns, marks),
+    read: reader(series, [['', columns]], formatRate),
+    summary: rateSummary(series, mode),
+  };
 }
 
 export function rttView(series: ChartSeries, marks: PathMarks, nowMs: number): PlotData {
-  const lines = series.paths.map((path): PlotLine => ({
-    id: path.id,
-    label: labelOf(path),
-    ...marks.of(path.id),
-    filled: false,
-    values: bridge(series.times, path.values.rttUs, series.stepMs),
-  }));
-  return { ...frame(series, nowMs), lines, summary: rttSummary(series) };
+  const columns = columnsOf(series, 'rttUs');
+  const lines = series.paths.map(({ id }, index): PlotLine => {
+    const { color, dash } = marks.of(id);
+    return { id, color, dash, filled: false, values: columns[index]! };
+  });
+  return {
+    ...frame(series, nowMs),
+    lines,
+    read: reader(series, [['', columns]], formatUs),
+    summary: rttSummary(series),
+  };
 }
 
 export function retransmissionView(series: ChartSeries, marks: PathMarks, nowMs: number): PlotData {
+  const columns = columnsOf(series, 'retransmissions');
   return {
     ...frame(series, nowMs),
-    lines: stackedLines(series, 'retransmissions', marks, 1),
+    lines: stackedLines(series, columns, marks),
+    read: reader(series, [['', columns]], formatPerSecond),
     summary: retransmissionSummary(series),
   };
 }

@@ -1,6 +1,6 @@
 /** The charts in words: axis labels, what a cursor reads, and one sentence each for who does not see them. Pure. */
 import { formatBitsPerSecond, formatRate, formatUs } from '../format.ts';
-import type { ChartPath, ChartSeries, Quantity } from './series.ts';
+import type { ChartSeries, Quantity } from './series.ts';
 
 /** `40 M`, `500 k`, `0`: for axes, whose heading says the unit. Below zero stands what is sent, so no sign. */
 export function formatAxis(value: number): string {
@@ -32,11 +32,20 @@ function totals(series: ChartSeries, quantity: Quantity): number[] {
   );
 }
 
-const nameOf = (path: ChartPath) => `${path.link} ${path.address}`;
+/** `2.6/s` */
+export const formatPerSecond = (value: number) => `${value.toFixed(value < 10 ? 1 : 0)}/s`;
+
+/** The link, and its address where the link alone would not tell which path. */
+export function pathNames({ paths }: ChartSeries): string[] {
+  const count = new Map<string, number>();
+  for (const { link } of paths) count.set(link, (count.get(link) ?? 0) + 1);
+  return paths.map(({ address, link }) => (count.get(link) === 1 ? link : `${link} ${address}`));
+}
 
 function shares(series: ChartSeries, quantity: Quantity): string {
-  const moved = series.paths.map((path) => ({
-    name: nameOf(path),
+  const names = pathNames(series);
+  const moved = series.paths.map((path, index) => ({
+    name: names[index]!,
     sum: path.values[quantity].reduce<number>((sum, value) => sum + (value ?? 0), 0),
   }));
   const all = moved.reduce((sum, path) => sum + path.sum, 0);
@@ -62,25 +71,23 @@ export function rateSummary(series: ChartSeries, quantity: 'received' | 'sent'):
 }
 
 export function rttSummary(series: ChartSeries): string {
-  const words = series.paths.flatMap((path) => {
+  const names = pathNames(series);
+  const words = series.paths.flatMap((path, index) => {
     const now = lastKnown(path.values.rttUs);
     const known = path.values.rttUs.filter((value) => value !== null);
     if (now === undefined || known.length === 0) return [];
     return [
-      `${nameOf(path)} ${formatUs(now)} (${formatUs(Math.min(...known))} to ${formatUs(Math.max(...known))})`,
+      `${names[index]} ${formatUs(now)} (${formatUs(Math.min(...known))} to ${formatUs(Math.max(...known))})`,
     ];
   });
   if (words.length === 0) return 'No round-trip time is known now.';
   return `Now, and the range of the last ${windowWords(series.windowMs)}: ${words.slice(0, 4).join(', ')}.`;
 }
 
-const perSecond = (value: number) =>
-  `${value < 10 ? value.toFixed(1) : String(Math.round(value))} per second`;
-
 export function retransmissionSummary(series: ChartSeries): string {
   const sums = totals(series, 'retransmissions');
   if (sums.length === 0) return 'Nothing is known yet.';
   const most = Math.max(...sums);
   if (most === 0) return `No segment was sent again in the last ${windowWords(series.windowMs)}.`;
-  return `${perSecond(sums.at(-1) ?? 0)} now, at most ${perSecond(most)}.${shares(series, 'retransmissions')}`;
+  return `${formatPerSecond(sums.at(-1) ?? 0)} now, at most ${formatPerSecond(most)}.${shares(series, 'retransmissions')}`;
 }
