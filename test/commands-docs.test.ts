@@ -12,6 +12,7 @@ import { disableCommand } from '../src/cli/commands/disable.ts';
 import { downCommand } from '../src/cli/commands/down.ts';
 import { doctorCommand } from '../src/cli/commands/doctor.ts';
 import { envCommand } from '../src/cli/commands/env.ts';
+import { explainCommand } from '../src/cli/commands/explain.ts';
 import { hashPasswordCommand } from '../src/cli/commands/hash-password.ts';
 import { enableCommand } from '../src/cli/commands/enable.ts';
 import { eventsCommand } from '../src/cli/commands/events.ts';
@@ -24,15 +25,18 @@ import { tunnelKeygenCommand } from '../src/cli/commands/tunnel-keygen.ts';
 import { tunnelServeCommand } from '../src/cli/commands/tunnel-serve.ts';
 import { tunnelStatusCommand } from '../src/cli/commands/tunnel-status.ts';
 import { upCommand } from '../src/cli/commands/up.ts';
-import { EVENT_KINDS, TUNNEL_EVENT_KINDS, type StreamEvent } from '../src/service/index.ts';
+import { webCommand } from '../src/cli/commands/web.ts';
+import { EVENT_KINDS, FINDING_IDS, TUNNEL_EVENT_KINDS, type StreamEvent } from '../src/service/index.ts';
 
 const pageAt = (name: string) => fileURLToPath(new URL(`../docs/${name}`, import.meta.url));
 const COMMANDS = [
+  [webCommand, 'web.md'],
   [upCommand, 'commands.md'],
   [downCommand, 'commands.md'],
   [reloadCommand, 'proxy.md'],
   [statusCommand, 'commands.md'],
   [doctorCommand, 'commands.md'],
+  [explainCommand, 'why.md'],
   [eventsCommand, 'events.md'],
   [runCommand, 'run.md'],
   [enableCommand, 'run.md'],
@@ -110,4 +114,15 @@ it('the page about events has every kind of them, and lines that can be read', (
     expect(EVENT_KINDS).toContain(kind);
     expect(time).toBeGreaterThan(0);
   }
+});
+
+it('the page about why has every finding, with its meaning', () => {
+  const page = readFileSync(pageAt('why.md'), 'utf8');
+  const [, ofHost = '', ofConnection = ''] = page.split(/^## Of .*$/m);
+  const rows = (part: string) =>
+    Object.fromEntries(
+      [...part.matchAll(/^\| `([\w-]+)` \| (.*) \|$/gm)].map(([, id, meaning]) => [id, meaning]),
+    );
+  expect(rows(ofHost)).toEqual(FINDING_IDS.host);
+  expect(rows(ofConnection)).toEqual(FINDING_IDS.connection);
 });

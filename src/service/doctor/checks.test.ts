@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { InterfaceAddress, Link } from '../../netlink/index.ts';
 import type { CheckResult, HostFacts, LookupFact, PathFact } from './facts.ts';
+import { explainHost } from './explain-host.ts';
+import { FINDING_IDS } from './finding-ids.ts';
 import { judge } from './judge.ts';
 
 const link = (index: number, name: string): Link => ({
@@ -256,6 +258,99 @@ it('the firewall: a finding fails, not having looked is said', () => {
   const blind = find({ firewall: { looked: false, why: 'that needs CAP_NET_ADMIN' } }, 'firewall');
   expect(blind.verdict).toBe('unknown');
   expect(blind.evidence).toMatch(/could not look/);
+});
+
+it('every name of a check and of what it finds has its line of meaning', () => {
+  const known = Object.keys(FINDING_IDS.host);
+  const broken: Partial<HostFacts>[] = [
+    {},
+    { platform: 'darwin' },
+    { mptcpSocket: { ok: false, reason: 'x' }, kernelRelease: '5.4.0' },
+    { endpoints: [], limits: { subflows: 0, addAddrAccepted: 0 }, paths: [WIFI], uplinkCount: 1 },
+    { running: { pid: 1, mode: 'multipath', multipath: false, backend: 'appliance' } },
+    { counters: new Map([['Blackhole', 1]]), firewall: { looked: false, why: 'x' }, rules: [] },
+  ];
+  for (const changes of broken) {
+    for (const { cause, id } of judge({ ...HEALTHY, ...changes }).checks)
+      expect(known).toContain(cause ?? id);
+  }
+});
+
+describe('what the doctor tells for a backup', () => {
+  const endpoints = HEALTHY.endpoints!.map((endpoint, i) =>
+    i === 0 ? endpoint : Object.assign({}, endpoint, { flags: 6 }),
+  );
+
+  it('says that speed is not had, and how', () => {
+    expect(find({ endpoints }, 'backup')).toMatchObject({
+      verdict: 'warn',
+      cause: 'backup-only',
+      advice: ['weft path lte0 normal'],
+      facts: [{ name: 'endpoint 2', value: '10.2.0.2 subflow,backup dev lte0' }],
+    });
+  });
+
+  it('is content while two others carry data', () => {
+    const wired: PathFact = { link: 'eth0', linkIndex: 4, address: '10.3.0.2' };
+    expect(find({ endpoints, paths: [WIFI, LTE, wired] }, 'backup').verdict).toBe('ok');
+  });
+});
+
+describe('why, for the host', () => {
+  it('the answer is one sentence, and the worst comes first', () => {
+    const { healthy, summary } = explainHost({
+      ...HEALTHY,
+      tally: { mptcp: 3, fallbacks: 1, several: 2, atLimit: 0 },
+    });
+    expect(healthy).toBe(true);
+    expect(summary).toBe(
+      'Nothing on this host limits multipath; now 3 MPTCP connections, 2 of them with several subflows.',
+    );
+    const worse = explainHost({ ...HEALTHY, limits: { subflows: 0, addAddrAccepted: 0 }, netAdmin: false });
+    expect(worse.healthy).toBe(false);
+    expect(worse.findings[0]).toMatchObject({ id: 'limits-zero', verdict: 'fail' });
+    expect(worse.summary).toMatch(
+      /^Multipath does not work here: .*stays on one path \(and 1 more point\)\.$/,
+    );
+    expect(worse.time).toBe(HEALTHY.time);
+  });
+
+  it('limits that connections have reached are told from those that are only low', () => {
+    const low: Partial<HostFacts> = { limits: { subflows: 1, addAddrAccepted: 0 }, uplinkCount: 3 };
+    const idOf = (tally?: HostFacts['tally']) =>
+      explainHost({ ...HEALTHY, ...low, ...(tally === undefined ? {} : { tally }) }).findings[0]?.id;
+    expect(idOf()).toBe('limits-few');
+    expect(idOf({ mptcp: 2, fallbacks: 0, several: 2, atLimit: 2 })).toBe('limits-reached');
+  });
+
+  it('each kind of trouble that counters tell of is a finding of its own', () => {
+    const counters = new Map([
+      ['Blackhole', 2],
+      ['DSSCorruptionFallback', 1],
+      ['DSSCorruptionReset', 4],
+    ]);
+    const trouble = explainHost({ ...HEALTHY, counters }).findings.filter(
+      ({ verdict }) => verdict === 'warn',
+    );
+    expect(trouble.map(({ id }) => id)).toEqual(['blackhole', 'data-changed']);
+    expect(trouble[1]).toMatchObject({
+      evidence: [
+        { name: 'DSSCorruptionFallback', value: '1' },
+        { name: 'DSSCorruptionReset', value: '4' },
+      ],
+    });
+    expect(trouble[1]?.advice).toHaveLength(1);
+  });
+
+  it('a userspace path manager is well when a daemon opens subflows, and not when it does not', () => {
+    const userspace = withSysctl('net.mptcp.path_manager', 'userspace');
+    const daemon = { pid: 9, plugin: 'fullmesh', opensSubflows: true };
+    expect(find({ ...userspace, daemon }, 'path-manager').verdict).toBe('ok');
+    const other = { pid: 9, plugin: 'addr_adv', opensSubflows: false };
+    expect(find({ ...userspace, daemon: other }, 'path-manager').evidence).toMatch(
+      /plugin "addr_adv" opens no/,
+    );
+  });
 });
 
 it('a host of which nothing could be read gets a diagnosis all the same', () => {
