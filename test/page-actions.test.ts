@@ -74,7 +74,7 @@ it('a path is made backup and normal by its switch, and the kernel tells the pee
   await page.keyboard.press('Space');
   await eventually(() => isBackup(address), 'the endpoint to be backup');
   await eventually(() => host.counter('MPPrioTx') > before, 'MP_PRIO');
-  await eventually(async () => (await toggle.getAttribute('aria-checked')) === 'true', 'the switch');
+  await eventually(() => toggle.isChecked(), 'the switch');
   await eventually(
     async () =>
       (await page.locator(`#picture [data-path="${name} ${address}"]`).first().getAttribute('data-state')) ===

@@ -160,12 +160,17 @@ export class HostActions implements ActionApi {
       );
       pathManager.setEndpointFlags({ id, flags });
       const words = [
-        ...(backup === undefined ? [] : [backup ? 'backup' : 'nobackup']),
-        ...(fullmesh === undefined ? [] : [fullmesh ? 'fullmesh' : 'nofullmesh']),
+        ...(backup === undefined ? [] : [backup ? 'backup' : 'normal']),
+        ...(fullmesh === undefined ? [] : [fullmesh ? 'full mesh' : 'not full mesh']),
+      ];
+      const signed = [
+        ...(backup === undefined ? [] : [backup ? '+backup' : '-backup']),
+        ...(fullmesh === undefined ? [] : [fullmesh ? '+fullmesh' : '-fullmesh']),
       ];
       return {
         text: `endpoint ${id} (${endpoint.address}) is ${words.join(' and ')} now`,
-        command: endpointCommand('change', 'id', String(id), ...words),
+        // "change" of ip takes away what it does not name.
+        command: endpointCommand('set', String(id), ...signed),
       };
     });
   }

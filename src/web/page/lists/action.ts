@@ -81,9 +81,9 @@ export class Switch {
   #on = false;
   #wanted: { readonly on: boolean; readonly untilMs: number } | undefined;
 
-  /** @param name said by screen readers, which do not see the row that it stands in */
+  /** @param name what screen readers say, which do not see the row that it stands in; it has the label in it */
   constructor(label: string, name: string, press: (on: boolean) => void) {
-    this.input = h('input', { type: 'checkbox', role: 'switch', 'aria-label': `${label}: ${name}` });
+    this.input = h('input', { type: 'checkbox', role: 'switch', 'aria-label': name });
     this.element = h(
       'label',
       { class: 'switch-line' },

@@ -4,6 +4,7 @@
  *
  * Not here: doing it (control-*.ts). References: ip-mptcp(8), docs/commands.md.
  */
+import { shellCommand } from '../../../base/index.ts';
 import type {
   EndpointAddAction,
   EndpointChangeAction,
@@ -13,13 +14,7 @@ import type {
   TunnelPathAction,
 } from '../../../service/observe/api.ts';
 
-/** A word as a POSIX shell takes it: names of links and tunnels may be anything but "/" and white space. */
-export function shellWord(word: string): string {
-  return /^[A-Za-z0-9_.:/@%+,=-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
-}
-
-const line = (...words: readonly (string | number)[]) =>
-  ['weft', ...words].map((word) => shellWord(String(word))).join(' ');
+const line = (...words: readonly (string | number)[]) => shellCommand(['weft', ...words.map(String)]);
 
 export function endpointAddCommand({ address, link, port, id, flags }: EndpointAddAction): string {
   const words: (string | number)[] = ['mptcp', 'endpoint', 'add', address];

@@ -126,7 +126,7 @@ class EndpointView {
   #label(element: HTMLButtonElement, text: string): void {
     const { id, address } = this.#endpoint;
     setText(element, `${text} …`);
-    setAttribute(element, 'aria-label', `${text} …: endpoint ${id}, ${address}`);
+    setAttribute(element, 'aria-label', `${text}: endpoint ${id}, ${address}`);
   }
 
   #askChange(flag: 'backup' | 'fullmesh'): void {

@@ -47,7 +47,7 @@ class LinkView {
     const first = paths[0];
     this.#link = link;
     this.#api = api;
-    this.#switch = new Switch('Backup', link, (backup) => {
+    this.#switch = new Switch('Backup', `${link} is backup`, (backup) => {
       // A second press while the first is under way changes nothing.
       if (this.#panel.running) this.#switch.want(this.#switch.on);
       else void this.#change(backup);

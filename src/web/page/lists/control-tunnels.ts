@@ -42,7 +42,7 @@ class TunnelPathView {
     this.#api = api;
     this.#name = { tunnel, connection, path: path.name };
     const title = `path ${path.name} of ${connection} in ${tunnel}`;
-    this.#switch = new Switch('Up', title, (up) => {
+    this.#switch = new Switch('Up', `${title} is up`, (up) => {
       if (this.#panel.running) this.#switch.want(this.#switch.on);
       else void this.#setUp(up);
     });
