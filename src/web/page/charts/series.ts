@@ -39,7 +39,8 @@ const QUANTITY_OF_READING: Readonly<Record<Quantity, (path: PathReading) => numb
 /** A path that is cut off carries nothing and has no round-trip time: what it had before says nothing of now. */
 const isCut = (state: PathState) => state === 'down';
 
-const isBroken = (state: PathState) => state === 'down' || state === 'stale';
+/** It carries nothing, whatever it is meant to. */
+export const isBroken = (state: PathState) => state === 'down' || state === 'stale';
 
 /** Which changes of state are worth a line in the charts: it stopped carrying, or came back. */
 function markText(link: string, was: PathState, is: PathState): string | undefined {

@@ -1,6 +1,6 @@
 /** From values to what each of the three charts draws, and what a cursor reads there. Pure. */
 import { formatRate, formatUs } from '../format.ts';
-import { bridge, stack, type ChartSeries, type Quantity } from './series.ts';
+import { bridge, isBroken, stack, type ChartSeries, type Quantity } from './series.ts';
 import { formatPerSecond, pathNames, rateSummary, retransmissionSummary, rttSummary } from './words.ts';
 import type { PathMarks } from '../path-marks.ts';
 import type { DrawnMark } from './marks.ts';
@@ -11,10 +11,11 @@ export type RateMode = (typeof RATE_MODES)[number];
 
 type Column = readonly (number | null)[];
 
-/** A v4 and a v6 address of one link that go down together are one line. */
+/** In few letters; a v4 and a v6 address of one link that go down together are one line. */
 function drawnMarks(series: ChartSeries): DrawnMark[] {
   const drawn: DrawnMark[] = [];
-  for (const { time, state, text } of series.marks) {
+  for (const { path, state, time } of series.marks) {
+    const text = `${path.slice(0, path.indexOf(' '))} ${isBroken(state) ? state : 'back'}`;
     const twin = drawn.some((mark) => mark.text === text && Math.abs(mark.timeMs - time) < 1500);
     if (!twin) drawn.push({ timeMs: time, state, text });
   }

@@ -1,6 +1,6 @@
 /** The picture's boxes and texts, as elements that are put where the layout says. Not its lines, which are wires.ts. */
-import { h, KeyedList, setAttribute, setText } from '../dom.ts';
-import { peerDetail, qualityText, ratesText, rowTitle } from './words.ts';
+import { h, KeyedList, setAttribute, setClass, setText } from '../dom.ts';
+import { moves, peerDetail, qualityText, ratesText, rowTitle } from './words.ts';
 import type { PathMarks } from '../path-marks.ts';
 import type { Box, PictureLayout } from './layout.ts';
 import type { Picture, PictureLink, PicturePeer, PictureRow } from './model.ts';
@@ -73,6 +73,7 @@ export class PictureBoxes {
         place(rates!, texts?.[0] ?? NOWHERE);
         place(quality!, texts?.[1] ?? NOWHERE);
         setText(rates!, ratesText(row));
+        setClass(rates!, 'idle', !moves(row));
         setText(quality!, qualityText(row));
       },
     });

@@ -12,7 +12,8 @@ export const STATE_MEANINGS: readonly (readonly [PathState, string])[] = [
   ['down', 'its link does not carry, or it is gone'],
 ];
 
-const moves = (row: PictureRow) => row.sentBitsPerSecond + row.receivedBitsPerSecond >= 0.5;
+/** Whether anything goes over it now. */
+export const moves = (row: PictureRow) => row.sentBitsPerSecond + row.receivedBitsPerSecond >= 0.5;
 
 /** `↓ 43.1 Mbit/s  ↑ 1.2 Mbit/s` */
 export function ratesText(row: PictureRow): string {
