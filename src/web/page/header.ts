@@ -73,7 +73,7 @@ export function mountHeader(root: HTMLElement, context: PageContext): void {
   store.connection.watch((connection) => {
     setAttribute(state, 'data-state', connection);
     setText(state, STATE_WORDS[connection]);
-    setAttribute(document.documentElement, 'data-connection', connection);
+    setAttribute(document.documentElement, 'data-stream', connection);
   });
   store.overview.watch((overview) => {
     if (overview === undefined) return;
