@@ -9,6 +9,7 @@ export * from './epoll.ts';
 export * from './epoll-thread.ts';
 export * from './errno.ts';
 export { replaceProcess } from './exec.ts';
+export { isGoneTerminal, releaseGoneTerminals } from './gone-terminal.ts';
 export { FileLock } from './file-lock.ts';
 export { loadKernelModule, mountFileSystem, powerOff, raiseOpenFiles } from './init.ts';
 export { addressOf, bindAll, exitAtOnce, libc, lastErrno, platformProblem } from './libc.ts';

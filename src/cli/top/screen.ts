@@ -10,6 +10,7 @@
 import { writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { ReadStream, WriteStream } from 'node:tty';
+import { releaseGoneTerminals } from '../../native/index.ts';
 import { KeyReader, type Key } from './keys.ts';
 
 /** The alternate screen, cleared; no cursor; no automatic line ends. */
@@ -53,6 +54,7 @@ export class Screen {
   open(): void {
     const { input, output } = this.#options;
     process.on('exit', this.#restore);
+    process.on('exit', releaseGoneTerminals);
     for (const signal of END_SIGNALS) process.on(signal, this.#handleEndSignal);
     process.on('SIGTSTP', this.#handleStopSignal);
     process.on('SIGCONT', this.#handleContinue);
@@ -76,7 +78,7 @@ export class Screen {
     output.off('resize', this.#handleResize);
     input.off('data', this.#handleData);
     input.off('end', this.#handleGone);
-    // Listeners for errors stay: a terminal that goes now is no error either.
+    // Listeners for errors, and that of the exit for a terminal that is gone, stay: it may go now.
     input.pause();
   }
 
