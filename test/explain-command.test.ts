@@ -1,0 +1,126 @@
+/**
+ * `weft explain` as a user types it: with a Weft that runs and is asked, with none, and what it says when it cannot.
+ *
+ *             wifi0 ~~~ air ~~~ lan  router0  wan ── up0
+ *   client                                              server (203.0.113.10 on loopback)
+ *             lte0  ~~~ air ~~~ lan  router1  wan ── up1
+ */
+import { once } from 'node:events';
+import { describe, expect, it } from 'vitest';
+import type { LabNode } from '../src/lab/index.ts';
+import type { WhyReport } from '../src/service/index.ts';
+import { useTestLabs } from './support/test-labs.ts';
+import { runWeft, startWeft, UNPRIVILEGED, weftCommand } from './support/weft-program.ts';
+
+const PROXY = 'http://127.0.0.1:13128';
+const SERVER = '203.0.113.10:80';
+const ENDLESS_BYTES = 1e12;
+/** For what happens in its own time: asks often, gives up only when it will never be. */
+const SOON = { interval: 100, timeout: 30_000 };
+
+const { buildLab, closers } = useTestLabs('explain-command', { links: { rateBps: 50e6, delayMs: 2 } });
+
+/** A download that goes on until the test ends. */
+function startDownload(node: LabNode, url: string, ...args: string[]): void {
+  const curl = node.spawn(['curl', '-sS', '-o', '/dev/null', ...args, url], { stdio: 'ignore' });
+  closers.push(async () => {
+    if (curl.exitCode !== null) return;
+    curl.kill('SIGKILL');
+    await once(curl, 'exit');
+  });
+}
+
+const throughProxy = ['-x', PROXY, '--proxytunnel'];
+
+async function explain(node: LabNode, ...args: string[]): Promise<WhyReport> {
+  const { stdout } = await runWeft(node, 'explain', '--json', ...args);
+  return JSON.parse(stdout) as WhyReport;
+}
+
+const idsOf = ({ findings = [] }: Partial<WhyReport>) => findings.map(({ id }) => id);
+
+describe('of a Weft that runs', () => {
+  it('a connection by its target, and the host', async () => {
+    const lab = await buildLab();
+    const client = lab.node('client');
+    await startWeft(client);
+    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
+    await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('several-paths');
+    const { code, stderr, stdout } = await runWeft(client, 'explain', SERVER);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^It uses 2 paths at once: wifi0 \(10\.1\.0\.2\), lte0 \(10\.2\.0\.2\)/);
+    expect(stdout).toMatch(/^ok {4}it uses 2 paths at once/m);
+    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+    expect(code).toBe(0);
+
+    const host = await explain(client);
+    expect(host.findings.filter(({ verdict }) => verdict === 'fail')).toEqual([]);
+    expect(host.summary).toMatch(
+      /^Nothing on this host limits multipath; now 1 MPTCP connection with several/,
+    );
+    expect(idsOf(host)).toEqual(expect.arrayContaining(['limits', 'routes', 'endpoints', 'rp-filter']));
+  });
+
+  it('says what it cannot: no such connection, and several that are meant', async () => {
+    const lab = await buildLab();
+    const client = lab.node('client');
+    await startWeft(client);
+    const none = await runWeft(client, 'explain', 'example.org:443');
+    expect(none.code).toBe(1);
+    expect(none.stderr).toMatch(/^weft: .*there is no connection "example\.org:443" — name it by its id/);
+    expect(none.stdout).toBe('');
+    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
+    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
+    const ask = async () => (await runWeft(client, 'explain', '--json', SERVER)).stdout;
+    await expect.poll(ask, SOON).toMatch(/means 2 connections — name one by its id: m[0-9a-f]+ \(/);
+    const text = await ask();
+    expect(JSON.parse(text)).toMatchObject({ code: 'AMBIGUOUS' });
+    const [, id = ''] = /its id: (m[0-9a-f]+)/.exec(text) ?? [];
+    expect(idsOf(await explain(client, id)).length).toBeGreaterThan(0);
+  });
+
+  it('one that was started without multipath', async () => {
+    const lab = await buildLab();
+    const client = lab.node('client');
+    await startWeft(client, ['--no-multipath']);
+    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
+    await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('tcp-wanted');
+    expect(idsOf(await explain(client))).toContain('multipath-off');
+  });
+});
+
+describe('without one', () => {
+  it('looks by itself, at the host and at a connection, as root and as an ordinary user', async () => {
+    const lab = await buildLab();
+    const client = lab.node('client');
+    startDownload(client, lab.url(ENDLESS_BYTES));
+    for (const prefix of [[], UNPRIVILEGED]) {
+      const { code, stderr, stdout } = await client.run([...prefix, ...weftCommand('explain', '--json')]);
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+      expect(idsOf(JSON.parse(stdout) as WhyReport)).toContain('no-endpoint');
+    }
+    // curl itself speaks plain TCP, so there is no connection of MPTCP to find.
+    const { code, stderr } = await runWeft(client, 'explain', SERVER);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/there is no connection/);
+    const wrapped = client.spawn(
+      [...weftCommand('run', 'curl', '-sS', '-o', '/dev/null', lab.url(ENDLESS_BYTES))],
+      {
+        stdio: 'ignore',
+      },
+    );
+    closers.push(async () => {
+      if (wrapped.exitCode !== null) return;
+      wrapped.kill('SIGKILL');
+      await once(wrapped, 'exit');
+    });
+    for (const prefix of [[], UNPRIVILEGED]) {
+      const ask = async () => {
+        const { stdout } = await client.run([...prefix, ...weftCommand('explain', '--json', SERVER)]);
+        return idsOf(JSON.parse(stdout) as Partial<WhyReport>);
+      };
+      await expect.poll(ask, SOON).toContain('path-no-endpoint');
+    }
+  });
+});
