@@ -83,9 +83,10 @@ export class LiveReader {
   }
 
   of<Event extends LiveMessage['event']>(event: Event): Extract<LiveMessage, { event: Event }>['data'][] {
-    return this.messages.flatMap((message) =>
-      message.event === event ? [message.data as Extract<LiveMessage, { event: Event }>['data']] : [],
-    );
+    type Wanted = Extract<LiveMessage, { event: Event }>;
+    return this.messages
+      .filter((message): message is Wanted => message.event === event)
+      .map((message): Wanted['data'] => message.data);
   }
 
   /** Reads nothing from now on. */

@@ -209,6 +209,8 @@ export class Observation implements FeedSource {
     const { control, netns } = this.#options;
     const { event, words } = ACTIONS[name];
     const by = WHO[origin];
+    // So that it becomes an event; what cannot be observed can be changed all the same.
+    await this.#whenRunning().catch(() => {});
     try {
       const answer = await work(new HostActions(control, netns));
       const { command, text } = answer;
