@@ -1,5 +1,5 @@
 /** One row of the list of connections; a card where the screen is narrow. Touches only what changes. */
-import type { ConnectionReading } from '../../../service/observe/model.ts';
+import type { ConnectionReading, PathReading, PathState } from '../../../service/observe/model.ts';
 import type { PageContext } from '../context.ts';
 import { h, setAttribute, setClass, setText } from '../dom.ts';
 import { formatAge, formatBytes, formatRate, formatUs } from '../format.ts';
@@ -9,9 +9,13 @@ import {
   LIST_COLUMNS,
   ownerDetailOf,
   ownerOf,
+  PATH_STATE_WORDS,
   protocolOf,
 } from './connection-words.ts';
 import { swatch, UpDown } from './parts.ts';
+
+/** Nothing goes over such a path. */
+const isOut = (state: PathState) => state === 'down' || state === 'stale';
 
 /** A value and, small below it, what else there is to say. */
 class TwoLines {
@@ -109,18 +113,29 @@ export class ConnectionRow {
     setAttribute(this.element, 'aria-selected', followed);
   }
 
+  /** A link that carries nothing now says so here at once: the kernel gives its subflows up only much later. */
   #showLinks(links: readonly string[]): void {
-    const key = links.join('\n');
+    const shown = links.map((link) => ({ link, path: this.#pathOf(link) }));
+    const key = JSON.stringify(shown.map(({ link, path }) => [link, path?.id, path?.state]));
     if (key === this.#linksShown) return;
     this.#linksShown = key;
-    this.#links.replaceChildren(...links.map((link) => this.#linkName(link)));
+    this.#links.replaceChildren(...shown.map(({ link, path }) => this.#linkName(link, path)));
     setAttribute(this.#links, 'title', links.join(', '));
   }
 
-  #linkName(link: string): HTMLElement {
-    const { store, marks } = this.#context;
-    const path = store.overview.value?.paths.find((one) => one.link === link);
-    const mark = path !== undefined && swatch(marks, path.id);
-    return h('span', { class: 'link-name' }, mark, link);
+  /** The one that does best, when the link has several addresses. */
+  #pathOf(link: string): PathReading | undefined {
+    const paths = this.#context.store.overview.value?.paths.filter((path) => path.link === link);
+    return paths?.find(({ state }) => !isOut(state)) ?? paths?.[0];
+  }
+
+  #linkName(link: string, path: PathReading | undefined): HTMLElement {
+    const out = path !== undefined && isOut(path.state) ? path.state : undefined;
+    return h(
+      'span',
+      { class: 'link-name', 'data-state': out },
+      path !== undefined && swatch(this.#context.marks, path.id),
+      out === undefined ? link : `${link} ${PATH_STATE_WORDS[out]}`,
+    );
   }
 }

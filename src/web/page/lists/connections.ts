@@ -102,6 +102,8 @@ export function mountConnections(root: HTMLElement, context: PageContext): void 
     const overview = store.overview.value;
     if (overview === undefined || !seen.value) return;
     setText(counts, countsOf(overview.totals));
+    // The states of links are of the overview itself.
+    list.redraw();
     ask();
   };
   seen.watch(look);
