@@ -131,9 +131,9 @@ describe('weft up', () => {
     expect(refused).toMatchObject({ status: 409, body: { code: 'EBUSY' } });
 
     const changed = await observed.get<ActionAnswer>('/v1/endpoint/change', { id: 77, backup: true });
-    expect(changed.command).toBe('weft mptcp endpoint change id 77 backup');
+    expect(changed.command).toBe('weft mptcp endpoint set 77 +backup');
     expect(endpoints(client)).toContain('192.0.2.7 id 77 signal backup dev lte0');
-    await type(client, 'weft mptcp endpoint change id 77 nobackup');
+    await type(client, 'weft mptcp endpoint set 77 -backup');
     expect(endpoints(client)).toContain('192.0.2.7 id 77 signal dev lte0');
 
     const removed = await observed.get<ActionAnswer>('/v1/endpoint/remove', { id: 77 });

@@ -41,6 +41,8 @@ export class ObservedNode {
   }
 }
 
+type DataOf<Event extends LiveMessage['event']> = Extract<LiveMessage, { event: Event }>['data'];
+
 /** Somebody who reads live data, or does not. */
 export class LiveReader {
   readonly #incoming: IncomingMessage;
@@ -82,11 +84,9 @@ export class LiveReader {
     }
   }
 
-  of<Event extends LiveMessage['event']>(event: Event): Extract<LiveMessage, { event: Event }>['data'][] {
-    type Wanted = Extract<LiveMessage, { event: Event }>;
-    return this.messages
-      .filter((message): message is Wanted => message.event === event)
-      .map((message): Wanted['data'] => message.data);
+  of<Event extends LiveMessage['event']>(event: Event): DataOf<Event>[] {
+    const found = this.messages.filter((message) => message.event === event);
+    return found.map(({ data }) => data as DataOf<Event>);
   }
 
   /** Reads nothing from now on. */
