@@ -24,12 +24,14 @@ import { tunnelInitCommand } from '../src/cli/commands/tunnel-init.ts';
 import { tunnelKeygenCommand } from '../src/cli/commands/tunnel-keygen.ts';
 import { tunnelServeCommand } from '../src/cli/commands/tunnel-serve.ts';
 import { tunnelStatusCommand } from '../src/cli/commands/tunnel-status.ts';
+import { topCommand } from '../src/cli/commands/top.ts';
 import { upCommand } from '../src/cli/commands/up.ts';
 import { webCommand } from '../src/cli/commands/web.ts';
 import { EVENT_KINDS, FINDING_IDS, TUNNEL_EVENT_KINDS, type StreamEvent } from '../src/service/index.ts';
 
 const pageAt = (name: string) => fileURLToPath(new URL(`../docs/${name}`, import.meta.url));
 const COMMANDS = [
+  [topCommand, 'top.md'],
   [webCommand, 'web.md'],
   [upCommand, 'commands.md'],
   [downCommand, 'commands.md'],

@@ -123,7 +123,7 @@ const MARK_CELLS = 2;
 const CONNECTION_COLUMNS: readonly Column[] = [
   { title: 'PROGRAM', least: 9, most: 15, rank: 5 },
   { title: 'REMOTE', least: 20, most: 48 },
-  { title: 'LINKS', least: 9, most: 24, rank: 6 },
+  { title: 'LINKS', least: 10, most: 24, rank: 6 },
   { title: 'PROTO', least: 5, most: 5 },
   { title: 'SUB', least: 3, most: 3, align: 'right', rank: 4 },
   { title: 'DOWN', least: 6, most: 6, align: 'right' },
