@@ -11,7 +11,8 @@ const page = (ids: readonly string[], found = ids.length): ConnectionPage => ({
 });
 
 const text = (character: string): Key => ({ name: 'text', text: character });
-const type = (state: TopState, words: string): Deed[] => words.split('').map((c) => state.handleKey(text(c), 5));
+const type = (state: TopState, words: string): Deed[] =>
+  words.split('').map((c) => state.handleKey(text(c), 5));
 const event = (n: number): ObservedEvent => ({
   time: n,
   kind: 'path',
