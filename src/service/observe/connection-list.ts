@@ -24,14 +24,26 @@ const ESTABLISHED = 1;
 const SYN_SENT = 2;
 const SYN_RECEIVED = 3;
 const CLOSE_WAIT = 8;
+/** FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, LAST_ACK, CLOSING: nothing will go there any more. */
+const CLOSING: ReadonlySet<number> = new Set([4, 5, 6, 7, 9, 11]);
 
 /** Subflows that the last look saw. */
 export const subflowsOf = (record: ConnectionRecord): SubflowRecord[] =>
   record.subflows.filter(({ seen }) => seen === record.seen);
 
+/**
+ * Those that may still carry something: one whose cable was pulled is being closed for minutes. All of them where the
+ * whole connection is being closed.
+ */
+function openSubflowsOf(record: ConnectionRecord): SubflowRecord[] {
+  const all = subflowsOf(record);
+  const open = all.filter(({ state }) => !CLOSING.has(state));
+  return open.length > 0 ? open : all;
+}
+
 export function linksOf(record: ConnectionRecord): string[] {
   const links: string[] = [];
-  for (const { link } of subflowsOf(record)) {
+  for (const { link } of openSubflowsOf(record)) {
     if (link !== undefined && !links.includes(link)) links.push(link);
   }
   return links;
@@ -71,7 +83,7 @@ export function readRow(record: ConnectionRecord, now: Now): ConnectionReading {
     protocol: record.protocol,
     ...(fallbackReason === undefined ? {} : { fallbackReason }),
     state: record.state,
-    subflowCount: subflowsOf(record).length,
+    subflowCount: openSubflowsOf(record).length,
     links: linksOf(record),
     sentBytes: record.sentBytes,
     receivedBytes: record.receivedBytes,
@@ -172,6 +184,10 @@ function textOf(record: ConnectionRecord): string {
     .toLowerCase();
 }
 
+/** "tcp" means those that are not multipath, although it is a part of "mptcp". */
+const matches = (word: string, text: string, record: ConnectionRecord) =>
+  word === 'tcp' ? record.protocol === 'tcp' : text.includes(word);
+
 type Key = number | string;
 
 const nameOf = (record: ConnectionRecord) => record.target ?? record.remoteAddress;
@@ -229,7 +245,7 @@ export function readPage(
     total++;
     if (words.length > 0) {
       const text = textOf(record);
-      if (!words.every((word) => text.includes(word))) continue;
+      if (!words.every((word) => matches(word, text, record))) continue;
     }
     found.push({ record, key: keyOf(record, now) });
   }
