@@ -3,6 +3,7 @@
  * nothing comes any more, and when somebody looks again; while nobody looks it is closed, so that a forgotten tab
  * costs neither the browser nor Weft anything. It never touches the document but for its visibility.
  */
+import { OverviewPace } from './overview-pace.ts';
 import type { Api } from './api.ts';
 import type { ObservedEvent, Overview } from '../../service/observe/model.ts';
 import type { PageStore } from './store.ts';
@@ -19,6 +20,7 @@ const HIDDEN_GRACE_MS = 20_000;
 export class Live {
   readonly #store: PageStore;
   readonly #api: Api;
+  readonly #pace = new OverviewPace();
   #source: EventSource | undefined;
   #retryTimer = 0;
   #silenceTimer = 0;
@@ -78,7 +80,8 @@ export class Live {
     source.addEventListener('overview', (message: MessageEvent<string>) => {
       this.#heard();
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-      this.#store.overview.set(JSON.parse(message.data) as Overview);
+      const overview = JSON.parse(message.data) as Overview;
+      if (this.#pace.takes(overview)) this.#store.overview.set(overview);
     });
     source.addEventListener('event', (message: MessageEvent<string>) => {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion

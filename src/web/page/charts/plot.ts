@@ -150,7 +150,7 @@ export class Plot {
           size: 26,
           gap: 4,
           space: 64,
-          values: (_plot, splits) => splits.map((split) => this.#clock(split)),
+          values: (plot, splits) => splits.map((split) => this.#clock(plot, split)),
         },
         {
           ...axis(),
@@ -177,7 +177,9 @@ export class Plot {
     };
   }
 
-  #clock(time: number): string {
+  /** Nothing where there is no room for it before the edge. */
+  #clock(plot: uPlot, time: number): string {
+    if (plot.valToPos(time, 'x') > plot.over.clientWidth - 22) return '';
     const text = formatClock(time);
     const span = (this.#data?.untilMs ?? 0) - (this.#data?.fromMs ?? 0);
     return span > 600_000 ? text.slice(0, 5) : text;
