@@ -1,5 +1,5 @@
 /** Checks of what the kernel's path manager is told (pure): endpoints, backup flags, limits. */
-import { isIpv6 } from '../../base/index.ts';
+import { isIpv6, shellWord } from '../../base/index.ts';
 import { EndpointFlag, type Endpoint } from '../../mptcp/index.ts';
 import { IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE } from '../../netlink/index.ts';
 import { namesOf } from './checks-paths.ts';
@@ -103,7 +103,9 @@ export const checkEndpoints: Check = (facts) => {
         running?.mode === 'multipath'
           ? '"weft status" says why'
           : '"weft up" as root makes them while it runs; by hand:',
-        ...missing.map(({ address, link }) => `weft mptcp endpoint add ${address} dev ${link} subflow`),
+        ...missing.map(
+          ({ address, link }) => `weft mptcp endpoint add ${address} dev ${shellWord(link)} subflow`,
+        ),
       ],
     };
   }
@@ -146,7 +148,7 @@ export const checkBackup: Check = (facts) => {
     verdict: 'warn',
     evidence: `${evidence}: connections go over ${[...others].join(', ') || 'one of them'} only, until that fails`,
     facts: read,
-    advice: links.map((link) => `weft path ${link} normal`),
+    advice: links.map((link) => `weft path ${shellWord(link)} normal`),
   };
 };
 

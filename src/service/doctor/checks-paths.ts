@@ -1,4 +1,5 @@
 /** Checks of the ways out of the machine (pure): links, per-address routes, reverse path filter. */
+import { shellWord } from '../../base/index.ts';
 import { settingFact } from './checks-kernel.ts';
 import type { Check, HostFacts, LookupAnswer, LookupFact, PathFact, ReadFact } from './facts.ts';
 import type { HostFindingId } from './finding-ids.ts';
@@ -106,7 +107,7 @@ export function routeAdvice(path: PathFact, number: number): string[] {
   const via = path.gateway === undefined ? '' : ` via ${path.gateway}`;
   const table = FIRST_ADVISED_TABLE + number;
   return [
-    `${ip} route add default${via} dev ${path.link} table ${table}`,
+    `${ip} route add default${via} dev ${shellWord(path.link)} table ${table}`,
     `${ip} rule add from ${path.address} table ${table}`,
   ];
 }
@@ -139,6 +140,10 @@ export const checkRoutes: Check = (facts) => {
 /** Of net.ipv4.conf.LINK.rp_filter; 0 is off, 2 loose. */
 export const STRICT = 1;
 
+/** The command that makes a link's filter loose; sysctl(8) reads a dot in its name as a slash. */
+export const looserFilter = (link: string): string =>
+  `sysctl -w ${shellWord(`net.ipv4.conf.${link.replaceAll('.', '/')}.rp_filter=2`)}`;
+
 /**
  * Strict mode asks where an answer to the packet would leave. With the rule of "routes" in place that is the link the
  * packet came by; without it, the second path's packets are dropped.
@@ -166,10 +171,7 @@ export const checkReversePathFilter: Check = (facts) => {
       facts: [...settings, ...dropping.flatMap((lookup) => lookupFacts(lookup, namesOf(facts)).slice(0, 1))],
       verdict: dropping.some(({ path }) => reliesOnRoutes(facts, path)) ? 'fail' : 'warn',
       evidence: `the reverse path filter is strict on ${strict.join(', ')}, and answers to ${dropping.map(({ path }) => path.address).join(', ')} are dropped until that address has a route of its own`,
-      advice: [
-        'the routes above mend it; or make the filter loose:',
-        ...strict.map((link) => `sysctl -w net.ipv4.conf.${link.replaceAll('.', '/')}.rp_filter=2`),
-      ],
+      advice: ['the routes above mend it; or make the filter loose:', ...strict.map(looserFilter)],
     };
   }
   const names = ['off', 'strict, and each address has its route', 'loose'];

@@ -153,8 +153,6 @@ export interface CollectOptions {
   readonly firewall?: FirewallFacts;
   /** What an observer sees. */
   readonly observedPaths?: readonly PathReading[];
-  /** One connection, whose other end is looked into too. */
-  readonly peer?: PeerQuestion;
 }
 
 /**
@@ -162,14 +160,12 @@ export interface CollectOptions {
  * @param running what the Weft of this namespace says of itself, when there is one
  */
 export function collectFacts(running?: RunningFact, options: CollectOptions = {}): HostFacts {
-  const { firewall, observedPaths, peer } = options;
+  const { firewall, observedPaths } = options;
   const netlink = attempt(() => RouteNetlink.open());
   try {
     const routing = netlink === undefined ? {} : (attempt(() => collectRouting(netlink)) ?? {});
-    const pathManager = collectPathManager();
     const counters = attempt(() => readCounters());
     const sockets = attempt(readMptcpSockets);
-    const known = { ...routing, ...pathManager };
     return {
       time: Date.now(),
       platform: process.platform,
@@ -177,13 +173,34 @@ export function collectFacts(running?: RunningFact, options: CollectOptions = {}
       kernelRelease: release(),
       mptcpSocket: probeMptcpSocket(),
       sysctls: readSysctls(routing.links?.map(({ name }) => name) ?? []),
-      ...known,
+      ...routing,
+      ...collectPathManager(),
       ...(counters === undefined ? {} : { counters }),
       ...(sockets === undefined ? {} : { tally: tallyOf(sockets) }),
       firewall: firewall ?? collectFirewall(),
       ...(running === undefined ? {} : { running }),
       ...(observedPaths === undefined ? {} : { observedPaths }),
-      ...(peer === undefined ? {} : { peer: collectPeer(peer, known, sockets ?? [], netlink) }),
+    };
+  } finally {
+    netlink?.close();
+  }
+}
+
+/**
+ * The same facts with those of one connection's other end, and with what changes from moment to moment read anew.
+ * Synchronous, as `collectFacts`.
+ */
+export function withPeer(host: HostFacts, peer: PeerQuestion): HostFacts {
+  const counters = attempt(() => readCounters());
+  const sockets = attempt(readMptcpSockets) ?? [];
+  const netlink = attempt(() => RouteNetlink.open());
+  try {
+    return {
+      ...host,
+      time: Date.now(),
+      ...collectPathManager(),
+      ...(counters === undefined ? {} : { counters }),
+      peer: collectPeer(peer, host, sockets, netlink),
     };
   } finally {
     netlink?.close();

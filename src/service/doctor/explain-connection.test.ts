@@ -385,7 +385,10 @@ describe('plain TCP, because', () => {
   it('nobody wanted MPTCP', () => {
     const { kernel: _kernel, ...peer } = PEER;
     const change: Change = { facts: { peer }, detail: { ...PLAIN, owner: 'program' } };
-    expect(find(change, 'tcp-wanted')).toMatchObject({ verdict: 'warn', advice: ['weft run curl'] });
+    expect(find(change, 'tcp-wanted')).toMatchObject({
+      verdict: 'warn',
+      advice: ['the next time: weft run curl'],
+    });
     const off: Change = {
       facts: { peer, running: { pid: 1, mode: 'single-path', multipath: false } },
       detail: { ...PLAIN, owner: 'proxy' },
@@ -479,6 +482,18 @@ describe('plain TCP, because', () => {
     expect(find(change, 'blackhole').advice.join()).toMatch(/net\.mptcp\.blackhole_timeout/);
     expect(valueOf(find(change, 'peer-plain'), 'MPCapableSYNTXDisabled')).toBe('3');
   });
+});
+
+it('names from elsewhere cannot become commands of their own', () => {
+  const hostile: PathFact = { ...LTE, link: 'x;reboot' };
+  const facts: Partial<HostFacts> = { paths: [WIFI, hostile], endpoints: [], links: [link(2, 'wifi0')] };
+  const found = find({ facts, peer: { lookups: [lookup(WIFI), lookup(hostile)] } }, 'path-no-endpoint');
+  expect(found.advice).toEqual(["weft mptcp endpoint add 10.2.0.2 dev 'x;reboot' subflow"]);
+  const { kernel: _kernel, ...peer } = PEER;
+  const detail = { ...PLAIN, program: "$(rm -rf '/')" };
+  expect(find({ facts: { peer }, detail }, 'tcp-wanted').advice).toEqual([
+    String.raw`the next time: weft run '$(rm -rf '\''/'\'')'`,
+  ]);
 });
 
 it('of a connection that a virtual machine has, this host’s endpoints are no reason', () => {

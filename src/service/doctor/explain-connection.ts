@@ -7,7 +7,7 @@
  *
  * Invariant: a reason is named only when something that was read shows it; what shows it stands beside it.
  */
-import { isLoopback } from '../../base/index.ts';
+import { isLoopback, shellWord } from '../../base/index.ts';
 import type { Finding, WhyReport } from '../observe/api.ts';
 import type { ConnectionDetail, SubflowReading } from '../observe/model.ts';
 import { caseOf, counter, countersAboveZero, type ConnectionCase } from './connection-case.ts';
@@ -64,7 +64,7 @@ function useFindings(one: ConnectionCase): Finding[] {
         'warn',
         `${listOf(backups)} ${backups.length === 1 ? 'is' : 'are'} backup: data goes there only when no other path works`,
         backups.map((subflow) => [`backup flag of ${subflow.localAddress}`, 'set'] as const),
-        links.map((link) => `weft path ${link} normal`),
+        links.map((link) => `weft path ${shellWord(link)} normal`),
       ),
     );
   }
@@ -83,7 +83,9 @@ function useFindings(one: ConnectionCase): Finding[] {
         ],
         subflow.link === undefined
           ? []
-          : [`does anything get through? ping -I ${subflow.link} ${detail.remoteAddress}`],
+          : [
+              `to see whether anything gets through: ping -I ${shellWord(subflow.link)} ${detail.remoteAddress}`,
+            ],
       ),
     );
   }
@@ -174,7 +176,7 @@ function serverFinding(one: ConnectionCase): Finding {
       counter(one, 'MPJoinRejected'),
     ],
     announced === 0
-      ? others.map(({ address, link }) => `weft mptcp endpoint add ${address} dev ${link} signal`)
+      ? others.map(({ address, link }) => `weft mptcp endpoint add ${address} dev ${shellWord(link)} signal`)
       : [],
   );
 }
@@ -209,7 +211,7 @@ function unexplained(one: ConnectionCase, unused: UnusedLinks): Finding {
       counter(one, 'MPJoinSynAckRx'),
       ...countersAboveZero(one, ['MPJoinSynTxBindErr', 'MPJoinSynTxConnectErr', 'MPRstRx', 'RmAddr']),
     ],
-    ['sudo weft doctor', `weft explain ${one.detail.id}, in a minute`],
+    ['sudo weft doctor', `in a minute, again: weft explain ${one.detail.id}`],
   );
 }
 

@@ -10,6 +10,7 @@
  * References: RFC 8684 section 3.7, net/mptcp/subflow.c.
  */
 import { PEER_FALLBACK } from '../../mptcp/index.ts';
+import { shellWord } from '../../base/index.ts';
 import type { Finding } from '../observe/api.ts';
 import { counter, countersAboveZero, type ConnectionCase } from './connection-case.ts';
 import { finding } from './finding.ts';
@@ -42,8 +43,8 @@ function wantedByNobody({ detail, facts }: ConnectionCase): Finding {
   const advice = off
     ? ['start Weft without --no-multipath']
     : detail.owner === 'proxy'
-      ? ['weft reload, after a change of that rule']
-      : [`weft run ${detail.program ?? 'PROGRAM'}`];
+      ? ['after a change of that rule: weft reload']
+      : [`the next time: weft run ${shellWord(detail.program ?? 'PROGRAM')}`];
   return finding(
     'tcp-wanted',
     'warn',
@@ -118,7 +119,9 @@ function stripped(one: ConnectionCase): Finding | undefined {
       ...from.map((address) => ['MPTCP to the same server now', `from ${address}`] as const),
       counter(one, 'MPCapableFallbackSYNACK'),
     ],
-    [`ask the provider of ${detail.links.join(', ') || 'this link'}, or put a tunnel around it: weft tunnel`],
+    [
+      `ask the provider of ${detail.links.join(', ') || 'this link'}, or put a tunnel around it: weft tunnel init --help`,
+    ],
   );
 }
 
@@ -136,7 +139,7 @@ function notOfferedByPeer(one: ConnectionCase, reason: string): Finding {
       ...countersAboveZero(one, HANDSHAKE),
     ],
     [
-      'does this way let MPTCP through? weft run curl http://check.mptcp.dev',
+      'to see whether this way lets MPTCP through: weft run curl http://check.mptcp.dev',
       'with a far end of your own every server is reached by several paths: weft serve',
     ],
   );

@@ -5,12 +5,12 @@
  *
  * A link with one address without an obstacle has none: the reason is the connection's (explain-connection.ts).
  */
-import { isIpv6, unmapV4 } from '../../base/index.ts';
+import { isIpv6, shellWord, unmapV4 } from '../../base/index.ts';
 import { EndpointFlag, type Endpoint } from '../../mptcp/index.ts';
 import type { Finding } from '../observe/api.ts';
 import type { PathReading } from '../observe/model.ts';
 import { endpointFact, OPENS_SUBFLOWS } from './checks-mptcp.ts';
-import { goesRight, lookupFacts, namesOf, routeAdvice, STRICT } from './checks-paths.ts';
+import { goesRight, lookupFacts, looserFilter, namesOf, routeAdvice, STRICT } from './checks-paths.ts';
 import { countersAboveZero, counter, type ConnectionCase } from './connection-case.ts';
 import type { LookupFact } from './facts.ts';
 import { finding } from './finding.ts';
@@ -80,7 +80,7 @@ function withoutEndpoint(one: ConnectionCase, way: Way): Finding | undefined {
     running?.mode === 'multipath' ? 'fail' : 'warn',
     `the kernel opens no subflow from ${nameOf(way)}: that address has no endpoint`,
     shown.length === 0 ? [['endpoints', 'none']] : shown,
-    [`weft mptcp endpoint add ${way.address} dev ${way.link} subflow`],
+    [`weft mptcp endpoint add ${way.address} dev ${shellWord(way.link)} subflow`],
   );
 }
 
@@ -101,7 +101,7 @@ function filteredByReversePath(one: ConnectionCase, lookup: LookupFact): Finding
         .slice(0, 1)
         .map(({ name, value }) => [name, value] as const),
     ],
-    [`sysctl -w net.ipv4.conf.${path.link.replaceAll('.', '/')}.rp_filter=2`, ...routeAdvice(path, 0)],
+    [looserFilter(path.link), ...routeAdvice(path, 0)],
   );
 }
 
@@ -149,7 +149,7 @@ function unanswered(one: ConnectionCase, way: Way): Finding | undefined {
       counter(one, 'MPJoinSynTx'),
       counter(one, 'MPJoinSynAckRx'),
     ],
-    [`does anything get through? ping -I ${way.link} ${one.detail.remoteAddress}`],
+    [`to see whether anything gets through: ping -I ${shellWord(way.link)} ${one.detail.remoteAddress}`],
   );
 }
 
@@ -169,7 +169,7 @@ function refused(one: ConnectionCase, way: Way): Finding | undefined {
       : [
           'the kernel does not begin it again by itself; to make it:',
           `weft mptcp endpoint delete id ${endpoint.id}`,
-          `weft mptcp endpoint add ${way.address} dev ${way.link} subflow`,
+          `weft mptcp endpoint add ${way.address} dev ${shellWord(way.link)} subflow`,
         ];
   return finding(
     'join-refused',

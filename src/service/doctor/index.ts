@@ -4,7 +4,7 @@
  * explain-*.ts, pure). Reads only; nothing on the host is changed.
  */
 export { askRunning, askWhy, withDaemon } from './ask-running.ts';
-export { collectFacts, type CollectOptions } from './collect.ts';
+export { collectFacts, withPeer, type CollectOptions } from './collect.ts';
 export type { PeerQuestion } from './collect-peer.ts';
 export { explainConnection } from './explain-connection.ts';
 export { explainHost } from './explain-host.ts';
