@@ -3,6 +3,7 @@
  * against the kernel. How fast, is measured in bench/page.
  */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { Locator } from 'playwright-core';
 import { EndpointFlag, PathManager } from '../src/mptcp/index.ts';
 import type { OpenPage } from './support/browser.ts';
 import { eventually, PageHost } from './support/page-host.ts';
@@ -44,6 +45,12 @@ const isBackup = (address: string) =>
       .some((endpoint) => endpoint.address === address && (endpoint.flags & EndpointFlag.backup) !== 0),
   );
 
+/** The page announces a command line before it does something, and shows Weft's own after it where that differs. */
+async function answersAsAnnounced(part: Locator): Promise<void> {
+  await part.locator('.message[role="status"]:not(:empty)').first().waitFor();
+  expect(await part.getByText('done as').filter({ visible: true }).count()).toBe(0);
+}
+
 it('a path whose cable is pulled is down in picture, chart and list, and comes back', async () => {
   const { page } = opened;
   const uplink = host.lab.uplink(1);
@@ -54,10 +61,16 @@ it('a path whose cable is pulled is down in picture, chart and list, and comes b
   await links.scrollIntoViewIfNeeded();
   await eventually(async () => (await links.innerText()).includes(uplink.name), 'its link in the list');
   uplink.unplug();
-  await eventually(async () => (await inPicture.getAttribute('data-state')) === 'down', 'the picture');
-  await eventually(async () => (await links.innerText()).includes(`${uplink.name} down`), 'the list');
-  await page.locator('#events').getByText(uplink.name).first().waitFor();
-  uplink.plug();
+  try {
+    await eventually(async () => (await inPicture.getAttribute('data-state')) === 'down', 'the picture');
+    // Its subflow is marked, and gone from the list as soon as the kernel closes it.
+    const isUsed = new RegExp(`${uplink.name}(?! down)`);
+    await eventually(async () => !isUsed.test(await links.innerText()), 'the list');
+    await page.locator(`#charts [data-path="${uplink.name} ${uplink.address}"][data-state="down"]`).waitFor();
+    await page.locator('#events').getByText(uplink.name).first().waitFor();
+  } finally {
+    uplink.plug();
+  }
   await eventually(async () => (await inPicture.getAttribute('data-state')) === 'active', 'the path again');
 });
 
@@ -73,6 +86,11 @@ it('a path is made backup and normal by its switch, and the kernel tells the pee
   await page.keyboard.press('Space');
   await eventually(() => isBackup(address), 'the endpoint to be backup');
   await eventually(() => host.counter('MPPrioTx') > before, 'MP_PRIO');
+  await answersAsAnnounced(
+    page
+      .locator('#control .control-row')
+      .filter({ has: page.getByRole('switch', { name: `${name} is backup` }) }),
+  );
   await eventually(() => toggle.isChecked(), 'the switch');
   await eventually(
     async () =>
@@ -93,6 +111,9 @@ it('limits are set by their form', async () => {
   await page.locator('#control').getByText('weft mptcp limits set subflows 5').first().waitFor();
   await form.getByRole('button', { name: 'Set limits' }).click();
   await eventually(() => withManager((manager) => manager.limits().subflows) === 5, 'the limit');
+  await answersAsAnnounced(
+    page.locator('#control .control-part').filter({ has: page.getByRole('form', { name: 'Limits' }) }),
+  );
 });
 
 it('an endpoint is added and removed by its form, with one question before it is removed', async () => {
@@ -108,10 +129,13 @@ it('an endpoint is added and removed by its form, with one question before it is
   await control.getByLabel('Address', { exact: true }).fill('192.0.2.77');
   await control.getByRole('button', { name: 'Add endpoint' }).click();
   await eventually(has, 'the endpoint');
+  const adding = page.getByRole('form', { name: 'Add an endpoint' });
+  await answersAsAnnounced(control.locator('.control-part').filter({ has: adding }));
   await control.getByRole('button', { name: /^Remove: endpoint \d+, 192\.0\.2\.77/ }).click();
   expect(has()).toBe(true);
   await control.getByRole('button', { name: 'Remove', exact: true }).click();
   await eventually(() => !has(), 'the endpoint to be gone');
+  await answersAsAnnounced(control.locator('.answer'));
 });
 
 it('says that it is not connected when Weft ends, and that its address is needed when another one starts', async () => {
@@ -120,6 +144,7 @@ it('says that it is not connected when Weft ends, and that its address is needed
   await page.getByText('Live', { exact: true }).waitFor();
   await host.weft.stop();
   await page.getByText('Not connected', { exact: true }).waitFor();
-  // Its own requests fail now, which browsers put on the console.
+  // Its own requests fail now, which browsers put on the console; a page that is left makes none any more.
+  await page.goto('about:blank');
   opened.troubles.length = 0;
 });
