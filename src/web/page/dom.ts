@@ -10,11 +10,14 @@ export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 const SVG = 'http://www.w3.org/2000/svg';
 
+const MAY_RUN = /^on|^style$|^srcdoc$/i;
+const LEADS_SOMEWHERE = /(?:^|:)(?:href|src|srcset|action|formaction|ping|poster|data)$/i;
+/** A place of this document, or of this origin: `//` and what browsers take for it would be another. */
+const HERE = /^(?:#|\/(?:$|[\w.~-]))/;
+
 /** @throws Error for a handler, inline style or foreign address: a mistake of ours, or somebody's attempt. */
 function checkAttribute(name: string, value: AttributeValue): void {
-  const refused =
-    /^on|^style$|^srcdoc$/i.test(name) ||
-    (/^(?:href|src|action)$/i.test(name) && !/^[#/]/.test(String(value)));
+  const refused = MAY_RUN.test(name) || (LEADS_SOMEWHERE.test(name) && !HERE.test(String(value)));
   if (refused) throw new Error(`attribute "${name}" is not set here`);
 }
 

@@ -8,10 +8,10 @@ import type { ConnectionState } from './store.ts';
 
 const SECTIONS: readonly (readonly [id: string, label: string])[] = [
   ['picture', 'Paths'],
+  ['why', 'Why'],
   ['charts', 'Charts'],
   ['connections', 'Connections'],
   ['control', 'Control'],
-  ['why', 'Why'],
   ['events', 'Events'],
 ];
 

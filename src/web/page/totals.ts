@@ -26,10 +26,11 @@ function pathsFigure({ paths }: Overview): TotalFigure {
 /** Pure. */
 export function totalFigures(overview: Overview): TotalFigure[] {
   const { totals } = overview;
+  const over = overview.program === 'up' ? 'over MPTCP and proxy' : 'over MPTCP';
   const retransmissions = totals.retransmissionsPerSecond;
   return [
-    { label: 'Receiving', figure: formatRate(totals.receivedBitsPerSecond), detail: 'over MPTCP and proxy' },
-    { label: 'Sending', figure: formatRate(totals.sentBitsPerSecond), detail: 'over MPTCP and proxy' },
+    { label: 'Receiving', figure: formatRate(totals.receivedBitsPerSecond), detail: over },
+    { label: 'Sending', figure: formatRate(totals.sentBitsPerSecond), detail: over },
     pathsFigure(overview),
     {
       label: 'Connections',
