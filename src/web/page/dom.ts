@@ -70,9 +70,17 @@ export function s<Tag extends keyof SVGElementTagNameMap>(
   return element;
 }
 
-/** Touches the document only when the text changes, so that screen readers and selections are left in peace. */
+/**
+ * Touches the document only when the text changes, so that screen readers and selections are left in peace; and then
+ * changes the text node that is there, because figures that change twice a second would leave many behind.
+ */
 export function setText(node: Node, text: string): void {
-  if (node.textContent !== text) node.textContent = text;
+  const only = node.firstChild;
+  if (only instanceof Text && only === node.lastChild) {
+    if (only.data !== text) only.data = text;
+  } else if (node.textContent !== text) {
+    node.textContent = text;
+  }
 }
 
 /** `classList.toggle` that reads well: `setClass(row, 'down', path.state === 'down')`. */

@@ -12,8 +12,9 @@ const BROKEN_PX = 2.5;
 
 const rateOf = (row: PictureRow) => row.sentBitsPerSecond + row.receivedBitsPerSecond;
 
+/** In steps that can just be seen: each change is drawn over many frames, and rates never stand still. */
 function setWidth(element: SVGElement, widthPx: number): void {
-  const width = `${widthPx.toFixed(1)}px`;
+  const width = `${Math.round(widthPx * 2) / 2}px`;
   if (element.style.strokeWidth !== width) element.style.strokeWidth = width;
 }
 
