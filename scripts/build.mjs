@@ -61,7 +61,6 @@ const APART = {
   './mptcpctl-run.ts': './verbs/mptcpctl-run.mjs',
   './mptcpd-run.ts': './mptcpd-run.js',
   '../compat/mptcpd-run.ts': './mptcpd-run.js',
-  './web-run.ts': './web-run.js',
 };
 
 const rarelyUsedApart = {
@@ -112,6 +111,35 @@ const asCommonJs = {
     js: `'use strict'; const moduleUrl = 'file://' + encodeURI(__filename).replace(/[?#]/g, encodeURIComponent);`,
   },
 };
+/**
+ * A CommonJS program whose dynamic imports are files of their own, in `parts` beside it, that share what they have in
+ * common: esbuild splits modules only, so it splits, and then each part is turned into CommonJS.
+ */
+async function buildInParts(entryPoints, outdir) {
+  const asModules = join(dist, 'parts');
+  await build({
+    ...common,
+    define: asCommonJs.define,
+    entryPoints,
+    outdir: asModules,
+    splitting: true,
+    chunkNames: 'parts/[name]-[hash]',
+  });
+  const parts = readdirSync(asModules, { recursive: true }).filter((name) => name.endsWith('.js'));
+  await build({
+    ...asCommonJs,
+    bundle: false,
+    packages: undefined,
+    define: undefined,
+    entryPoints: parts.map((name) => join(asModules, name)),
+    outbase: asModules,
+    outdir,
+    // `require` starts no module loader (below).
+    supported: { 'dynamic-import': false },
+  });
+  rmSync(asModules, { recursive: true });
+}
+
 // The commands that scripts call a thousand times, and the daemon, are one CommonJS file each: Node starts such a file
 // 3 ms sooner than a module, and a small file sooner than a large one (bench/ip-mptcp/RESULTS.md). What they use
 // rarely, and everything else of `weft`, is in files of its own.
@@ -122,20 +150,18 @@ await build({
     'ip-mptcp': src('cli/compat/ip-mptcp.ts'),
     mptcpctl: src('cli/compat/mptcpctl.ts'),
     mptcpd: src('cli/compat/mptcpd.ts'),
-    mptcpize: src('cli/compat/mptcpize.ts'),
-    mpt: src('cli/compat/mpt.ts'),
-    mptsrv: src('cli/compat/mptsrv.ts'),
     'mptcp-own': src('cli/commands/mptcp-own.ts'),
-    'mptcpd-run': src('cli/compat/mptcpd-run.ts'),
-    'web-run': src('cli/web-run.ts'),
   },
   outdir: join(dist, 'bin'),
   plugins: [rarelyUsedApart],
 });
+// A program of one file that imports a module dynamically and statically would use what nobody has begun.
+for (const name of ['mptcpd-run', 'mptcpize', 'mpt', 'mptsrv']) {
+  await buildInParts({ [name]: src(`cli/compat/${name}.ts`) }, join(dist, 'bin'));
+}
 requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcp-own.js');
 requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcpd-run.js');
 requireOwnPart(join(dist, 'bin', 'mptcpd.js'), 'mptcpd-run.js');
-requireOwnPart(join(dist, 'bin', 'mptcpd-run.js'), 'web-run.js');
 writeFileSync(join(dist, 'bin', 'package.json'), '{ "type": "commonjs" }\n');
 // Splitting keeps each verb in a chunk of its own that is read only when the verb is used.
 await build({

@@ -57,8 +57,8 @@ export class HostKeeper {
   readonly #netlink: RouteNetlink;
   readonly #routing: RoutingTables;
   readonly #privileged: boolean;
-  /** Links whose paths are backup. BOUNDED: those named at the start, and links that there were. */
-  readonly #backup: Set<string>;
+  /** What somebody wants of links' paths, whatever was said at the start. BOUNDED: by links that there were. */
+  readonly #backupWishes = new Map<string, boolean>();
   /** Absent without MPTCP in the kernel. */
   #pathManager: PathManager | undefined;
   #noPathManager: string | undefined;
@@ -75,8 +75,7 @@ export class HostKeeper {
    */
   constructor(options: HostOptions) {
     this.#options = options;
-    const { backup = [], exclude, interfaces, netns } = options;
-    this.#backup = new Set(backup);
+    const { exclude, interfaces, netns } = options;
     this.#choice = {
       ...(interfaces === undefined ? {} : { interfaces }),
       ...(exclude === undefined ? {} : { exclude }),
@@ -119,8 +118,14 @@ export class HostKeeper {
 
   /** For the next look, until the end. */
   setBackup(link: string, backup: boolean): void {
-    if (backup) this.#backup.add(link);
-    else this.#backup.delete(link);
+    this.#backupWishes.set(link, backup);
+  }
+
+  /** Read anew each time: whoever made the options may have changed the list. */
+  get #backupLinks(): readonly string[] {
+    const named = (this.#options.backup ?? []).filter((link) => this.#backupWishes.get(link) !== false);
+    const wished = [...this.#backupWishes].flatMap(([link, backup]) => (backup ? [link] : []));
+    return [...new Set([...named, ...wished])];
   }
 
   /** Sets limits for a user: they are left at that. @throws NetlinkError */
@@ -160,7 +165,7 @@ export class HostKeeper {
       found: found.paths,
       ignoredLinks: [...found.ignoredLinks, ...this.#missingLinks(view)],
       links: view.links,
-      backup: [...this.#backup],
+      backup: this.#backupLinks,
     };
     const failures: string[] = [];
     const look = this.#privileged ? this.#apply(seen, view, decision, failures) : this.#show(seen);
@@ -203,12 +208,13 @@ export class HostKeeper {
   }
 
   #wantedEndpoints(paths: readonly HostPath[]): WantedEndpoint[] {
+    const backup = this.#backupLinks;
     return paths
       .filter((path) => path.state === 'usable')
       .map(({ address, linkIndex, linkName }) => ({
         address,
         linkIndex,
-        flags: EndpointFlag.subflow | (this.#backup.has(linkName) ? EndpointFlag.backup : 0),
+        flags: EndpointFlag.subflow | (backup.includes(linkName) ? EndpointFlag.backup : 0),
       }));
   }
 
