@@ -7,8 +7,11 @@
  */
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
+import { Socket } from 'node:net';
 import type { LabNode } from '../src/lab/index.ts';
+import { connectFd } from '../src/mptcp/index.ts';
 import type { WhyReport } from '../src/service/index.ts';
+import { echoServer, type EchoOptions } from './support/echo-server.ts';
 import { useTestLabs } from './support/test-labs.ts';
 import { runWeft, startWeft, UNPRIVILEGED, weftCommand } from './support/weft-program.ts';
 
@@ -20,6 +23,8 @@ const SOON = { interval: 100, timeout: 30_000 };
 
 const { buildLab, closers } = useTestLabs('explain-command', { links: { rateBps: 50e6, delayMs: 2 } });
 
+const serveEchoes = (node: LabNode, options: EchoOptions) => closers.push(echoServer(node, options));
+
 /** A download that goes on until the test ends. */
 function startDownload(node: LabNode, url: string, ...args: string[]): void {
   const curl = node.spawn(['curl', '-sS', '-o', '/dev/null', ...args, url], { stdio: 'ignore' });
@@ -30,6 +35,23 @@ function startDownload(node: LabNode, url: string, ...args: string[]): void {
   });
 }
 
+/** A tunnel of the proxy's that has carried data both ways and stays open until the test ends. */
+async function openTunnel(node: LabNode, target: string): Promise<void> {
+  const { fd } = await node.inside(() =>
+    connectFd({ address: '127.0.0.1', port: 13128, multipath: false, timeoutMs: 10_000 }),
+  );
+  const socket = new Socket({ fd }).setEncoding('latin1').on('error', () => {});
+  closers.push(() => void socket.destroy());
+  for (const [question, answer] of [
+    [`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`, /^HTTP\/1\.1 200 /],
+    ['x'.repeat(1000), /^x/],
+  ] as const) {
+    const answered = once(socket, 'data');
+    socket.write(question);
+    expect((await answered)[0]).toMatch(answer);
+  }
+}
+
 const throughProxy = ['-x', PROXY, '--proxytunnel'];
 
 async function explain(node: LabNode, ...args: string[]): Promise<WhyReport> {
@@ -38,6 +60,15 @@ async function explain(node: LabNode, ...args: string[]): Promise<WhyReport> {
 }
 
 const idsOf = ({ findings = [] }: Partial<WhyReport>) => findings.map(({ id }) => id);
+
+/** Of each connection that the name means; none while there is none. */
+async function explainAll(node: LabNode, name: string): Promise<Partial<WhyReport>[]> {
+  const { stdout } = await runWeft(node, 'explain', '--json', name);
+  const answer = JSON.parse(stdout) as Partial<WhyReport> & { readonly error?: string };
+  if (answer.error === undefined) return [answer];
+  const ids = [...answer.error.matchAll(/\b([mp][0-9a-f]+) \(/g)].map(([, id]) => id!);
+  return Promise.all(ids.map((id) => explain(node, id)));
+}
 
 describe('of a Weft that runs', () => {
   it('a connection by its target, and the host', async () => {
@@ -86,6 +117,46 @@ describe('of a Weft that runs', () => {
     startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
     await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('tcp-wanted');
     expect(idsOf(await explain(client))).toContain('multipath-off');
+  });
+});
+
+describe('of servers that do not speak MPTCP', () => {
+  it('the first connection and the ones after, for which the proxy asks no more', async () => {
+    const lab = await buildLab();
+    const [client, server] = [lab.node('client'), lab.node('server')];
+    serveEchoes(server, { port: 7000, multipath: false });
+    await startWeft(client);
+    const target = '203.0.113.10:7000';
+    for (const opened of [1, 2]) {
+      await openTunnel(client, target);
+      let rows: Partial<WhyReport>[] = [];
+      const ask = async () => (rows = await explainAll(client, target)).length;
+      await expect.poll(ask, SOON).toBeGreaterThanOrEqual(opened);
+      for (const row of rows) expect(idsOf(row)).toEqual(['peer-plain']);
+    }
+  });
+
+  it('a way that strips the option is told from a server without it', async () => {
+    const lab = await buildLab();
+    const [client, server] = [lab.node('client'), lab.node('server')];
+    serveEchoes(server, { port: 7000 });
+    await startWeft(client);
+    const target = '203.0.113.10:7000';
+    // It goes over wifi0, and speaks MPTCP.
+    await openTunnel(client, target);
+    await expect.poll(async () => idsOf(await explain(client, target)), SOON).toContain('several-paths');
+    const { stdout } = await runWeft(client, 'explain', '--json', target);
+    expect((JSON.parse(stdout) as WhyReport).healthy).toBe(true);
+    for (const line of [
+      'add table inet guard',
+      'add chain inet guard pass { type filter hook forward priority 0; }',
+      'add rule inet guard pass tcp flags syn / syn,ack reset tcp option mptcp',
+    ]) {
+      expect((await lab.node('router0').run(['nft', line])).stderr).toBe('');
+    }
+    await openTunnel(client, target);
+    const ask = async () => (await explainAll(client, target)).flatMap(idsOf);
+    await expect.poll(ask, SOON).toContain('option-stripped');
   });
 });
 

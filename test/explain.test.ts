@@ -8,44 +8,27 @@
  * The client's connections go over wifi0, its better default route, unless they are bound elsewhere.
  */
 import { once } from 'node:events';
-import { createServer, Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../src/base/index.ts';
 import type { Lab, LabNode } from '../src/lab/index.ts';
-import { connectFd, EndpointFlag, openStreamSocket, PathManager } from '../src/mptcp/index.ts';
-import { bindSocket, listenOn, setIntOption, SO_REUSEADDR, SOL_SOCKET } from '../src/native/index.ts';
+import { connectFd, EndpointFlag, PathManager } from '../src/mptcp/index.ts';
 import { explainHost, collectFacts, WhyDesk, type Finding, type WhyReport } from '../src/service/index.ts';
 import { kernelSources } from '../src/service/observe/kernel-sources.ts';
 import { Observer } from '../src/service/observe/observer.ts';
+import { echoServer } from './support/echo-server.ts';
 import { useTestLabs } from './support/test-labs.ts';
 import { runWeft } from './support/weft-program.ts';
 
 const SERVER = '203.0.113.10';
 const PORT = 7000;
-const AF_INET = 2;
 /** For what the kernel does in its own time: looks often, gives up only when it will never be. */
 const SOON = { interval: 50, timeout: 30_000 };
 
 const { buildLab, closers } = useTestLabs('explain');
 
-/** An echo server in a node. */
 function serve(node: LabNode, multipath = true): void {
-  const fd = node.inside(() => {
-    const socket = openStreamSocket(AF_INET, multipath);
-    setIntOption(socket.fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    bindSocket(socket.fd, { address: '0.0.0.0', port: PORT });
-    listenOn(socket.fd, 16);
-    return socket.fd;
-  });
-  const accepted = new Set<Socket>();
-  const server = createServer((socket) => {
-    accepted.add(socket.on('error', () => {}));
-    socket.pipe(socket);
-  }).listen({ fd });
-  closers.push(async () => {
-    for (const socket of accepted) socket.destroy();
-    await once(server.close(), 'close');
-  });
+  closers.push(echoServer(node, { port: PORT, multipath }));
 }
 
 /** A connection that has carried data both ways. */
