@@ -1,10 +1,10 @@
 /**
  * The section "Connections": search, the list, and the connection that is followed. The rows on the screen are asked
- * for after each overview, one question at a time, and only while somebody sees the list.
+ * for after each overview, one question at a time, and only while somebody sees the list and lets it run.
  */
 import type { ConnectionQuery, Totals } from '../../../service/observe/model.ts';
 import type { PageContext } from '../context.ts';
-import { h, setText } from '../dom.ts';
+import { h, setAttribute, setText } from '../dom.ts';
 import { formatCount } from '../format.ts';
 import { oneAtATime, onScreen } from './asking.ts';
 import { mountConnectionDetail } from './connection-detail.ts';
@@ -52,6 +52,8 @@ export function mountConnections(root: HTMLElement, context: PageContext): void 
     maxlength: 200,
     placeholder: 'program, address, link …',
   });
+  // Sorted by rate, rows never rest; who reads them wants them to.
+  const hold = h('button', { type: 'button', 'aria-pressed': false }, 'Pause');
   const counts = h('p', { class: 'quiet small' });
   // Read out when a search is done, not at each look at the host.
   const result = h('p', { class: 'visually-hidden', role: 'status' });
@@ -59,7 +61,15 @@ export function mountConnections(root: HTMLElement, context: PageContext): void 
   const list = new ConnectionList({ context, onWant: () => ask(), onFollow: follow });
   const detail = h('div', { class: 'detail-place' });
   root.append(
-    h('div', { class: 'toolbar' }, labelled('Search', search), sortingChoice(list), counts, result),
+    h(
+      'div',
+      { class: 'toolbar' },
+      labelled('Search', search),
+      sortingChoice(list),
+      counts,
+      result,
+      h('span', { class: 'toolbar-end' }, hold),
+    ),
     failure.element,
     h('div', { class: 'connections' }, list.element, detail),
   );
@@ -94,6 +104,13 @@ export function mountConnections(root: HTMLElement, context: PageContext): void 
       ask();
     }, TYPING_PAUSE_MS);
   });
+  let held = false;
+  hold.addEventListener('click', () => {
+    held = !held;
+    setText(hold, held ? 'Resume' : 'Pause');
+    setAttribute(hold, 'aria-pressed', held);
+    if (!held) ask();
+  });
   mountConnectionDetail(detail, context, (id) => list.focusConnection(id));
   store.followed.watch(() => list.redraw());
 
@@ -104,7 +121,7 @@ export function mountConnections(root: HTMLElement, context: PageContext): void 
     setText(counts, countsOf(overview.totals));
     // The states of links are of the overview itself.
     list.redraw();
-    ask();
+    if (!held) ask();
   };
   seen.watch(look);
   store.overview.watch(look);

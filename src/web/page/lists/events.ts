@@ -48,7 +48,13 @@ function kindButtons(hidden: Set<ObservedEventKind>, changed: () => void): HTMLE
 export function mountEvents(root: HTMLElement, { store, api }: PageContext): void {
   const log = new EventLog();
   const hidden = new Set<ObservedEventKind>();
-  const search = h('input', { type: 'search', autocomplete: 'off', spellcheck: 'false', maxlength: 200 });
+  const search = h('input', {
+    type: 'search',
+    autocomplete: 'off',
+    spellcheck: 'false',
+    maxlength: 200,
+    placeholder: 'text, address, field …',
+  });
   const hold = h('button', { type: 'button', 'aria-pressed': false }, 'Pause');
   const count = h('p', { class: 'quiet small' });
   const failure = new Message('status');

@@ -7,17 +7,7 @@ import { PATH_STATE_WORDS, subflowKey, subflowRemarkOf } from './connection-word
 import { Badge, swatch, UpDown } from './parts.ts';
 import { dataCell, dataRow, dataTable } from './tables.ts';
 
-const COLUMNS = [
-  'Link',
-  'Addresses',
-  'State',
-  'Rate',
-  'Data',
-  'RTT',
-  'Window',
-  'Resent',
-  'Congestion control',
-];
+const COLUMNS = ['Link', 'Addresses', 'State', 'Rate', 'Data', 'RTT', 'Window', 'Resent', 'Congestion'];
 
 const orNotKnown = (value: number | undefined) =>
   value === undefined ? NOT_KNOWN : value.toLocaleString('en');
