@@ -43,6 +43,13 @@ export interface PlotOptions {
 const HEIGHT_PX = 190;
 const SYNC_KEY = 'weft';
 
+/** Nothing where there is no room for it before the edge. */
+function clockLabel(plot: uPlot, timeMs: number, stepMs: number): string {
+  const text = formatClock(timeMs);
+  const label = stepMs % 60_000 === 0 ? text.slice(0, 5) : text;
+  return plot.valToPos(timeMs, 'x') > plot.over.clientWidth - 3 * label.length ? '' : label;
+}
+
 export class Plot {
   readonly root: HTMLElement;
   readonly #options: PlotOptions;
@@ -149,8 +156,9 @@ export class Plot {
           ...axis(),
           size: 26,
           gap: 4,
-          space: 64,
-          values: (plot, splits) => splits.map((split) => this.#clock(plot, split)),
+          space: 56,
+          values: (plot, splits, _axis, _space, stepMs) =>
+            splits.map((split) => clockLabel(plot, split, stepMs)),
         },
         {
           ...axis(),
@@ -175,14 +183,6 @@ export class Plot {
         setLegend: [() => this.#cursorMoved()],
       },
     };
-  }
-
-  /** Nothing where there is no room for it before the edge. */
-  #clock(plot: uPlot, time: number): string {
-    if (plot.valToPos(time, 'x') > plot.over.clientWidth - 22) return '';
-    const text = formatClock(time);
-    const span = (this.#data?.untilMs ?? 0) - (this.#data?.fromMs ?? 0);
-    return span > 600_000 ? text.slice(0, 5) : text;
   }
 
   #cursorMoved(): void {
