@@ -7,6 +7,7 @@
  */
 import { isatty } from 'node:tty';
 import type { Logger } from '../base/index.ts';
+import { releaseGoneTerminals } from '../native/index.ts';
 import { stopInTime } from './service-life.ts';
 
 export type EndReason =
@@ -39,6 +40,7 @@ export class UpLife {
   /** @param reload what SIGHUP does; absent: it ends the program */
   handleSignals(reload?: () => void): void {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.#handleSignal(signal));
+    process.on('exit', releaseGoneTerminals);
     process.on('SIGHUP', () => {
       // A terminal that was closed hangs up too, and whoever used it wants nothing to go on.
       if (reload === undefined || (this.#onTerminal && !isatty(STDERR))) this.#handleSignal('SIGHUP');

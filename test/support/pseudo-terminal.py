@@ -29,11 +29,12 @@ def set_size(fd, rows, columns):
 
 
 def run_shell(slave, report, argv):
-    """The session's leader: starts the job in the foreground and tells what becomes of it."""
+    """The session's leader: starts the job in the foreground, hands a hang-up on, and tells what becomes of it."""
     os.setsid()
     fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, lambda *_: job and os.killpg(job, signal.SIGHUP))
+    job = 0
     job = os.fork()
     if job == 0:
         os.setpgid(0, 0)
@@ -46,6 +47,10 @@ def run_shell(slave, report, argv):
         os.execvp(argv[0], argv)
     os.write(report, (json.dumps({"job": job}) + "\n").encode())
     os.close(slave)
+    # Whoever waits for the driver's output to end does not wait for this process.
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(nothing, fd)
     while True:
         _, status = os.waitpid(job, os.WUNTRACED)
         if os.WIFSTOPPED(status):
