@@ -15,6 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { buildInParts } from './build-parts.mjs';
 import { root, run } from './setup.mjs';
 
 const src = (name) => join(root, 'src', name);
@@ -111,35 +112,6 @@ const asCommonJs = {
     js: `'use strict'; const moduleUrl = 'file://' + encodeURI(__filename).replace(/[?#]/g, encodeURIComponent);`,
   },
 };
-/**
- * A CommonJS program whose dynamic imports are files of their own, in `parts` beside it, that share what they have in
- * common: esbuild splits modules only, so it splits, and then each part is turned into CommonJS.
- */
-async function buildInParts(entryPoints, outdir) {
-  const asModules = join(dist, 'parts');
-  await build({
-    ...common,
-    define: asCommonJs.define,
-    entryPoints,
-    outdir: asModules,
-    splitting: true,
-    chunkNames: 'parts/[name]-[hash]',
-  });
-  const parts = readdirSync(asModules, { recursive: true }).filter((name) => name.endsWith('.js'));
-  await build({
-    ...asCommonJs,
-    bundle: false,
-    packages: undefined,
-    define: undefined,
-    entryPoints: parts.map((name) => join(asModules, name)),
-    outbase: asModules,
-    outdir,
-    // `require` starts no module loader (below).
-    supported: { 'dynamic-import': false },
-  });
-  rmSync(asModules, { recursive: true });
-}
-
 // The commands that scripts call a thousand times, and the daemon, are one CommonJS file each: Node starts such a file
 // 3 ms sooner than a module, and a small file sooner than a large one (bench/ip-mptcp/RESULTS.md). What they use
 // rarely, and everything else of `weft`, is in files of its own.
@@ -157,7 +129,13 @@ await build({
 });
 // A program of one file that imports a module dynamically and statically would use what nobody has begun.
 for (const name of ['mptcpd-run', 'mptcpize', 'mpt', 'mptsrv']) {
-  await buildInParts({ [name]: src(`cli/compat/${name}.ts`) }, join(dist, 'bin'));
+  await buildInParts({
+    root,
+    modules: { ...common, define: asCommonJs.define },
+    asCommonJs,
+    entryPoints: { [name]: src(`cli/compat/${name}.ts`) },
+    outdir: join(dist, 'bin'),
+  });
 }
 requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcp-own.js');
 requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcpd-run.js');

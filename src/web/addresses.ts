@@ -5,7 +5,7 @@
  *
  * References: RFC 9110 section 7.2 (Host), RFC 6454 (origins).
  */
-import { canonicalIp, formatSocketAddress, isLoopback, unmapV4 } from '../base/index.ts';
+import { canonicalIp, formatSocketAddress, isLoopback, unmapV4, WeftError } from '../base/index.ts';
 
 export interface WebAddress {
   /** Canonical IP address. */
@@ -76,4 +76,20 @@ export function addressUrl({ address, port }: WebAddress): string {
   const reachable = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address;
   const host = formatSocketAddress(reachable, port);
   return `http://${port === HTTP_PORT ? host.slice(0, -':80'.length) : host}/`;
+}
+
+/** What can be reached from elsewhere needs a token that stays. @throws WeftError `NO_TOKEN_FILE` */
+export function checkReach({
+  addresses,
+  tokenFile,
+}: {
+  readonly addresses: readonly WebAddress[];
+  readonly tokenFile?: string;
+}): void {
+  if (tokenFile !== undefined || !isBeyondLoopback(addresses)) return;
+  const names = addresses.map(({ address, port }) => formatSocketAddress(address, port)).join(', ');
+  throw new WeftError(`the page is to listen on ${names}, beyond this machine, without a token file`, {
+    code: 'NO_TOKEN_FILE',
+    hint: 'add --web-token-file FILE; it is made when it is not there',
+  });
 }

@@ -17,7 +17,7 @@ import {
   WeftError,
   type Logger,
 } from '../base/index.ts';
-import { addressUrl, isBeyondLoopback, type WebAddress, type WebOrigin } from './addresses.ts';
+import { addressUrl, checkReach, isBeyondLoopback, type WebAddress, type WebOrigin } from './addresses.ts';
 import { WebHandler, type WebCounters } from './handler.ts';
 import { WebKeys } from './keys.ts';
 import { readPageFiles } from './page-files.ts';
@@ -199,14 +199,4 @@ export class WebServer {
       ),
     );
   }
-}
-
-/** @throws WeftError `NO_TOKEN_FILE` */
-export function checkReach({ addresses, tokenFile }: Pick<WebOptions, 'addresses' | 'tokenFile'>): void {
-  if (tokenFile !== undefined || !isBeyondLoopback(addresses)) return;
-  const names = addresses.map(({ address, port }) => formatSocketAddress(address, port)).join(', ');
-  throw new WeftError(`the page is to listen on ${names}, beyond this machine, without a token file`, {
-    code: 'NO_TOKEN_FILE',
-    hint: 'add --web-token-file FILE; it is made when it is not there',
-  });
 }

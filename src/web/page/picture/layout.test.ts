@@ -47,7 +47,7 @@ it('all boxes are inside and none lies on another', () => {
           expect([...layout.links.values()].some((link) => overlap(link, row.box))).toBe(true);
         }
         expect(layout.ways.size).toBe(
-          layout.rows.size * [...layout.peers.keys()].filter((id) => id !== 'more').length,
+          layout.rows.size * [...layout.peers.keys()].filter((id) => id.startsWith('peer ')).length,
         );
       },
     ),

@@ -83,6 +83,7 @@ it('a tunnel is another end, and its paths are ways out', () => {
     ['wlan0', true],
     ['(no link)', false],
   ]);
+  expect(pictureOf(anOverview()).peers).toMatchObject([{ kind: 'none' }]);
   expect(picture.peers).toMatchObject([{ kind: 'tunnel', name: 'tun0: office', receivedBitsPerSecond: 4e6 }]);
   expect(picture.ways.map(({ bitsPerSecond, state }) => [bitsPerSecond, state])).toEqual([
     [3e6, 'active'],

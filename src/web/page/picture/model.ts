@@ -36,8 +36,8 @@ export interface PictureLink {
 
 export interface PicturePeer {
   readonly id: string;
-  /** `more`: the other ends that are left out. */
-  readonly kind: 'peer' | 'tunnel' | 'more';
+  /** `more`: the other ends that are left out; `none`: there is none, which is drawn too. */
+  readonly kind: 'peer' | 'tunnel' | 'more' | 'none';
   readonly name: string;
   /** The address where `name` is not the address. */
   readonly address?: string;
@@ -130,6 +130,15 @@ function hostPeers(overview: Overview): PicturePeer[] {
   }));
 }
 
+const placeholder = (kind: 'more' | 'none', name: string): PicturePeer => ({
+  id: kind,
+  kind,
+  name,
+  connections: 0,
+  sentBitsPerSecond: 0,
+  receivedBitsPerSecond: 0,
+});
+
 /** When there are too many, those that need a look come before those that are idle. */
 function choose(rows: readonly PictureRow[]): PictureRow[] {
   if (rows.length <= ROWS_MAX) return [...rows];
@@ -167,14 +176,9 @@ export function pictureOf(overview: Overview, before?: Picture): Picture {
   const shown = all.slice(0, PEERS_MAX);
   const peers = keepOrder(before?.peers.map((peer) => peer.id) ?? [], shown, (peer) => peer.id);
   const omitted = all.length - shown.length + overview.peersOmitted;
-  const more: PicturePeer = {
-    id: 'more',
-    kind: 'more',
-    name: `and ${omitted.toLocaleString('en')} more`,
-    connections: 0,
-    sentBitsPerSecond: 0,
-    receivedBitsPerSecond: 0,
-  };
+  const placeholders: PicturePeer[] = [];
+  if (omitted > 0) placeholders.push(placeholder('more', `and ${omitted.toLocaleString('en')} more`));
+  if (all.length === 0 && omitted === 0) placeholders.push(placeholder('none', 'Nobody now'));
 
   const states = new Map(rows.map((row) => [row.id, row.state]));
   const isPeer = new Set(peers.map((peer) => peer.id));
@@ -188,7 +192,7 @@ export function pictureOf(overview: Overview, before?: Picture): Picture {
     links,
     rows: links.flatMap((link) => link.rows),
     rowsOmitted: overview.paths.length + tunnels.length - rows.length,
-    peers: omitted > 0 ? [...peers.filter((peer) => peer.id !== more.id), more] : peers,
+    peers: [...peers, ...placeholders],
     ways: [
       ...overview.peers.flatMap((peer) =>
         peer.ways.flatMap((reading) =>

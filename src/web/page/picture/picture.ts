@@ -30,7 +30,7 @@ function legend(): HTMLElement {
 }
 
 function machineDetail(picture: Picture): string {
-  if (picture.receivedBitsPerSecond + picture.sentBitsPerSecond < 0.5) return 'nothing moves';
+  if (picture.receivedBitsPerSecond + picture.sentBitsPerSecond < 0.5) return 'idle';
   return `↓ ${formatRate(picture.receivedBitsPerSecond)}\n↑ ${formatRate(picture.sentBitsPerSecond)}`;
 }
 

@@ -47,6 +47,7 @@ export function rowTitle(row: PictureRow): string {
 
 export function peerDetail(peer: PicturePeer): string {
   if (peer.kind === 'more') return 'not drawn';
+  if (peer.kind === 'none') return 'no connection';
   const total = peer.sentBitsPerSecond + peer.receivedBitsPerSecond;
   if (peer.kind === 'tunnel') return total < 0.5 ? 'tunnel' : `${formatRate(total)} · tunnel`;
   // Short, because the boxes are; the whole stands in their titles.
