@@ -39,7 +39,13 @@ export interface DaemonAddressStatus {
   /** `announced`, `waiting for a default route`, `tentative`, `skipped because …` */
   readonly verdict: string;
   /** Of its endpoint, when addr_adv is loaded: `own`, `foreign`, `missing`, `waiting`. */
-  readonly endpoint?: { readonly state: string; readonly id?: number; readonly why?: string };
+  readonly endpoint?: {
+    readonly address?: string;
+    readonly state: string;
+    readonly id?: number;
+    readonly backup?: boolean;
+    readonly why?: string;
+  };
 }
 
 export interface DaemonInterfaceStatus {

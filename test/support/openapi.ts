@@ -107,6 +107,41 @@ const CALLS: Readonly<Record<string, Described>> = {
   web: { summary: 'Where the page is, with its token', answer: 'WebReport' },
 };
 
+/** How a test asks. */
+export interface CallExample {
+  /** Schemas of answers. */
+  readonly answers: Readonly<Partial<Record<'up' | 'daemon', string>>>;
+  /** `CONNECTION` stands for the id of one. */
+  readonly query?: string;
+  readonly body?: unknown;
+  /** It may be refused where nothing fits. */
+  readonly fails?: boolean;
+}
+
+const QUESTIONS: Readonly<Record<string, Omit<CallExample, 'answers'>>> = {
+  history: { query: '?minutes=5' },
+  connections: { query: '?sort=bytes&order=descending&limit=10' },
+  connection: { query: '?id=CONNECTION', fails: true },
+  why: { query: '?connection=CONNECTION', fails: true },
+  addEndpoint: { body: { address: '192.0.2.7', id: 77, flags: ['signal'] } },
+  changeEndpoint: { body: { id: 77, backup: true } },
+  removeEndpoint: { body: { id: 77 } },
+  setLimits: { body: { subflows: 4 } },
+  setPath: { body: { link: 'lte0', backup: true } },
+  setInterface: { body: { name: 'lte0', backup: false } },
+  setTunnelPath: { body: { tunnel: 'tun0', connection: 'a', path: 'eth0', up: true }, fails: true },
+};
+
+/** Each call but the one that ends the process, by its name. */
+export const CALL_EXAMPLES: Readonly<Record<string, CallExample | undefined>> = Object.fromEntries(
+  Object.entries(CALLS)
+    .filter(([name]) => name !== 'stop')
+    .map(([name, { answer, daemonAnswer = answer }]) => [
+      name,
+      Object.assign({ answers: { up: answer, daemon: daemonAnswer } }, QUESTIONS[name]),
+    ]),
+);
+
 const PREFIX = '#/components/schemas/';
 const JSON_TYPE = 'application/json';
 
