@@ -82,6 +82,8 @@ export interface ProxyConnection {
   readonly user?: string;
   /** MPTCP's local token, as sock_diag and events have it. */
   readonly token?: number;
+  /** Of its socket, where that is MPTCP's and fell back: sock_diag has it, and nothing else in common with this. */
+  readonly inode?: number;
   readonly bytesUp: number;
   readonly bytesDown: number;
   /** Date.now() when the upstream connection was there. */

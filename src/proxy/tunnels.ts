@@ -28,6 +28,7 @@ import { DialError, type DialFailure } from './dialer/dial-error.ts';
 import type { Dialer } from './dialer/dialer.ts';
 import {
   closeUpstream,
+  fallbackInodeOf,
   tokenOf,
   type SocketUpstream,
   type StreamUpstream,
@@ -77,6 +78,7 @@ interface OpenTunnel {
   readonly fallbackReason?: string;
   readonly via?: string;
   readonly token?: number;
+  readonly inode?: number;
   readonly openedAtMs: number;
   /** The client may have another one; set when it is all there. */
   leave?: () => void;
@@ -255,6 +257,7 @@ export class Tunnels {
     const { protocol, fallbackReason, via } = upstream;
     const id = nextId();
     const token = tokenOf(upstream);
+    const inode = fallbackInodeOf(upstream);
     tallies.tunnelsOpened++;
     tallies.addUpstream(protocol, fallbackReason);
     const remote = formatSocketAddress(upstream.address, upstream.port);
@@ -268,6 +271,7 @@ export class Tunnels {
       ...(fallbackReason === undefined ? {} : { fallbackReason }),
       ...(via === undefined ? {} : { via }),
       ...(token === undefined ? {} : { token }),
+      ...(inode === undefined ? {} : { inode }),
       openedAtMs: Date.now(),
     });
     logger.debug({ id, client: client.text, target, remote, protocol, fallbackReason, via }, 'tunnel opened');

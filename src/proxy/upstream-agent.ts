@@ -14,7 +14,13 @@ import type { ProxyConnection, ProxyTallies } from './counters.ts';
 import type { Client } from './client.ts';
 import type { Dialer } from './dialer/dialer.ts';
 import type { PolicyHolder } from './policy/policy-holder.ts';
-import { closeUpstream, tokenOf, type SocketUpstream, type Upstream } from './dialer/upstream.ts';
+import {
+  closeUpstream,
+  fallbackInodeOf,
+  tokenOf,
+  type SocketUpstream,
+  type Upstream,
+} from './dialer/upstream.ts';
 
 /** What a request tells of itself, beside what Node knows. */
 export interface DialContext {
@@ -37,6 +43,7 @@ interface OpenUpstream {
   readonly target: string;
   readonly upstream: Upstream;
   readonly token?: number;
+  readonly inode?: number;
   readonly openedAtMs: number;
   client: string;
 }
@@ -118,11 +125,13 @@ export class UpstreamAgent extends Agent {
   #adopt(upstream: Upstream, target: string, client: string): Duplex {
     const stream = upstream.kind === 'socket' ? adoptSocket(upstream) : upstream.stream;
     const token = tokenOf(upstream);
+    const inode = fallbackInodeOf(upstream);
     this.#open.set(stream, {
       id: this.#settings.nextId(),
       target,
       upstream,
       ...(token === undefined ? {} : { token }),
+      ...(inode === undefined ? {} : { inode }),
       openedAtMs: Date.now(),
       client,
     });

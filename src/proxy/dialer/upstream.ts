@@ -3,6 +3,7 @@
  *
  * Invariant: whoever holds an Upstream owns its descriptor or stream, and closes it.
  */
+import { fstatSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { readMptcpInfo, type ConnectedSocket } from '../../mptcp/index.ts';
 import { closeFd } from '../../native/index.ts';
@@ -39,6 +40,15 @@ export type Upstream = SocketUpstream | StreamUpstream;
 export function closeUpstream(upstream: Upstream): void {
   if (upstream.kind === 'socket') closeFd(upstream.fd);
   else upstream.stream.destroy();
+}
+
+/**
+ * The inode of a socket that fell back to TCP when it connected: the kernel lists it among MPTCP's, and tells its token
+ * to nobody who holds it. `undefined` for all others.
+ */
+export function fallbackInodeOf(upstream: Upstream): number | undefined {
+  if (upstream.kind !== 'socket' || upstream.protocol === upstream.descriptorProtocol) return undefined;
+  return fstatSync(upstream.fd).ino;
 }
 
 /** MPTCP's local token, as sock_diag and events have it. */

@@ -498,9 +498,8 @@ it('names from elsewhere cannot become commands of their own', () => {
 
 it('of a connection that a virtual machine has, this host’s endpoints are no reason', () => {
   const running = { pid: 1, mode: 'multipath', backend: 'appliance' };
-  const { findings } = explain({
-    facts: { running, endpoints: [], firewall: { looked: true, findings: [] } },
-  });
+  const firewall = { looked: true, findings: [] } as const;
+  const { findings } = explain({ facts: { running, endpoints: [], firewall }, detail: { id: 'g17' } });
   expect(findings.map(({ id }) => id)).toEqual(['in-appliance']);
 });
 

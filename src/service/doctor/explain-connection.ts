@@ -253,6 +253,9 @@ function mptcpFindings(one: ConnectionCase): Finding[] {
   return [...useFindings(one), ...limitFindings(one, unused.free), ...unused.findings];
 }
 
+/** As rows of the appliance's kernel are named. */
+const isInAppliance = ({ id }: ConnectionDetail) => id.startsWith('g');
+
 /** A virtual machine's kernel has it: this host's endpoints and routes are not its own. */
 function applianceFindings(one: ConnectionCase): Finding[] {
   const { active, detail, kernel } = one;
@@ -277,7 +280,7 @@ function findingsOf(one: ConnectionCase): Finding[] {
   if (detail.protocol === 'tcp' || kernel.fallback === true) {
     return [...fallbackFindings(one), ...blamed(facts, TO_BLAME_FOR_TCP)];
   }
-  return facts.running?.backend === 'appliance' ? applianceFindings(one) : mptcpFindings(one);
+  return isInAppliance(detail) ? applianceFindings(one) : mptcpFindings(one);
 }
 
 function summarise(one: ConnectionCase, findings: readonly Finding[]): string {

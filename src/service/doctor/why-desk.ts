@@ -92,11 +92,13 @@ export class WhyDesk {
 
   #explain(host: HostFacts, detail: ConnectionDetail): WhyReport {
     const { observer } = this.#options;
+    // A token of the appliance's kernel means nothing to this one.
+    const token = detail.id.startsWith('m') ? detail.token : undefined;
     const question = {
       address: detail.remoteAddress,
       port: detail.remotePort,
-      ...(detail.token === undefined ? {} : { token: detail.token }),
-      events: eventsOf(detail.token, observer.recentEvents()),
+      ...(token === undefined ? {} : { token }),
+      events: eventsOf(token, observer.recentEvents()),
     };
     const facts = this.#inside(() => withPeer(host, question));
     return explainConnection({ ...facts, observedPaths: observer.overview().paths }, detail);

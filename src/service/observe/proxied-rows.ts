@@ -13,7 +13,7 @@ import type { ConnectionRecord, SubflowRecord } from './records.ts';
 const LATE_FALLBACK = 'it fell back after its beginning: something on the way removes or changes MPTCP';
 
 /** `address:port`, IPv6 in brackets. */
-function splitRemote(text: string): { readonly address: string; readonly port: number } {
+export function splitRemote(text: string): { readonly address: string; readonly port: number } {
   const at = text.lastIndexOf(':');
   const address = text.slice(0, at).replace(/^\[(.*)\]$/, '$1');
   return { address, port: Number(text.slice(at + 1)) || 0 };
@@ -100,6 +100,13 @@ export class PlainRows {
   }
 }
 
+/** Sockets that are the proxy's own and MPTCP's, although TCP is on the wire: one row is enough for each. */
+function fallbacksByInode(table: ConnectionTable): Map<number, ConnectionRecord> {
+  const found = new Map<number, ConnectionRecord>();
+  for (const record of table.connections()) if (record.fellBack) found.set(record.inode, record);
+  return found;
+}
+
 /**
  * Marks the rows of the kernel that are the proxy's, and makes rows for its plain TCP connections.
  * @param leaveOut those that somebody else tells of
@@ -110,10 +117,16 @@ export function joinProxied(
   leaveOut: (connection: ProxyConnection) => boolean,
 ): PlainRows {
   const plain = new PlainRows();
+  const fellBack = proxied.some(({ inode }) => inode !== undefined) ? fallbacksByInode(table) : undefined;
   for (const connection of proxied) {
     if (leaveOut(connection)) continue;
-    const { protocol, token } = connection;
-    const record = token === undefined ? undefined : table.connectionOfToken(token);
+    const { inode, protocol, token } = connection;
+    const record =
+      token === undefined
+        ? inode === undefined
+          ? undefined
+          : fellBack?.get(inode)
+        : table.connectionOfToken(token);
     if (record !== undefined) takeKnowledge(record, connection);
     // One that speaks MPTCP and that the kernel does not show has just ended, or has just begun.
     else if (protocol === 'tcp') plain.add(openRow(table, connection));
