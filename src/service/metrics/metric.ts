@@ -78,6 +78,3 @@ export const PATH_STATES = [
 /** Microseconds as the base unit of metrics. */
 export const secondsOfUs = (us: number | undefined): number | undefined =>
   us === undefined ? undefined : us / 1e6;
-
-/** Bits per second as bytes, the base unit of metrics. */
-export const bytesOfBits = (bits: number): number => bits / 8;

@@ -6,7 +6,6 @@
  */
 import type { LinkReading, PathReading, TunnelPathReading } from '../observe/model.ts';
 import {
-  bytesOfBits,
   counter,
   gauge,
   label,
@@ -184,17 +183,17 @@ export const TUNNEL_METRICS: readonly Metric[] = [
     TUNNEL_LABELS,
     ofTunnels(({ weight }) => weight),
   ),
-  gauge(
-    'weft_tunnel_path_sent_bytes_per_second',
-    'What the tunnel sends over the path now',
+  counter(
+    'weft_tunnel_path_sent_bytes_total',
+    'Bytes that the tunnel has sent over the path',
     TUNNEL_LABELS,
-    ofTunnels(({ sentBitsPerSecond }) => bytesOfBits(sentBitsPerSecond)),
+    ofTunnels(({ sentBytes }) => sentBytes),
   ),
-  gauge(
-    'weft_tunnel_path_received_bytes_per_second',
-    'What the tunnel receives over the path now',
+  counter(
+    'weft_tunnel_path_received_bytes_total',
+    'Bytes that the tunnel has received over the path',
     TUNNEL_LABELS,
-    ofTunnels(({ receivedBitsPerSecond }) => bytesOfBits(receivedBitsPerSecond)),
+    ofTunnels(({ receivedBytes }) => receivedBytes),
   ),
   gauge(
     'weft_tunnel_path_rtt_seconds',

@@ -97,6 +97,9 @@ export interface TunnelPathReading {
   readonly weight: number;
   readonly state: PathState;
   readonly why?: string;
+  /** Of the tunnel's packets since it was made; a reload of its configuration may begin them anew. */
+  readonly sentBytes?: number;
+  readonly receivedBytes?: number;
   readonly sentBitsPerSecond: number;
   readonly receivedBitsPerSecond: number;
   readonly rttUs?: number;
@@ -147,7 +150,10 @@ export type ConnectionOwner = 'proxy' | 'tunnel' | 'program';
 
 /** A row of the list. */
 export interface ConnectionReading {
-  /** `m` and the token in hexadecimal (`m1f00ba7`), or `p` and the proxy's number for one that is not MPTCP (`p17`). */
+  /**
+   * `m` and the token in hexadecimal (`m1f00ba7`), or `p` and the proxy's number for one that is not MPTCP (`p17`); `g`
+   * and the number of the appliance's proxy (`g17`); `s` and the socket's cookie for one that has lost its token.
+   */
   readonly id: string;
   readonly owner: ConnectionOwner;
   /** Name of the program that holds the socket, where /proc shows it to us. */

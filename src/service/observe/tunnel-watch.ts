@@ -45,6 +45,8 @@ function readPath(path: TunnelPathStatus, name: string): TunnelPathReading {
     remoteAddress: path.remoteAddress,
     weight: path.weightOut,
     ...stateOf(path),
+    sentBytes: path.sentBytes,
+    receivedBytes: path.receivedBytes,
     sentBitsPerSecond: path.sentBps,
     receivedBitsPerSecond: path.receivedBps,
     ...(rttUs === undefined ? {} : { rttUs }),
