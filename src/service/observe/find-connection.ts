@@ -34,7 +34,7 @@ function noSuch(wanted: string): WeftError {
 
 /** `m1f00ba7` as it is, the token `0x1f00ba7` as that. */
 function idOf(wanted: string): string | undefined {
-  if (/^[mps][0-9a-f]{1,16}$/.test(wanted)) return wanted;
+  if (/^[gmps][0-9a-f]{1,16}$/.test(wanted)) return wanted;
   const token = /^0x([0-9a-f]{1,8})$/i.exec(wanted)?.[1];
   return token === undefined ? undefined : `m${Number.parseInt(token, 16).toString(16)}`;
 }

@@ -20,6 +20,7 @@ import { noSuchConnection, readDetail, readPage, type Now } from './connection-l
 import { ConnectionTable } from './connection-table.ts';
 import { EventList } from './event-list.ts';
 import { EventWatch } from './event-watch.ts';
+import { GuestRows } from './guest-rows.ts';
 import { PathHistoryBook } from './history.ts';
 import { compareHost } from './host-changes-told.ts';
 import { LinkMeter } from './link-meter.ts';
@@ -66,6 +67,7 @@ export class Observer {
   readonly #history = new PathHistoryBook();
   readonly #names = new ProgramNames();
   readonly #pace = new Pace();
+  readonly #guestRows = new GuestRows();
   readonly #events: EventList;
   readonly #watch: EventWatch;
   readonly #tunnels: TunnelWatch;
@@ -208,6 +210,10 @@ export class Observer {
       count++;
     });
     const guest = this.#sources.guest?.();
+    if (guest !== undefined) {
+      const links = this.#sources.guestLinks?.() ?? [];
+      this.#guestRows.add(table, guest, links, this.#host?.paths ?? [], nowMs);
+    }
     const plain = joinProxied(
       table,
       this.#sources.proxied(),
