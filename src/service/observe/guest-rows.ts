@@ -173,7 +173,8 @@ export class GuestRows {
     record.program = 'weft';
     record.target = report.target;
     record.client = report.client;
-    record.localAddress = time.places.get(first?.localAddress ?? '')?.hostAddress ?? first?.localAddress ?? '';
+    record.localAddress =
+      time.places.get(first?.localAddress ?? '')?.hostAddress ?? first?.localAddress ?? '';
     record.localPort = count(first?.localPort);
     record.remoteAddress = address;
     record.remotePort = port;
@@ -222,7 +223,7 @@ export class GuestRows {
       connection.subflows.push(record);
     }
     record.state = TCP_STATES.get(report.state) ?? ENDING;
-    record.backup = report.backup === true;
+    record.backup = report.backup;
     record.rttUs = report.rttUs === undefined ? undefined : count(report.rttUs);
     table.count(record, {
       sentBytes: known.bytes.sent.shown,
