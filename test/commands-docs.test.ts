@@ -16,12 +16,14 @@ import { explainCommand } from '../src/cli/commands/explain.ts';
 import { hashPasswordCommand } from '../src/cli/commands/hash-password.ts';
 import { enableCommand } from '../src/cli/commands/enable.ts';
 import { eventsCommand } from '../src/cli/commands/events.ts';
+import { pathCommand } from '../src/cli/commands/path.ts';
 import { reloadCommand } from '../src/cli/commands/reload.ts';
 import { runCommand } from '../src/cli/commands/run.ts';
 import { serveCommand } from '../src/cli/commands/serve.ts';
 import { statusCommand } from '../src/cli/commands/status.ts';
 import { tunnelInitCommand } from '../src/cli/commands/tunnel-init.ts';
 import { tunnelKeygenCommand } from '../src/cli/commands/tunnel-keygen.ts';
+import { tunnelPathCommand } from '../src/cli/commands/tunnel-path.ts';
 import { tunnelServeCommand } from '../src/cli/commands/tunnel-serve.ts';
 import { tunnelStatusCommand } from '../src/cli/commands/tunnel-status.ts';
 import { topCommand } from '../src/cli/commands/top.ts';
@@ -37,6 +39,7 @@ const COMMANDS = [
   [downCommand, 'commands.md'],
   [reloadCommand, 'proxy.md'],
   [statusCommand, 'commands.md'],
+  [pathCommand, 'commands.md'],
   [doctorCommand, 'commands.md'],
   [explainCommand, 'why.md'],
   [eventsCommand, 'events.md'],
@@ -56,7 +59,13 @@ const APPLIANCE_COMMANDS = [
   applianceUpgradeCommand,
 ];
 /** Those of `weft tunnel`. */
-const TUNNEL_COMMANDS = [tunnelServeCommand, tunnelStatusCommand, tunnelInitCommand, tunnelKeygenCommand];
+const TUNNEL_COMMANDS = [
+  tunnelServeCommand,
+  tunnelStatusCommand,
+  tunnelPathCommand,
+  tunnelInitCommand,
+  tunnelKeygenCommand,
+];
 const PAGES = [
   ...COMMANDS.map(([make, page]) => ({ make, page, parents: [] })),
   ...APPLIANCE_COMMANDS.map((make) => ({ make, page: 'appliance.md', parents: ['appliance'] })),

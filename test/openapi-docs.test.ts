@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { format } from 'prettier';
+import { FAILURE_STATUS } from '../src/service/control-failure.ts';
 import { allCalls, openApiDocument, ROUTES } from './support/openapi.ts';
 
 const file = fileURLToPath(new URL('../docs/openapi.json', import.meta.url));
@@ -30,4 +31,17 @@ it('has every call, and nothing that is none', () => {
   const calls = allCalls().map(({ call }) => `${call.method} ${call.path}`);
   const routes = ROUTES.map((path) => `GET ${path}`);
   expect(described.sort()).toEqual([...new Set([...calls, ...routes])].sort());
+});
+
+const readPage = () =>
+  readFileSync(fileURLToPath(new URL('../docs/control-api.md', import.meta.url)), 'utf8');
+
+it('the page about the control API has every call and every way to fail', () => {
+  const page = readPage();
+  for (const { call } of allCalls()) expect(page, call.path).toContain(call.path);
+  for (const path of ROUTES) expect(page).toContain(`\`GET ${path}`);
+  const codes = [...page.matchAll(/^\| (\d{3}) \| (.*) \|$/gm)].flatMap(([, status, list = '']) =>
+    [...list.matchAll(/`(\w+)`/g)].map(([, code]) => [code, Number(status)] as const),
+  );
+  expect(Object.fromEntries(codes)).toEqual(FAILURE_STATUS);
 });

@@ -33,6 +33,7 @@ export const FAILURE_STATUS: Readonly<Record<string, number>> = {
   AMBIGUOUS: 409,
   OWN_ENDPOINT: 409,
   APPLIANCE: 409,
+  NO_MULTIPATH: 409,
   NOT_STOPPABLE: 409,
   TOO_LARGE: 413,
   CONTROL: 500,
