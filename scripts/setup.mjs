@@ -51,6 +51,7 @@ function buildIfNeeded() {
   const sources = [
     'src',
     'scripts/build.mjs',
+    'scripts/build-parts.mjs',
     'tsconfig.json',
     'tsconfig.build.json',
     'package.json',

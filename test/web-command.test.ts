@@ -78,6 +78,9 @@ describe('weft up', () => {
       program: 'up',
       pid: weft.process.pid,
     });
+    expect(JSON.parse((await fetchIn(node, `${PLACE}v1/openapi.json`, ...session)).body)).toHaveProperty(
+      'openapi',
+    );
     expect((await fetchIn(node, `${PLACE}metrics`)).body).toContain('weft_build_info{');
     // The page reaches nothing that is for the control socket alone.
     for (const call of ['v1/status', 'v1/web', 'v1/events'])

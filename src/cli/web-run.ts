@@ -79,6 +79,7 @@ export async function runWeb(options: WebRunOptions): Promise<RunningWeb | undef
       origins,
       calls,
       pageFolder: packageFile('dist', 'web', 'page'),
+      openapiFile: packageFile('docs', 'openapi.json'),
       program,
       logger,
       ...(tokenFile === undefined ? {} : { tokenFile }),

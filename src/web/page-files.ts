@@ -3,12 +3,13 @@
  * file system. BOUNDED: `FILES_MAX` files of `FILE_MAX_BYTES`.
  */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { extname, join } from 'node:path';
 
 const FILES_MAX = 32;
 const FILE_MAX_BYTES = 4 << 20;
+const ETAG_LENGTH = 22;
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -16,6 +17,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml',
   '.txt': 'text/plain; charset=utf-8',
+  '.json': 'application/json',
 };
 
 export interface PageFile {
@@ -25,24 +27,28 @@ export interface PageFile {
   readonly etag: string;
 }
 
+function readPageFile(path: string): PageFile | undefined {
+  const type = TYPES[extname(path)];
+  if (type === undefined || statSync(path).size > FILE_MAX_BYTES) return undefined;
+  const bytes = readFileSync(path);
+  const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, ETAG_LENGTH)}"`;
+  return { type, bytes, etag };
+}
+
 /** By path as the browser asks; empty where there is no such folder. */
 export type PageFiles = ReadonlyMap<string, PageFile>;
 
-export function readPageFiles(folder: string): PageFiles {
+/** @param others beside those of the folder: path as the browser asks, and file. One that is not there is left out. */
+export function readPageFiles(folder: string, others: Readonly<Record<string, string>> = {}): PageFiles {
   const files = new Map<string, PageFile>();
-  let names: string[];
-  try {
-    names = readdirSync(folder).sort();
-  } catch {
-    return files;
-  }
-  for (const name of names) {
-    const type = TYPES[extname(name)];
-    const path = join(folder, name);
-    if (type === undefined || files.size >= FILES_MAX || statSync(path).size > FILE_MAX_BYTES) continue;
-    const bytes = readFileSync(path);
-    const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`;
-    files.set(name === 'index.html' ? '/' : `/${name}`, { type, bytes, etag });
+  const names = existsSync(folder) ? readdirSync(folder).sort().slice(0, FILES_MAX) : [];
+  const wanted = [
+    ...names.map((name) => [name === 'index.html' ? '/' : `/${name}`, join(folder, name)] as const),
+    ...Object.entries(others),
+  ];
+  for (const [asked, path] of wanted) {
+    const file = existsSync(path) ? readPageFile(path) : undefined;
+    if (file !== undefined) files.set(asked, file);
   }
   return files;
 }

@@ -43,6 +43,8 @@ export interface WebOptions {
   readonly calls: RequestListener;
   /** The folder with index.html. */
   readonly pageFolder: string;
+  /** The file that describes the calls; told as /v1/openapi.json. */
+  readonly openapiFile?: string;
   /** What is running: `up`, `daemon`. */
   readonly program: string;
   readonly logger: Logger;
@@ -139,14 +141,17 @@ export class WebServer {
    * bind(2) says. Nothing listens then
    */
   static async start(options: WebOptions): Promise<WebServer> {
-    const { addresses, calls, logger, origins = [], tokenFile } = options;
+    const { addresses, calls, logger, openapiFile, origins = [], tokenFile } = options;
     checkReach(options);
     const { made, token } =
       tokenFile === undefined ? { token: makeWebToken(), made: false } : readWebToken(tokenFile);
     const handler = new WebHandler({
       rules: { origins, openMetrics: !isBeyondLoopback(addresses) && origins.length === 0 },
       keys: new WebKeys({ token, randomBytes, nowMs }),
-      files: readPageFiles(options.pageFolder),
+      files: readPageFiles(
+        options.pageFolder,
+        openapiFile === undefined ? {} : { '/v1/openapi.json': openapiFile },
+      ),
       calls,
       server: `weft (${options.program})`,
       nowMs,
