@@ -11,6 +11,8 @@ export interface DrawnMark {
 
 /** BOUNDED: more lines than this say nothing any more; the newest are drawn. */
 const DRAWN_MAX = 40;
+/** Words further away from their line than this would belong to another. */
+const LABEL_SHIFT_PX = 48;
 
 export function drawMarks(plot: uPlot, marks: readonly DrawnMark[], palette: Palette): void {
   const { ctx, bbox } = plot;
@@ -34,10 +36,11 @@ export function drawMarks(plot: uPlot, marks: readonly DrawnMark[], palette: Pal
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
     const width = ctx.measureText(mark.text).width + 6 * ratio;
-    const start = Math.max(x, bbox.left + width);
-    if (start > free) continue;
-    ctx.fillText(mark.text, start - 4 * ratio, bbox.top + 2 * ratio);
-    free = start - width;
+    // Left of its line, or a little further left where another stands.
+    const end = Math.min(Math.max(x, bbox.left + width), free);
+    if (end - width < bbox.left || x - end > LABEL_SHIFT_PX * ratio) continue;
+    ctx.fillText(mark.text, end - 4 * ratio, bbox.top + 2 * ratio);
+    free = end - width;
   }
   ctx.restore();
 }
