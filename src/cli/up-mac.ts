@@ -26,6 +26,7 @@ function makeWeft(options: UpOptions, life: UpLife, logger: Awaited<ReturnType<t
   if (upstream !== undefined) throw unsupported('--upstream');
   if (allowRemote === true) throw unsupported('--allow-remote');
   if (!multipath) throw unsupported('--no-multipath');
+  if (Array.isArray(options.web)) throw unsupported('--web');
   const [first, ...more] = listen.filter(({ address }) => address !== '::1');
   if (more.length > 0 || (first !== undefined && first.address !== '127.0.0.1')) {
     throw unsupported('another address than 127.0.0.1');
