@@ -70,7 +70,7 @@ export class Observer {
   readonly #guestRows = new GuestRows();
   readonly #events: EventList;
   readonly #watch: EventWatch;
-  readonly #tunnels: TunnelWatch;
+  readonly #tunnels: TunnelWatch | undefined;
   /** UNBOUNDED: as many as listen; those who let others listen bound theirs. */
   readonly #listeners = new Set<() => void>();
   readonly #loggedFailures = new Set<string>();
@@ -95,7 +95,9 @@ export class Observer {
       onEvent: (event) => this.#events.add(event),
       onNetworkChange: () => this.#handleNetworkChange(),
     });
-    this.#tunnels = new TunnelWatch((event) => this.#events.add(event));
+    // Tunnels are found by this process's own namespace.
+    const here = netns === undefined;
+    this.#tunnels = here ? new TunnelWatch((event) => this.#events.add(event)) : undefined;
   }
 
   /**
@@ -196,7 +198,7 @@ export class Observer {
     this.#wallMs = wallMs;
     this.#tell(host, changes, wallMs);
     this.#host = host;
-    this.#tunnels.look(nowMs, this.#listeners.size > 0);
+    this.#tunnels?.look(nowMs, this.#listeners.size > 0);
     this.#findPrograms(nowMs);
   }
 
@@ -309,7 +311,7 @@ export class Observer {
       table: this.#table,
       links: this.#links,
       paths: this.#paths.paths().map(readPath),
-      tunnels: this.#tunnels.tunnels(performance.now()),
+      tunnels: this.#tunnels?.tunnels(performance.now()) ?? [],
     });
     return this.#overview;
   }
