@@ -110,6 +110,21 @@ describe('of a Weft that runs', () => {
     expect(idsOf(await explain(client, id)).length).toBeGreaterThan(0);
   });
 
+  it('a backup path, and the command that is advised makes it carry data', async () => {
+    const lab = await buildLab();
+    const client = lab.node('client');
+    await startWeft(client, ['--backup', 'lte0']);
+    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
+    await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('path-backup');
+    const { findings } = await explain(client, SERVER);
+    const [command = ''] = findings.find(({ id }) => id === 'path-backup')?.advice ?? [];
+    expect(command).toBe('weft path lte0 normal');
+    const { code, stderr } = await runWeft(client, ...command.split(' ').slice(1));
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('several-paths');
+  });
+
   it('one that was started without multipath', async () => {
     const lab = await buildLab();
     const client = lab.node('client');

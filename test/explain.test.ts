@@ -33,6 +33,12 @@ function serve(node: LabNode, multipath = true): void {
 
 /** A connection that has carried data both ways. */
 async function open(node: LabNode, localAddress?: string): Promise<Socket> {
+  const socket = await connectOnly(node, localAddress);
+  await exchange(socket);
+  return socket;
+}
+
+async function connectOnly(node: LabNode, localAddress?: string): Promise<Socket> {
   const { fd } = await node.inside(() =>
     connectFd({
       address: SERVER,
@@ -43,7 +49,6 @@ async function open(node: LabNode, localAddress?: string): Promise<Socket> {
   );
   const socket = new Socket({ fd }).on('error', () => {});
   closers.push(() => void socket.destroy());
-  await exchange(socket);
   return socket;
 }
 
@@ -63,17 +68,20 @@ interface Host {
   readonly finds: (id: string, connection?: string) => Promise<Finding>;
 }
 
+const observe = (node: LabNode) =>
+  new Observer({
+    sources: kernelSources({ version: '0', netns: node.path }),
+    logger: silentLogger,
+    netns: node.path,
+  });
+
 /** A client that is being observed, so that nothing of its connections' beginnings is missed. */
 async function buildHost(): Promise<Host> {
   const lab = await buildLab();
   const [client, server] = [lab.node('client'), lab.node('server')];
   // Namespaces take these over from the machine that the tests run on.
   for (const link of ['all', 'default', 'wifi0', 'lte0']) client.setSysctl(`ipv4/conf/${link}/rp_filter`, 0);
-  const observer = new Observer({
-    sources: kernelSources({ version: '0', netns: client.path }),
-    logger: silentLogger,
-    netns: client.path,
-  });
+  const observer = observe(client);
   await observer.start();
   closers.push(() => observer.stop());
   const desk = new WhyDesk({ observer, netns: client.path });
@@ -244,6 +252,19 @@ describe('what this host does', () => {
     expect((await host.finds('path-not-ready')).text).toMatch(/the path lte0 \(10\.2\.0\.2\) is down/);
   });
 
+  it('nothing: no data has gone over it yet', async () => {
+    const host = await buildHost();
+    addLteEndpoint(host);
+    serve(host.server);
+    const socket = await connectOnly(host.client);
+    const found = await host.finds('young');
+    expect(found).toMatchObject({ verdict: 'ok' });
+    expect(found.text).toMatch(/^no data has gone over it yet/);
+    expect(valueOf(found, 'mptcpi_bytes_acked')).toBe('0');
+    await exchange(socket);
+    await host.finds('several-paths');
+  });
+
   it('subflows left to a program, and none there', async () => {
     const host = await buildHost();
     host.client.setSysctl('mptcp/pm_type', 1);
@@ -302,6 +323,28 @@ describe('what the other end does', () => {
     expect(Number(valueOf(found, 'MPCapableFallbackSYNACK'))).toBeGreaterThan(0);
   });
 
+  it('it began the connection: seen from a server', async () => {
+    const host = await buildHost();
+    const observer = observe(host.server);
+    await observer.start();
+    closers.push(() => observer.stop());
+    serve(host.server);
+    await open(host.client);
+    const desk = new WhyDesk({ observer, netns: host.server.path });
+    let found: Finding | undefined;
+    await expect
+      .poll(async () => {
+        observer.lookNow();
+        const [row] = observer.connections({}).rows;
+        const { findings } = row === undefined ? { findings: [] } : await desk.answer({ connection: row.id });
+        found = findings.find(({ id }) => id === 'server-side');
+        return found?.id;
+      }, SOON)
+      .toBe('server-side');
+    expect(valueOf(found!, 'mptcpi_add_addr_signal')).toBe('0');
+    expect(found!.text).toMatch(/^10\.1\.0\.2:\d+ began it, so it is the one to open more subflows/);
+  });
+
   it('it takes no more subflows', async () => {
     const host = await buildHost();
     const manager = PathManager.open({ netns: host.server.path });
@@ -327,9 +370,7 @@ describe('what stands between', () => {
       'add rule inet guard pass tcp dport 7000 reset tcp option mptcp',
     );
     await open(host.client, '10.2.0.2');
-    const socket = await open(host.client);
-    const { localPort } = socket.address() as { localPort?: number };
-    expect(localPort).toBeUndefined();
+    await open(host.client);
     const id = await connectionFrom(host, '10.1.0.2');
     const found = await host.finds('option-stripped', id);
     expect(found.text).toMatch(/speaks MPTCP on other connections \(from 10\.2\.0\.2\)/);
@@ -347,6 +388,24 @@ describe('what stands between', () => {
     await open(host.client);
     const found = await host.finds('fell-back');
     expect(valueOf(found, 'mptcpi_flags')).toBe('fallback, remote key received');
+  });
+
+  it('drops handshakes that have the option, so the kernel asks for it no more', async () => {
+    const host = await buildHost();
+    // After one lost SYN, not two: the test waits for them.
+    host.client.setSysctl('mptcp/syn_retrans_before_tcp_fallback', 1);
+    serve(host.server);
+    await nft(
+      host.lab.node('router0'),
+      'add table inet guard',
+      'add chain inet guard pass { type filter hook forward priority 0; }',
+      'add rule inet guard pass tcp flags syn tcp option mptcp exists drop',
+    );
+    await open(host.client);
+    const dropped = await host.finds('handshakes-dropped');
+    expect(Number(valueOf(dropped, 'MPCapableSYNTXDrop'))).toBeGreaterThan(0);
+    const { findings } = explainHost(host.client.inside(() => collectFacts()));
+    expect(findings.map(({ id }) => id)).toEqual(expect.arrayContaining(['handshakes-dropped', 'blackhole']));
   });
 
   it('drops what begins a subflow', async () => {

@@ -77,7 +77,8 @@ function fallbackSentences(connections: readonly ConnectionReport[]): string[] {
 function aloneSentence(group: readonly ConnectionReport[]): string {
   return (
     `${plural(group.length, 'MPTCP connection')} (${targetsOf(group)}) ${group.length === 1 ? 'has' : 'have'} one subflow only: ` +
-    'the others are not there yet, the server takes no more, or the other paths do not reach it ("weft doctor" looks closer).'
+    'the others are not there yet, the server takes no more, or the other paths do not reach it ' +
+    `("weft explain ${group[0]?.target ?? 'CONNECTION'}" looks closer).`
   );
 }
 
