@@ -110,7 +110,8 @@ it('readers come and go, and leave nothing', async () => {
   const { process: child } = await startWeft(client);
   const observed = new ObservedNode(client);
   const descriptors = () => readdirSync(`/proc/${child.pid}/fd`).length;
-  await observed.overview();
+  // What begins when it is ready has begun then.
+  for (const call of ['/v1/overview', '/v1/web']) await observed.ask(call);
   const readers = await Promise.all(Array.from({ length: 8 }, () => LiveReader.open(observed.socketPath)));
   await expect.poll(() => readers.every((reader) => reader.of('overview').length > 0), SOON).toBe(true);
   for (const reader of readers) reader.close();

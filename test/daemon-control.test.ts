@@ -288,7 +288,8 @@ describe('the control socket of the daemon', () => {
     const { process: child } = await startDaemon();
     const path = socketOf(client);
     const descriptors = () => readdirSync(`/proc/${child.pid}/fd`).length;
-    await ask(path, '/v1/status');
+    // What begins when it is ready has begun then.
+    for (const call of ['/v1/overview', '/v1/web']) await ask(path, call);
     await expect.poll(descriptors, SOON).toBeGreaterThan(0);
     const first = await StreamReader.open(path);
     first.close();
