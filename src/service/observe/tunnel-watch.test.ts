@@ -8,18 +8,22 @@ import { readTunnel, TunnelWatch } from './tunnel-watch.ts';
 type Path = Partial<TunnelPathStatus>;
 
 function report(...paths: Path[]): TunnelReport {
-  const all = paths.map((path, n) => ({
-    interfaceName: `eth${n}`,
-    privateAddress: `10.${n}.0.2`,
-    remoteAddress: '203.0.113.9',
-    weightOut: 10,
-    status: 0,
-    isUsable: true,
-    isLinkUp: true,
-    sentBps: 1000,
-    receivedBps: 2000,
-    ...path,
-  }));
+  const all = paths.map((path, n) =>
+    Object.assign(
+      {
+        interfaceName: `eth${n}`,
+        privateAddress: `10.${n}.0.2`,
+        remoteAddress: '203.0.113.9',
+        weightOut: 10,
+        status: 0,
+        isUsable: true,
+        isLinkUp: true,
+        sentBps: 1000,
+        receivedBps: 2000,
+      },
+      path,
+    ),
+  );
   return {
     tunnel: { interfaceName: 'tun0' },
     connections: [{ name: 'home', paths: all }],
