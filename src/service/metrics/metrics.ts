@@ -1,17 +1,18 @@
 /**
  * The metrics of one process as text: `GET /metrics`. Reads what is counted anyway when it is asked, keeps nothing,
- * and does no work for each connection. The only user of prom-client.
+ * and does no work for each connection.
  *
  * References: OpenMetrics 1.0.0 (https://prometheus.io/docs/specs/om/open_metrics_spec/); Prometheus's text format
  * 0.0.4, for readers that ask for nothing newer.
  */
 import { readdirSync } from 'node:fs';
-import { Counter, Gauge, Registry, type OpenMetricsContentType } from 'prom-client';
+import type { OpenMetricsContentType, Registry as PromRegistry } from 'prom-client';
 import { readCounters, type Counters } from '../../mptcp/index.ts';
 import { DAEMON_METRICS } from './daemon.ts';
 import { HOST_METRICS, KERNEL_METRICS, OBSERVER_METRICS, PROCESS_METRICS } from './host.ts';
 import type { Metric, MetricFacts, ProcessFacts } from './metric.ts';
 import { LINK_METRICS, PATH_METRICS, TUNNEL_METRICS } from './paths.ts';
+import { Counter, Gauge, Registry } from './prom-client.ts';
 import { PROXY_METRICS } from './proxy.ts';
 
 /** In the order in which they are written. */
@@ -49,7 +50,7 @@ export interface MetricsAnswer {
 const OPEN_METRICS = Registry.OPENMETRICS_CONTENT_TYPE;
 const PLAIN_TEXT = Registry.PROMETHEUS_CONTENT_TYPE;
 
-type AnyRegistry = Registry<OpenMetricsContentType> | Registry;
+type AnyRegistry = PromRegistry<OpenMetricsContentType> | PromRegistry;
 
 /** OpenMetrics, unless the reader asks only for the older text format. */
 function chooseContentType(accept: string | undefined): typeof OPEN_METRICS | typeof PLAIN_TEXT {
