@@ -1,7 +1,7 @@
 /**
  * The charts: rate, round-trip time and retransmissions of each path over the last minutes. Weft's history fills them,
  * each look continues them, and the history is asked for again when looks were missed, when a path broke, and now and
- * then. Nothing is drawn while the charts are not on the screen.
+ * then. Only the legend is kept true while the charts are not on the screen.
  */
 import { button, h, KeyedList, perFrame, setAttribute } from '../dom.ts';
 import { Palette } from './palette.ts';
@@ -144,7 +144,7 @@ class Charts {
     store.overview.watch((overview) => {
       if (overview === undefined) return;
       if (this.#series.append(overview)) this.#reloadIn(RELOAD_AFTER_MARK_MS);
-      if (this.#onScreen) this.#draw();
+      this.#draw();
     });
     store.connection.watch((state) => {
       if (state === 'connected') void this.#reload();
@@ -188,6 +188,7 @@ class Charts {
     const nowMs = Math.max(store.overview.value?.time ?? 0, this.#series.times.at(-1) ?? 0);
     if (nowMs === 0) return;
     this.#legend.show(this.#series.paths);
+    if (!this.#onScreen) return;
     this.#rate.show(rateView(this.#series, this.#mode, marks, nowMs));
     this.#rtt.show(rttView(this.#series, marks, nowMs));
     this.#retransmissions.show(retransmissionView(this.#series, marks, nowMs));
