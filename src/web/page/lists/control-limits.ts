@@ -10,7 +10,7 @@ export function mountLimitsControl(root: HTMLElement, { store, api }: PageContex
   const subflows = new NumberField('Subflows beside the first', { min: 0, required: true });
   const accepted = new NumberField('Announced addresses accepted', { min: 0, required: true });
   const panel = new ActionPanel();
-  const absent = h('p', { class: 'quiet small' }, 'This kernel has no MPTCP, so there are no limits to set.');
+  const absent = h('p', { class: 'quiet small' }, 'There are no limits to set: this kernel has no MPTCP.');
   const maximum = h('p', { class: 'quiet small' });
   const submit = h('button', { type: 'submit' }, 'Set limits');
   const form = h(

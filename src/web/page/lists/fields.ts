@@ -26,7 +26,7 @@ export interface NumberFieldOptions {
 export class NumberField {
   readonly element: HTMLElement;
   readonly input: HTMLInputElement;
-  /** Weft's value when the user began to change it; `undefined`: he has not. */
+  /** Somebody has changed it, and that is not Weft's value yet. */
   #edited = false;
   #last: number | undefined;
 
@@ -66,7 +66,7 @@ export class NumberField {
   show(value: number): void {
     if (value === this.#last && !this.#edited) return;
     this.#last = value;
-    if (!this.#edited && document.activeElement !== this.input) this.input.value = String(value);
+    if (!this.#edited) this.input.value = String(value);
     if (this.input.value === String(value)) this.#edited = false;
   }
 
