@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { parseCounters } from '../../mptcp/index.ts';
 import type { DaemonStatus } from '../../pathmanager/index.ts';
 import type { ProxyCounters } from '../../proxy/index.ts';
-import type { LinkReading, Overview, PathReading } from '../observe/model.ts';
+import type { LinkReading, Overview, PathReading, TunnelReading } from '../observe/model.ts';
 import type { MetricFacts } from './metric.ts';
-import { formatMetrics, Metrics } from './metrics.ts';
+import { formatMetrics, METRICS, Metrics } from './metrics.ts';
 import { fallbackWord } from './reasons.ts';
 
 const PATH: PathReading = {
@@ -228,20 +228,7 @@ describe('formatMetrics', () => {
   });
 
   it('tells of the daemon and its plugins', async () => {
-    const callbacks = { delivered: 9, failed: 1, late: 0, dropped: 0 };
-    const daemon = {
-      connections: 4,
-      counters: {
-        mptcpEvents: 20,
-        dispatched: 18,
-        unmatched: 2,
-        mptcpOverruns: 1,
-        networkOverruns: 0,
-        resynchronisations: 1,
-      },
-      plugins: [{ name: 'addr_adv', state: 'running', callbacks }] as unknown as DaemonStatus['plugins'],
-    };
-    const lines = await linesOf({ daemon });
+    const lines = await linesOf({ daemon: DAEMON });
     for (const line of [
       'weft_daemon_connections 4',
       'weft_daemon_overruns_total{socket="mptcp"} 1',
@@ -250,6 +237,87 @@ describe('formatMetrics', () => {
     ]) {
       expect(lines).toContain(line);
     }
+  });
+});
+
+const DAEMON = {
+  connections: 4,
+  counters: {
+    mptcpEvents: 20,
+    dispatched: 18,
+    unmatched: 2,
+    mptcpOverruns: 1,
+    networkOverruns: 0,
+    resynchronisations: 1,
+  },
+  plugins: [
+    {
+      name: 'addr_adv',
+      state: 'running',
+      callbacks: { delivered: 9, failed: 1, late: 0, dropped: 0 },
+    },
+  ] as unknown as DaemonStatus['plugins'],
+};
+
+const TUNNEL: TunnelReading = {
+  tunnel: 'tun0',
+  connections: [
+    {
+      name: 'office',
+      paths: [
+        {
+          name: 'p1',
+          link: 'wlan0',
+          localAddress: '192.0.2.7',
+          remoteAddress: '198.51.100.77',
+          weight: 3,
+          state: 'stale',
+          sentBytes: 1000,
+          receivedBytes: 2000,
+          sentBitsPerSecond: 0,
+          receivedBitsPerSecond: 0,
+          rttUs: 500,
+          jitterUs: 20,
+          lossShare: 0.25,
+        },
+      ],
+    },
+  ],
+};
+
+describe('METRICS', () => {
+  it('has a value of each when everything is known', () => {
+    const all = { 'socket-failed': 1 };
+    const facts: MetricFacts = {
+      ...FACTS,
+      overview: { ...OVERVIEW, tunnels: [TUNNEL] },
+      proxy: { ...PROXY, refusedByReason: { loop: 1 }, datagramsDroppedByReason: all },
+      actions: { looks: 3, failures: 1, lastLookMs: 2 },
+      daemon: DAEMON,
+    };
+    for (const { labels, name, read } of METRICS) {
+      const samples = read(facts).filter(([value]) => value !== undefined);
+      expect(samples.length, name).toBeGreaterThan(0);
+      for (const [value, has = {}] of samples) {
+        expect(value, name).toBeGreaterThanOrEqual(0);
+        expect(Object.keys(has), name).toEqual(labels);
+      }
+    }
+  });
+
+  it('tells of the paths of tunnels, and not of the other end', async () => {
+    const { body } = await formatMetrics({ ...FACTS, overview: { ...OVERVIEW, tunnels: [TUNNEL] } });
+    const path = '{tunnel="tun0",connection="office",path="p1"}';
+    for (const line of [
+      `weft_tunnel_path_received_bytes_total${path} 2000`,
+      `weft_tunnel_path_loss_ratio${path} 0.25`,
+      `weft_tunnel_path_rtt_seconds${path} 0.0005`,
+      'weft_tunnel_path_state{tunnel="tun0",connection="office",path="p1",state="stale"} 1',
+      'weft_tunnels 1',
+    ]) {
+      expect(body.split('\n')).toContain(line);
+    }
+    expect(body).not.toContain('198.51.100.77');
   });
 });
 
