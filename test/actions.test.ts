@@ -9,7 +9,7 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import type { LabNode } from '../src/lab/index.ts';
+import type { Lab, LabNode } from '../src/lab/index.ts';
 import { countOf, listConnections, readCounters } from '../src/mptcp/index.ts';
 import type { ActionAnswer, ObservedEvent, RecentEvents } from '../src/service/index.ts';
 import { Configuration, startMptcpd } from './support/mptcpd-program.ts';
@@ -55,6 +55,7 @@ async function actionsOf(observed: ObservedNode): Promise<readonly ObservedEvent
 }
 
 interface Busy {
+  readonly lab: Lab;
   readonly client: LabNode;
   readonly observed: ObservedNode;
   readonly weft: RunningWeft;
@@ -78,12 +79,12 @@ async function busyUp(): Promise<Busy> {
   const client = lab.node('client');
   const weft = await startWeft(client);
   await startDownload(client, lab.url(ENDLESS_BYTES));
-  return { client, weft, observed: new ObservedNode(client) };
+  return { lab, client, weft, observed: new ObservedNode(client) };
 }
 
 describe('weft up', () => {
   it('makes a path backup and normal again, tells peers, and keeps it so', async () => {
-    const { client, observed } = await busyUp();
+    const { client, lab, observed } = await busyUp();
     const before = prioritiesSent(client);
     const answer = await observed.get<ActionAnswer>('/v1/path', { link: 'lte0', backup: true });
     expect(answer.text).toMatch(/^lte0 is backup: endpoint \d+ \(10\.2\.0\.2\)/);
@@ -99,10 +100,19 @@ describe('weft up', () => {
       .poll(async () => (await observed.overview()).paths.find(({ link }) => link === 'lte0'), SOON)
       .toMatchObject({ backup: true, state: 'backup' });
     expect(prioritiesSent(client)).toBe(before + 1);
+    // Nor is it forgotten when the path is made anew.
+    lab.uplink(1).unplug();
+    await expect.poll(() => endpoints(client).some((line) => line.includes('lte0')), SOON).toBe(false);
+    lab.uplink(1).plug();
+    await expect
+      .poll(() => endpoints(client).find((line) => line.startsWith('10.2.0.2 ')), SOON)
+      .toMatch(/ subflow backup dev lte0$/);
+    await expect.poll(() => backupAddresses(client), SOON).toEqual(['10.2.0.2']);
+    const sent = prioritiesSent(client);
 
     expect(await type(client, 'weft path lte0 normal')).toMatch(/^lte0 is normal: /);
     await expect.poll(() => backupAddresses(client), SOON).toEqual([]);
-    await expect.poll(() => prioritiesSent(client), SOON).toBe(before + 2);
+    await expect.poll(() => prioritiesSent(client), SOON).toBe(sent + 1);
     expect(await actionsOf(observed)).toMatchObject([
       { event: 'path-set', fields: { by: 'socket', command: 'weft path lte0 backup' } },
       { event: 'path-set', fields: { by: 'socket', command: 'weft path lte0 normal' } },
