@@ -12,6 +12,7 @@ import type { LabNode } from '../src/lab/index.ts';
 import { connectFd } from '../src/mptcp/index.ts';
 import type { WhyReport } from '../src/service/index.ts';
 import { echoServer, type EchoOptions } from './support/echo-server.ts';
+import { Configuration, READY, spawnMptcpd } from './support/mptcpd-program.ts';
 import { useTestLabs } from './support/test-labs.ts';
 import { runWeft, startWeft, UNPRIVILEGED, weftCommand } from './support/weft-program.ts';
 
@@ -173,6 +174,41 @@ describe('of servers that do not speak MPTCP', () => {
     await openTunnel(client, target);
     const ask = async () => (await explainAll(client, target)).flatMap(idsOf);
     await expect.poll(ask, SOON).toContain('option-stripped');
+  });
+});
+
+describe('of the daemon', () => {
+  it('is asked where no Weft runs: it knows the C flag, and whether somebody opens subflows', async () => {
+    const lab = await buildLab();
+    const [client, server] = [lab.node('client'), lab.node('server')];
+    server.setSysctl('mptcp/allow_join_initial_addr_port', 0);
+    serveEchoes(server, { port: 7000 });
+    const configuration = new Configuration(
+      '[core]\naddr-flags=subflow\nnotify-flags=existing,skip_link_local\n',
+    );
+    closers.push(() => configuration.remove());
+    const daemon = spawnMptcpd(client, { environment: configuration.environment() });
+    closers.push(() => daemon.stop());
+    await daemon.seen(READY);
+    // It begins to look a moment after it is ready; what is asked before waits for that.
+    expect(idsOf(await explain(client))).toContain('endpoints');
+    const { fd } = await client.inside(() =>
+      connectFd({ address: '203.0.113.10', port: 7000, timeoutMs: 10_000 }),
+    );
+    const socket = new Socket({ fd }).on('error', () => {});
+    closers.push(() => void socket.destroy());
+    const answered = once(socket, 'data');
+    socket.write('x');
+    await answered;
+    const ask = async () => idsOf(await explain(client, '203.0.113.10:7000'));
+    await expect.poll(ask, SOON).toContain('c-flag');
+    client.setSysctl('mptcp/pm_type', 1);
+    // The host is not looked at anew for each question.
+    const text = async () => {
+      const { findings } = await explain(client);
+      return findings.find(({ id }) => id === 'path-manager-userspace')?.text ?? '';
+    };
+    await expect.poll(text, SOON).toMatch(/the daemon's plugin "addr_adv" opens no subflows/);
   });
 });
 
