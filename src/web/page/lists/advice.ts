@@ -12,7 +12,7 @@ export interface AdviceParts {
 
 /** Programs that advice names; a line that begins with none of them is a sentence. */
 const COMMAND =
-  /^(?:sudo |[A-Z_]+=\S+ )*(?:weft|mptcpctl|mptcpd|mptcpize|mptsrv|mpt|ip|ip-mptcp|sysctl|nft|iptables|ip6tables|ufw|firewall-cmd|modprobe|setcap|systemctl|curl|nmcli|resolvectl) \S/;
+  /^(?:sudo |[A-Z_]+=\S+ )*(?:weft|mptcpctl|mptcpd|mptcpize|mptsrv|mpt|ip|ip-mptcp|sysctl|nft|iptables|ip6tables|ufw|firewall-cmd|modprobe|setcap|systemctl|curl|nmcli|ping|resolvectl) \S/;
 
 export function adviceParts(advice: string): AdviceParts {
   if (COMMAND.test(advice)) return { command: advice };
