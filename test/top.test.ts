@@ -111,6 +111,26 @@ describe('of a running Weft', () => {
   });
 });
 
+describe('of a Weft that does not answer', () => {
+  it('says since when, goes on when it does, and ends without it', async () => {
+    const host = loneHost();
+    const weft = await startWeft(host, ['--no-web']);
+    const terminal = top(host);
+    await terminal.shows(/the running Weft, process/);
+    await terminal.shows(/^connections/m);
+    weft.process.kill('SIGSTOP');
+    await terminal.shows(/^no reading since \d\d:\d\d:\d\d$/m);
+    weft.process.kill('SIGCONT');
+    await terminal.until(({ screen }) => !/no reading/.test(screen.text), 'the notice to go');
+    weft.process.kill('SIGSTOP');
+    // Asks for other rows, and gets no answer.
+    terminal.send('s');
+    await quit(terminal);
+    weft.process.kill('SIGCONT');
+    expect(await weft.stop()).toBe(0);
+  });
+});
+
 describe('its end', () => {
   const CRASH = `--import=data:text/javascript,process.on('SIGUSR2',()=>{throw%20new%20Error('foreseen%20by%20nobody')})`;
 

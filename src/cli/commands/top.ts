@@ -61,8 +61,9 @@ async function runTop(options: TopOptions): Promise<void> {
       search: search.trim(),
       color: wantsColor(process.stdout.isTTY, process.env),
     };
-    if (isFullScreen(options)) process.exitCode = await showFullScreen(wish);
-    else writeOutput(await showOnce({ ...wish, rows, json: options.json === true }));
+    // At once: an answer that is under way may take long, and nobody waits for it any more.
+    if (isFullScreen(options)) process.exit(await showFullScreen(wish));
+    writeOutput(await showOnce({ ...wish, rows, json: options.json === true }));
   } catch (error) {
     if (options.json === true) writeFailureJson(error);
     reportFailure(error, options.verbose);

@@ -53,6 +53,8 @@ export class TopState {
   /** What is being typed; `undefined`: nothing is. */
   draft: string | undefined;
   paused = false;
+  /** Nothing was told for a while. */
+  isSilent = false;
   /** The first row that is shown, and the chosen one, among those that were found. */
   offset = 0;
   cursor = 0;

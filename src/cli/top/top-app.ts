@@ -16,6 +16,9 @@ import { EVENTS_KEPT, type TopState } from './state.ts';
 import { picture } from './view.ts';
 
 const RECONNECT_MS = 1000;
+/** A source that has told nothing for so long is said to be silent. */
+const SILENT_MS = 5000;
+const SILENCE_CHECK_MS = 1000;
 
 export interface TopAppOptions {
   readonly input: ReadStream;
@@ -39,6 +42,8 @@ export class TopApp {
   #askedRoom = 0;
   #asking = false;
   #askAgain = false;
+  /** When the source has told something, of the monotonic clock. */
+  #toldMs = performance.now();
   /** What came while the picture was held. BOUNDED: one overview, `EVENTS_KEPT` events. */
   #heldOverview: Overview | undefined;
   #heldEvents: ObservedEvent[] = [];
@@ -58,16 +63,30 @@ export class TopApp {
 
   /** @returns the exit code */
   async run(): Promise<number> {
+    const { signal } = this.#stop;
+    const ended = new Promise<void>((resolve) => {
+      signal.addEventListener('abort', () => resolve());
+    });
+    const silence = setInterval(() => this.#checkSilence(), SILENCE_CHECK_MS);
     this.#screen.open();
     try {
       this.#draw();
-      await this.#feed();
+      // Whoever ends it does not wait for an answer that is under way.
+      await Promise.race([this.#feed(), ended]);
       return this.#exitCode;
     } finally {
+      clearInterval(silence);
       clearImmediate(this.#drawing);
       this.#screen.close();
       await this.#source.close();
     }
+  }
+
+  #checkSilence(): void {
+    const isSilent = performance.now() - this.#toldMs > SILENT_MS;
+    if (isSilent === this.#state.isSilent) return;
+    this.#state.isSilent = isSilent;
+    this.#drawSoon();
   }
 
   #end(exitCode: number): void {
@@ -117,6 +136,7 @@ export class TopApp {
 
   readonly #readings: Readings = {
     overview: (overview) => {
+      this.#toldMs = performance.now();
       this.#heldOverview = overview;
       if (!this.#state.paused) this.#takeHeld();
     },

@@ -69,11 +69,12 @@ export function totalsLine({ totals }: Overview, { unicode }: Pick<Look, 'unicod
 }
 
 function noticeLines(state: TopState, { unicode, width }: Frame): Line[] {
-  const { eventsLost, paused, source, trouble } = state;
+  const { eventsLost, isSilent, overview, paused, source, trouble } = state;
   const notices: string[] = [];
   if (source.lostAtMs !== undefined) {
     notices.push(`lost ${source.name} at ${clockTime(source.lostAtMs)}; trying again`);
-  }
+  } else if (isSilent)
+    notices.push(`no reading since ${overview === undefined ? 'the start' : clockTime(overview.time)}`);
   if (source.note !== undefined) notices.push(source.note);
   if (paused) notices.push('paused: p goes on');
   if (trouble !== undefined) notices.push(trouble);
