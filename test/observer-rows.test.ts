@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
 import { silentLogger } from '../src/base/index.ts';
-import { connect, createServer, type MptcpSocket } from '../src/mptcp/index.ts';
+import { connect, createServer, listConnections, SocketScan, type MptcpSocket } from '../src/mptcp/index.ts';
 import { kernelSources } from '../src/service/observe/kernel-sources.ts';
 import type { ConnectionReading } from '../src/service/observe/model.ts';
 import { Observer } from '../src/service/observe/observer.ts';
@@ -131,6 +131,50 @@ it('keeps nothing of 2,000 connections that came and went', async () => {
     'the observer to have forgotten them',
   );
   expect(observer.recentEvents().events.length).toBeLessThanOrEqual(2000);
+});
+
+it('is told the same of hundreds of sockets, step by step, as a whole list tells', async () => {
+  const port = await startMptcpServer(echo);
+  const sockets = await Promise.all(Array.from({ length: 300 }, () => connect({ host: '127.0.0.1', port })));
+  onCleanup(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  const listed = () => listConnections().filter(({ state }) => state === 'established');
+  await until(
+    () => listed().length === 600 && listed().every(({ subflows }) => subflows.length === 1),
+    'both ends of all',
+  );
+  const scan = new SocketScan();
+  onCleanup(() => scan.close());
+  for (let times = 0; times < 2; times++) {
+    const steps = [...scan.read()].length;
+    expect(steps).toBeGreaterThan(8);
+    const tokens: string[] = [];
+    const ends: string[] = [];
+    scan.visitConnections(({ socket, token }) => {
+      if (socket.state === 1) tokens.push(String(token));
+    });
+    scan.visitSubflows(performance.now(), ({ socket, token }) => {
+      ends.push(
+        `${token} ${socket.localAddress} ${socket.localPort} ${socket.remotePort} ${socket.congestionControl}`,
+      );
+    });
+    expect(tokens.sort()).toEqual(
+      listed()
+        .map(({ token }) => String(token))
+        .sort(),
+    );
+    expect(ends.sort()).toEqual(
+      listed()
+        .flatMap(({ subflows, token }) =>
+          subflows.map(
+            ({ congestionControl, localAddress, localPort, remotePort }) =>
+              `${token} ${localAddress} ${localPort} ${remotePort} ${congestionControl}`,
+          ),
+        )
+        .sort(),
+    );
+  }
 });
 
 it('a plain TCP connection of a program is not there', async () => {

@@ -1,12 +1,15 @@
 /**
- * The MPTCP connections and subflows of a network namespace for who looks at them again and again: each is shown as
- * it lies in the kernel's answer, and only what is asked for is read. For a list to keep there is connections.ts.
+ * The MPTCP connections and subflows of a network namespace for who looks at them again and again. A look is `read`,
+ * which takes the kernel's answers in step by step, so that thousands of sockets hold nobody up, and then the visits, in
+ * which each socket is shown as it lies in the answer, and only what is asked for is read. For a list to keep there is
+ * connections.ts.
  *
  * Invariant: what a visitor is shown is valid during its call only. Needs no privilege.
+ * BOUNDED: by the sockets that are kept, about 500 bytes each; memory that a look does not need is given back.
  *
  * References: as socket-info.ts and tcp-info.ts.
  */
-import { SocketDiag, SubflowFlag, type DiagView, type NetlinkSocketOptions } from '../netlink/index.ts';
+import { DiagView, SocketDiag, SubflowFlag, type NetlinkSocketOptions } from '../netlink/index.ts';
 import { MPTCP_INFO_AT } from './socket-info.ts';
 import { TCP_INFO_AT } from './tcp-info.ts';
 
@@ -64,6 +67,8 @@ export class ScannedConnection {
 /** One TCP socket: a subflow when it has a token, else plain TCP. */
 export class ScannedSubflow {
   readonly socket: DiagView;
+  /** Since the kernel said what is told here. */
+  readAgoMs = 0;
 
   constructor(socket: DiagView) {
     this.socket = socket;
@@ -114,12 +119,12 @@ export class ScannedSubflow {
 
   /** Since data came. */
   get dataAgoMs(): number {
-    return this.socket.infoU32(TCP_INFO_AT.lastDataReceivedMs);
+    return this.socket.infoU32(TCP_INFO_AT.lastDataReceivedMs) + this.readAgoMs;
   }
 
   /** Since an acknowledgement came. */
   get ackAgoMs(): number {
-    return this.socket.infoU32(TCP_INFO_AT.lastAckReceivedMs);
+    return this.socket.infoU32(TCP_INFO_AT.lastAckReceivedMs) + this.readAgoMs;
   }
 
   /** Smoothed; of who sends. */
@@ -142,27 +147,92 @@ export class ScannedSubflow {
   }
 }
 
+const LEAST_BYTES = 1 << 16;
+
+/** Messages of one dump, one after another, with when each was read. */
+class Kept {
+  #bytes = new Uint8Array(LEAST_BYTES);
+  #view = new DataView(this.#bytes.buffer);
+  #used = 0;
+  /** Begin, end and moment of each message. */
+  readonly #places: number[] = [];
+
+  clear(): void {
+    if (this.#bytes.length > LEAST_BYTES && this.#used < this.#bytes.length / 4) {
+      this.#resize(this.#bytes.length / 2);
+    }
+    this.#used = 0;
+    this.#places.length = 0;
+  }
+
+  #resize(length: number): void {
+    const bytes = new Uint8Array(length);
+    bytes.set(this.#bytes.subarray(0, Math.min(this.#used, length)));
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer);
+  }
+
+  add(message: Uint8Array, atMs: number): void {
+    const end = this.#used + message.length;
+    while (end > this.#bytes.length) this.#resize(this.#bytes.length * 2);
+    this.#bytes.set(message, this.#used);
+    this.#places.push(this.#used, end, atMs);
+    this.#used = end;
+  }
+
+  get count(): number {
+    return this.#places.length / 3;
+  }
+
+  visit(seen: DiagView, visit: (atMs: number) => void): void {
+    const places = this.#places;
+    for (let i = 0; i < places.length; i += 3) {
+      if (seen.look(this.#view, places[i]!, places[i + 1]!)) visit(places[i + 2]!);
+    }
+  }
+}
+
 export class SocketScan {
   readonly #diag: SocketDiag;
+  readonly #seen = new DiagView();
+  readonly #connections = new Kept();
+  readonly #subflows = new Kept();
 
   constructor(options: NetlinkSocketOptions = {}) {
     this.#diag = SocketDiag.open(options);
   }
 
-  /** Shows every MPTCP connection that is not a listener. `visit` must not throw. */
-  visitConnections(visit: (connection: ScannedConnection) => void): void {
-    let shown: ScannedConnection | undefined;
-    this.#diag.visitSockets('mptcp', (socket) => {
-      shown ??= new ScannedConnection(socket);
-      visit(shown);
+  /**
+   * Takes in what the kernel says; each step is one system call and what it brought. Who gives up before the end closes
+   * the scan.
+   * @param wantsPlain which TCP sockets are kept that are no subflows; absent: none
+   */
+  *read(wantsPlain?: (socket: DiagView) => boolean): Generator<void, void> {
+    this.#connections.clear();
+    this.#subflows.clear();
+    yield* this.#diag.scanSockets('mptcp', (socket) => {
+      this.#connections.add(socket.bytes, performance.now());
+    });
+    // The kernel has no shorter list than that of all TCP sockets.
+    if (this.#connections.count === 0 && wantsPlain === undefined) return;
+    yield* this.#diag.scanSockets('tcp', (socket) => {
+      if (socket.token !== 0 || wantsPlain?.(socket) === true) {
+        this.#subflows.add(socket.bytes, performance.now());
+      }
     });
   }
 
-  /** Shows every TCP socket that is not a listener, subflow or not. `visit` must not throw. */
-  visitSubflows(visit: (subflow: ScannedSubflow) => void): void {
-    let shown: ScannedSubflow | undefined;
-    this.#diag.visitSockets('tcp', (socket) => {
-      shown ??= new ScannedSubflow(socket);
+  /** Shows every MPTCP connection that is not a listener, as `read` found it. */
+  visitConnections(visit: (connection: ScannedConnection) => void): void {
+    const shown = new ScannedConnection(this.#seen);
+    this.#connections.visit(this.#seen, () => visit(shown));
+  }
+
+  /** Shows every TCP socket that `read` kept. @param nowMs of the monotonic clock: what ages are told for */
+  visitSubflows(nowMs: number, visit: (subflow: ScannedSubflow) => void): void {
+    const shown = new ScannedSubflow(this.#seen);
+    this.#subflows.visit(this.#seen, (atMs) => {
+      shown.readAgoMs = nowMs - atMs;
       visit(shown);
     });
   }

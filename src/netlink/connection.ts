@@ -24,7 +24,7 @@ import {
   SystemError,
   trySetIntOption,
 } from '../native/index.ts';
-import { u16At, u32At } from './attributes.ts';
+import { align4, u16At, u32At } from './attributes.ts';
 import { NetlinkError } from './errors.ts';
 import {
   emitMessage,
@@ -79,6 +79,12 @@ export interface BatchFrame {
   readonly payload: Uint8Array;
 }
 
+/** One datagram of a dump: its messages, headers included, stand before `to`. */
+export interface DumpPiece {
+  readonly bytes: Uint8Array;
+  readonly to: number;
+}
+
 const align8 = (length: number) => (length + 7) & ~7;
 
 function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
@@ -97,8 +103,8 @@ export class NetlinkConnection {
   readonly #fd: number;
   /** What is left of the block that answers are read into. */
   #memory = outsideHeap(BLOCK_BYTES);
-  /** What `visitDump` reads into, again and again. */
-  #visited: Uint8Array<ArrayBuffer> | undefined;
+  /** What `dumpPieces` reads into, again and again. */
+  #pieces: Uint8Array<ArrayBuffer> | undefined;
   #sendBuffer = outsideHeap(SEND_BYTES);
   #sequence = 0;
   #closed = false;
@@ -351,43 +357,37 @@ export class NetlinkConnection {
   }
 
   /**
-   * Reads a whole table without keeping any of it, for tables that are read again and again: one piece of memory, and
-   * no object for each message. Unlike `dump` it is not begun again when the table changed meanwhile.
-   * @param visit gets the memory, and where in it the payload of a message begins and ends; it must not throw, nor
-   *   keep the memory, nor use this connection
-   * @returns whether the kernel said that the table changed while it was read
+   * Reads a whole table without keeping any of it, for tables that are read again and again: one piece of memory, no
+   * object for each message, and a pause wherever the caller wants one. Until it has ended, this connection can do
+   * nothing else; who gives it up closes the connection. Unlike `dump` it is not begun again when the table changed.
+   * @returns each datagram's messages, to be read before the next is asked for; at last whether the kernel said that
+   *   the table changed while it was read
    */
-  visitDump(
-    type: number,
-    payload: Uint8Array,
-    operation: string,
-    visit: (bytes: DataView, at: number, end: number) => void,
-  ): boolean {
+  *dumpPieces(type: number, payload: Uint8Array, operation: string): Generator<DumpPiece, boolean> {
     const sequence = this.#nextSequence();
     this.#send(emitMessage(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload), operation);
-    this.#visited ??= outsideHeap(READ_BYTES);
-    const bytes = this.#visited;
-    const view = new DataView(bytes.buffer);
+    const bytes = (this.#pieces ??= outsideHeap(READ_BYTES));
     let interrupted = false;
-    for (;;) {
+    for (let ended = false; !ended;) {
       const length = this.#receiveInto(bytes, operation);
-      for (let at = 0; at + HEADER_BYTES <= length;) {
-        const end = at + u32At(bytes, at);
-        if (end < at + HEADER_BYTES || end > length) break;
-        const kind = u16At(bytes, at + 4);
-        if (u32At(bytes, at + 8) !== sequence) this.strayMessages++;
-        else if (kind === NLMSG_DONE || kind === NLMSG_ERROR) {
-          const [message] = parseMessages(bytes.subarray(at, end));
-          const verdict = parseVerdict(message!);
-          if (verdict.errno !== 0)
-            throw new NetlinkError(operation, verdict, { inDump: kind === NLMSG_DONE });
-          return interrupted;
-        } else {
-          interrupted ||= (u16At(bytes, at + 6) & NLM_F_DUMP_INTR) !== 0;
-          if (kind !== NLMSG_NOOP) visit(view, at + HEADER_BYTES, end);
-        }
-        at = (end + 3) & ~3;
+      if (length < HEADER_BYTES || u32At(bytes, 8) !== sequence) {
+        this.strayMessages++;
+        continue;
       }
+      let to = 0;
+      for (let end = 0; to + HEADER_BYTES <= length; to = align4(end)) {
+        end = to + u32At(bytes, to);
+        if (end < to + HEADER_BYTES || end > length) break;
+        interrupted ||= (u16At(bytes, to + 6) & NLM_F_DUMP_INTR) !== 0;
+        const kind = u16At(bytes, to + 4);
+        if (kind !== NLMSG_DONE && kind !== NLMSG_ERROR) continue;
+        const verdict = parseVerdict(parseMessages(bytes.subarray(to, end))[0]!);
+        if (verdict.errno !== 0) throw new NetlinkError(operation, verdict, { inDump: kind === NLMSG_DONE });
+        ended = true;
+        break;
+      }
+      if (to > 0) yield { bytes, to: Math.min(to, length) };
     }
+    return interrupted;
   }
 }

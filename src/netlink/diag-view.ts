@@ -35,6 +35,7 @@ const NOTHING = new DataView(new ArrayBuffer(0));
 export class DiagView {
   #view: DataView = NOTHING;
   #at = 0;
+  #end = 0;
   #infoAt = 0;
   #infoEnd = 0;
   #congestionAt = 0;
@@ -49,6 +50,7 @@ export class DiagView {
     if (end - at < MESSAGE_BYTES) return false;
     this.#view = view;
     this.#at = at;
+    this.#end = end;
     this.#infoAt = this.#infoEnd = 0;
     this.#congestionAt = this.#congestionEnd = 0;
     this.token = 0;
@@ -100,6 +102,11 @@ export class DiagView {
       if (type === SUBFLOW_FLAGS) this.subflowFlags = view.getUint32(from + ATTRIBUTE_HEADER_BYTES, true);
       from += (length + 3) & ~3;
     }
+  }
+
+  /** The message itself, for who keeps a copy. */
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.#view.buffer, this.#view.byteOffset + this.#at, this.#end - this.#at);
   }
 
   #u32(at: number): number {

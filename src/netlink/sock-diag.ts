@@ -7,8 +7,10 @@
 import { AF_INET, AF_INET6 } from '../base/ip.ts';
 import { ENOENT, IPPROTO_MPTCP, IPPROTO_TCP } from '../native/index.ts';
 import { NETLINK_SOCK_DIAG, NetlinkConnection, type NetlinkSocketOptions } from './connection.ts';
+import { align4 } from './attributes.ts';
 import { DiagView } from './diag-view.ts';
 import { NetlinkError } from './errors.ts';
+import { HEADER_BYTES } from './message.ts';
 import {
   emitDiagDump,
   emitDiagOfToken,
@@ -23,7 +25,7 @@ import {
 
 export class SocketDiag {
   readonly #connection: NetlinkConnection;
-  readonly #view = new DiagView();
+  readonly #seen = new DiagView();
 
   private constructor(connection: NetlinkConnection) {
     this.#connection = connection;
@@ -89,22 +91,27 @@ export class SocketDiag {
 
   /**
    * Shows each MPTCP connection that is not a listener, or each TCP socket, to `visit`, for who looks again and again:
-   * nothing is kept. Sockets that come or go meanwhile may be missing.
-   * @param visit must not throw, and must keep neither the view nor what it leads to
+   * nothing is kept, and there is a step between one datagram of the kernel's and the next, so that the reader may do
+   * something else meanwhile (but nothing with this object; who gives up closes it). Sockets that come or go meanwhile
+   * may be missing.
+   * @param visit must keep neither the view nor what it leads to
    */
-  visitSockets(kind: 'mptcp' | 'tcp', visit: (socket: DiagView) => void): void {
+  *scanSockets(kind: 'mptcp' | 'tcp', visit: (socket: DiagView) => void): Generator<void, void> {
     const protocol = kind === 'mptcp' ? IPPROTO_MPTCP : IPPROTO_TCP;
-    const view = this.#view;
+    const operation = `look at ${kind === 'mptcp' ? 'MPTCP' : 'TCP'} sockets`;
+    const seen = this.#seen;
     for (const family of [AF_INET, AF_INET6] as const) {
+      const request = emitDiagDump(family, protocol, STATES_LIVE);
       try {
-        this.#connection.visitDump(
-          SOCK_DIAG_BY_FAMILY,
-          emitDiagDump(family, protocol, STATES_LIVE),
-          `look at ${kind === 'mptcp' ? 'MPTCP' : 'TCP'} sockets`,
-          (bytes, at, end) => {
-            if (view.look(bytes, at, end)) visit(view);
-          },
-        );
+        for (const { bytes, to } of this.#connection.dumpPieces(SOCK_DIAG_BY_FAMILY, request, operation)) {
+          const view = new DataView(bytes.buffer, bytes.byteOffset, to);
+          for (let at = 0; at + HEADER_BYTES <= to;) {
+            const end = at + view.getUint32(at, true);
+            if (seen.look(view, at + HEADER_BYTES, end)) visit(seen);
+            at = align4(end);
+          }
+          yield;
+        }
       } catch (error) {
         // No such sockets can exist where the kernel has no module to list them with.
         if (!(error instanceof NetlinkError && error.errno === ENOENT)) throw error;

@@ -2,8 +2,8 @@
  * Observes the host: looks at links, paths, connections and subflows again and again, remembers what it needs to tell
  * rates, states and history, and lists what happens. What one look is made of, in order:
  *
- *   kernel's connections → the proxy's → subflows → rates (connection-table) → links → silence → paths (path-book) →
- *   history → events → listeners
+ *   kernel's connections → the proxy's → subflows (socket-look) → rates (connection-table) → links → silence → paths
+ *   (path-book) → history → events → listeners
  *
  * Pace: each half second while somebody watches, a fifth of a second when something may have gone silent, else every
  * two seconds; at once when a link has changed; never more than a twentieth of a processor's time.
@@ -13,14 +13,12 @@
  * history, and 2,000 events.
  */
 import { errorText, type Logger } from '../../base/index.ts';
-import { SocketScan } from '../../mptcp/index.ts';
 import { RouteNetlink } from '../../netlink/index.ts';
 import { AddressBook } from './address-book.ts';
 import { noSuchConnection, readDetail, readPage, type Now } from './connection-list.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { EventList } from './event-list.ts';
 import { EventWatch } from './event-watch.ts';
-import { GuestRows } from './guest-rows.ts';
 import { PathHistoryBook } from './history.ts';
 import { compareHost } from './host-changes-told.ts';
 import { LinkMeter } from './link-meter.ts';
@@ -34,13 +32,13 @@ import type {
   Overview,
   RecentEvents,
 } from './model.ts';
-import { Pace } from './pace.ts';
+import { CostMeter, Pace } from './pace.ts';
 import { PathBook, readPath, type PathChange } from './path-book.ts';
 import { readOverview } from './overview.ts';
 import { ProgramNames } from './program-names.ts';
-import { joinProxied, noteFallback, type PlainRows } from './proxied-rows.ts';
 import type { ConnectionRecord, SubflowRecord } from './records.ts';
 import { isSuspicious, judgeSilence, noteArrivals } from './silence.ts';
+import { SocketLook } from './socket-look.ts';
 import type { HostReading, ObserverOptions, ObserverSources } from './sources.ts';
 import { TunnelWatch } from './tunnel-watch.ts';
 
@@ -48,13 +46,11 @@ import { TunnelWatch } from './tunnel-watch.ts';
 const WINDOW_MIN_MS = 180;
 /** BOUNDED: texts of failures that were logged. */
 const FAILURES_REMEMBERED_MAX = 100;
-/** The name that the host's proxy gives the appliance's (weft-service.ts). */
-const APPLIANCE = '(appliance)';
 
 interface Opened {
   readonly netlink: RouteNetlink;
   readonly addresses: AddressBook;
-  scan: SocketScan | undefined;
+  readonly sockets: SocketLook;
 }
 
 export class Observer {
@@ -67,7 +63,7 @@ export class Observer {
   readonly #history = new PathHistoryBook();
   readonly #names = new ProgramNames();
   readonly #pace = new Pace();
-  readonly #guestRows = new GuestRows();
+  readonly #meter = new CostMeter();
   readonly #events: EventList;
   readonly #watch: EventWatch;
   readonly #tunnels: TunnelWatch | undefined;
@@ -76,6 +72,7 @@ export class Observer {
   readonly #loggedFailures = new Set<string>();
   #opened: Opened | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isLooking = false;
   #host: HostReading | undefined;
   #lastLookMs = 0;
   #windowStartMs = 0;
@@ -107,10 +104,10 @@ export class Observer {
   async start(): Promise<void> {
     if (this.#opened !== undefined) return;
     const netlink = RouteNetlink.open(this.#netns);
-    this.#opened = { netlink, addresses: new AddressBook(netlink), scan: undefined };
+    const sockets = new SocketLook(this.#sources, this.#netns);
+    this.#opened = { netlink, addresses: new AddressBook(netlink), sockets };
     this.#watch.start();
-    this.#runLook();
-    await Promise.resolve();
+    await this.#runLook();
   }
 
   /** May be called again, and without a start. */
@@ -118,7 +115,7 @@ export class Observer {
     clearTimeout(this.#timer);
     this.#watch.stop();
     this.#names.stop();
-    this.#opened?.scan?.close();
+    this.#opened?.sockets.close();
     this.#opened?.netlink.close();
     if (this.#opened !== undefined) this.#sources.close?.();
     this.#opened = undefined;
@@ -130,9 +127,10 @@ export class Observer {
 
   #schedule(): void {
     clearTimeout(this.#timer);
-    if (this.#opened === undefined) return;
+    // A look under way says when the next one is due, when it has ended.
+    if (this.#opened === undefined || this.#isLooking) return;
     const waitMs = this.#pace.dueMs(this.#listeners.size > 0) - performance.now();
-    this.#timer = setTimeout(() => this.#runLook(), Math.max(0, Math.ceil(waitMs)));
+    this.#timer = setTimeout(() => void this.#runLook(), Math.max(0, Math.ceil(waitMs)));
     // Nobody waits for a look that nobody sees.
     if (this.#listeners.size === 0) this.#timer.unref();
   }
@@ -149,22 +147,23 @@ export class Observer {
     this.#schedule();
   }
 
-  #runLook(): void {
+  async #runLook(): Promise<void> {
     const opened = this.#opened;
-    if (opened === undefined) return;
+    if (opened === undefined || this.#isLooking) return;
+    this.#isLooking = true;
     const startMs = performance.now();
+    this.#pace.begin();
     try {
-      this.#look(opened, startMs);
+      await opened.sockets.read(this.#meter, () => this.#opened === opened);
+      if (this.#opened === opened) this.#meter.run(() => this.#look(opened, performance.now()));
       this.#loggedFailures.clear();
     } catch (error) {
-      // A dump that was broken off would disturb the next one.
-      opened.scan?.close();
-      opened.scan = undefined;
       this.#reportFailure(`a look at the host failed: ${errorText(error)}`);
     }
-    const endMs = performance.now();
-    this.#sampleMs = endMs - startMs;
-    this.#pace.handleLook(startMs, endMs);
+    this.#isLooking = false;
+    if (this.#opened !== opened) return;
+    this.#sampleMs = this.#meter.take();
+    this.#pace.handleLook(startMs, performance.now(), this.#sampleMs);
     this.#overview = undefined;
     this.#schedule();
     for (const listener of this.#listeners) {
@@ -188,7 +187,7 @@ export class Observer {
     const sinceMs = nowMs - this.#windowStartMs;
     const windowMs = !isFirst && sinceMs >= WINDOW_MIN_MS ? sinceMs : 0;
     const elapsedMs = isFirst ? 0 : nowMs - this.#lastLookMs;
-    this.#readSockets(opened, nowMs, windowMs);
+    opened.sockets.fill(this.#table, this.#host?.paths ?? [], nowMs, windowMs);
     this.#readLinks(opened, nowMs, windowMs);
     const host = this.#sources.host();
     const changes = this.#judgePaths(host, nowMs, elapsedMs, windowMs);
@@ -200,45 +199,6 @@ export class Observer {
     this.#host = host;
     this.#tunnels?.look(nowMs, this.#listeners.size > 0);
     this.#findPrograms(nowMs);
-  }
-
-  #readSockets(opened: Opened, nowMs: number, windowMs: number): void {
-    const table = this.#table;
-    opened.scan ??= new SocketScan(this.#netns);
-    table.begin(nowMs);
-    let count = 0;
-    opened.scan.visitConnections((shown) => {
-      table.connection(shown);
-      count++;
-    });
-    const guest = this.#sources.guest?.();
-    if (guest !== undefined) {
-      const links = this.#sources.guestLinks?.() ?? [];
-      this.#guestRows.add(table, guest, links, this.#host?.paths ?? [], nowMs);
-    }
-    const plain = joinProxied(
-      table,
-      this.#sources.proxied(),
-      ({ via }) => guest !== undefined && via === APPLIANCE,
-    );
-    if (count > 0 || !plain.isEmpty) this.#readSubflows(opened.scan, plain);
-    table.end(windowMs);
-    for (const record of table.connections()) noteFallback(record);
-  }
-
-  /** The kernel has no shorter list than that of all TCP sockets. */
-  #readSubflows(scan: SocketScan, plain: PlainRows): void {
-    const table = this.#table;
-    const uid = process.getuid?.() ?? 0;
-    scan.visitSubflows((shown) => {
-      const { socket } = shown;
-      if (shown.token !== 0) table.subflow(shown);
-      else if (plain.hasPort(socket.remotePort) && socket.uid === uid) {
-        const { address, port } = table.remoteOf(shown);
-        if (plain.hasRemote(address, port)) plain.offer(table.subflow(shown));
-      }
-    });
-    plain.pair();
   }
 
   #readLinks({ addresses, netlink }: Opened, nowMs: number, windowMs: number): void {

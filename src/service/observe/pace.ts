@@ -1,4 +1,4 @@
-/** When the next look is due (pure): by who watches, what is suspected, and what looks cost. */
+/** When the next look is due: by who watches, what is suspected, and what looks cost (pure but for the meter). */
 
 /** Between the beginnings of two looks. */
 const WATCHED_MS = 500;
@@ -35,11 +35,16 @@ export class Pace {
     this.#hurried = true;
   }
 
-  handleLook(startMs: number, endMs: number): void {
+  /** A look begins: what has changed before is seen by it. */
+  begin(): void {
+    this.#hurried = false;
+  }
+
+  /** @param costMs processor time that it took */
+  handleLook(startMs: number, endMs: number, costMs: number): void {
     this.#startMs = startMs;
     this.#endMs = endMs;
-    this.#hurried = false;
-    this.#costsMs.push(endMs - startMs);
+    this.#costsMs.push(costMs);
     while (this.#costsMs.length > COSTS_KEPT) this.#costsMs.shift();
   }
 
@@ -47,5 +52,31 @@ export class Pace {
     const regularMs = this.#startMs + this.intervalMs(isWatched);
     if (!this.#hurried) return regularMs;
     return Math.min(regularMs, this.#endMs + Math.max(HURRIED_MIN_MS, this.costMs * HURRIED_COST_PARTS));
+  }
+}
+
+/**
+ * Measures what a look costs: its parts, and of each no more than the processor time of this process meanwhile, because
+ * on a busy machine most of the time that passes is others'.
+ */
+export class CostMeter {
+  #costMs = 0;
+
+  run<T>(work: () => T): T {
+    const startMs = performance.now();
+    const before = process.cpuUsage();
+    try {
+      return work();
+    } finally {
+      const { system, user } = process.cpuUsage(before);
+      this.#costMs += Math.min(performance.now() - startMs, (user + system) / 1000);
+    }
+  }
+
+  /** Milliseconds since the last call. */
+  take(): number {
+    const costMs = this.#costMs;
+    this.#costMs = 0;
+    return costMs;
   }
 }

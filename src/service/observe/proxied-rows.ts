@@ -55,23 +55,12 @@ export class PlainRows {
     string,
     { readonly rows: ConnectionRecord[]; readonly sockets: SubflowRecord[] }
   >();
-  readonly #ports = new Set<number>();
 
   add(record: ConnectionRecord): void {
     const remote = formatSocketAddress(record.remoteAddress, record.remotePort);
     const known = this.#rows.get(remote);
     if (known === undefined) this.#rows.set(remote, { rows: [record], sockets: [] });
     else known.rows.push(record);
-    this.#ports.add(record.remotePort);
-  }
-
-  get isEmpty(): boolean {
-    return this.#rows.size === 0;
-  }
-
-  /** Whether a socket to this port is worth a closer look. */
-  hasPort(port: number): boolean {
-    return this.#ports.has(port);
   }
 
   hasRemote(address: string, port: number): boolean {
