@@ -12,6 +12,8 @@ const PROXY = 'http://127.0.0.1:13128';
 /** So that what came before does not hasten or delay what is measured. */
 const PAUSE_MS = 4000;
 const LOST = ['down', 'stale'];
+/** So high that picture, charts and list are on the screen together: what is not, asks for nothing. */
+const WINDOW = { width: 1280, height: 3000 };
 
 /** Milliseconds from `deed` until picture, chart and list show one of the states. */
 async function timeUntil(page, path, states, deed) {
@@ -63,7 +65,7 @@ export async function cutInLab({ cuts, cpus }) {
     url,
   ]);
   try {
-    const { page } = await openPage(browser, await pageAddress(lab));
+    const { page } = await openPage(browser, await pageAddress(lab), WINDOW);
     const uplink = lab.uplink(1);
     const path = `${uplink.name} ${uplink.address}`;
     await page.waitForFunction(pictureShows(path, ['active']));
@@ -86,7 +88,7 @@ export async function cutInLab({ cuts, cpus }) {
 
 /** The same beside the connections that are there. */
 export async function cutUnderLoad({ browser, lab }, cuts) {
-  const { context, page } = await openPage(browser, await pageAddress(lab));
+  const { context, page } = await openPage(browser, await pageAddress(lab), WINDOW);
   const path = 'c2 10.2.0.2';
   await page.waitForFunction(pictureShows(path, ['active']));
   try {

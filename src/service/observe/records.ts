@@ -71,6 +71,11 @@ export class SubflowRecord implements Counted {
 
   /** Bytes that came lately, fading; as it was when the last of them came. */
   lately = 0;
+  /** What its connection's others received while this one did too, bytes a millisecond; as it was when this one did last. */
+  othersPace = 0;
+  /** What they have received since, and for how long this one has received nothing. */
+  othersSince = 0;
+  quietMs = 0;
   silence: Silence | undefined;
 
   constructor(key: number, token: number, ends: Ends) {

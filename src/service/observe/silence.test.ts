@@ -115,6 +115,16 @@ describe('a download', () => {
     expect(subflows[1]!.silence).toBeUndefined();
   });
 
+  it('that its reader slows down needs one path only, which says nothing of the other', () => {
+    steps(8, FLOW, FLOW);
+    // A buffer was filled at full speed; now it takes 10 KB a step, and the sender has one path that is free for it.
+    steps(40, { received: 10_000 });
+    expect(subflows[1]!.silence).toBeUndefined();
+    // A moment at full speed again, which begins at the path that was busy.
+    step(FLOW);
+    expect(subflows[1]!.silence).toBeUndefined();
+  });
+
   it('on a backup is silent by right', () => {
     steps(8, FLOW, FLOW);
     subflows[1]!.backup = true;

@@ -3,9 +3,10 @@
  * it is inferred from what each socket has heard. Two kinds of signs, and one of beginnings:
  *
  *   unanswered  data of ours was sent again after a timeout, and nothing at all has come back since
- *   silent      data came steadily, and then nothing more, while the same connection's other subflows carry on; the
- *               end of a burst looks the same for a moment (the slower path ends later), so this is not `sure` before
- *               it has lasted, and is taken back when the others fall silent too
+ *   silent      data came steadily, and then nothing more, while the same connection's other subflows carry on at
+ *               their pace; the end of a burst looks the same for a moment (the slower path ends later), so this is not
+ *               `sure` before it has lasted, and is taken back when the others fall silent too. When they have become
+ *               slower as well, the sender has less to send, or the reader takes less, and one path is enough for it
  *   join        a subflow's SYNs are not answered, although the same address answers over another path
  *
  * What was sure stays until something is heard again.
@@ -39,12 +40,41 @@ const HALF_LIFE_MS = 1000;
 /** The others carry on if they have heard something within this. */
 const CARRIES_WITHIN_MS = 300;
 
-/** Takes one look's reading into what came lately. @param elapsedMs since the look before */
-export function noteArrivals(subflow: SubflowRecord, elapsedMs: number): void {
-  // Silence does not fade it: it is how much came before.
-  if (subflow.receivedNew === 0) return;
-  subflow.lately = subflow.lately * 0.5 ** (elapsedMs / HALF_LIFE_MS) + subflow.receivedNew;
+/** The others go on as before when they carry this share of what they did. */
+const SAME_PACE = 0.5;
+/** Weight of the newest look in what the others' pace is. */
+const PACE_WEIGHT = 0.5;
+
+function receivedByOthers(subflow: SubflowRecord): number {
+  let bytes = 0;
+  for (const other of subflow.connection?.subflows ?? []) {
+    if (other !== subflow && other.seen === subflow.seen) bytes += other.receivedNew;
+  }
+  return bytes;
 }
+
+/**
+ * Takes one look's reading into what came lately. All subflows of the connection have been read before.
+ * @param elapsedMs since the look before
+ */
+export function noteArrivals(subflow: SubflowRecord, elapsedMs: number): void {
+  const others = receivedByOthers(subflow);
+  // Silence does not fade it: it is how much came before.
+  if (subflow.receivedNew === 0) {
+    subflow.othersSince += others;
+    subflow.quietMs += elapsedMs;
+    return;
+  }
+  subflow.lately = subflow.lately * 0.5 ** (elapsedMs / HALF_LIFE_MS) + subflow.receivedNew;
+  const pace = others / Math.max(1, elapsedMs);
+  subflow.othersPace += (pace - subflow.othersPace) * PACE_WEIGHT;
+  subflow.othersSince = 0;
+  subflow.quietMs = 0;
+}
+
+/** Since this one has fallen silent, all in all. */
+const othersKeepPace = ({ othersPace, othersSince, quietMs }: SubflowRecord) =>
+  othersSince >= SAME_PACE * othersPace * quietMs;
 
 const roundTripMs = (subflow: SubflowRecord) =>
   Math.max(subflow.rttUs ?? 0, subflow.receiveRttUs ?? 0) / 1000;
@@ -80,7 +110,7 @@ function findSilent(subflow: SubflowRecord, nowMs: number): Silence | undefined 
   const { heardAgoMs } = subflow;
   if (subflow.backup || heardAgoMs < SILENT_MS || subflow.lately < LATELY_BYTES) return undefined;
   const others = liveOthers(subflow).filter(({ receivedNew }) => receivedNew >= CARRIES_BYTES);
-  if (others.length === 0) return undefined;
+  if (others.length === 0 || !othersKeepPace(subflow)) return undefined;
   const roundTrips = SILENT_ROUND_TRIPS * Math.max(roundTripMs(subflow), ...others.map(roundTripMs));
   if (heardAgoMs < Math.min(SILENT_MAX_MS, SILENT_MS + roundTrips)) return undefined;
   return {
@@ -127,7 +157,11 @@ function holds(subflow: SubflowRecord, before: Silence, nowMs: number): boolean 
   if (nowMs - subflow.heardAgoMs > before.sinceMs + CLOCK_SLACK_MS) return false;
   // The kernel gives up sending after a while; what was sure is not unsure for that.
   if (before.sure && before.sign !== 'join') return subflow.state === ESTABLISHED;
-  return before.sign === 'silent' && liveOthers(subflow).some(({ receivedNew }) => receivedNew > 0);
+  return (
+    before.sign === 'silent' &&
+    othersKeepPace(subflow) &&
+    liveOthers(subflow).some(({ receivedNew }) => receivedNew > 0)
+  );
 }
 
 /** Judges one subflow anew; `noteArrivals` of this look comes before. */
