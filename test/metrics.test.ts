@@ -138,8 +138,13 @@ it('counts what was carried over each path while a download runs', async () => {
   }
 });
 
-it('tells of the daemon, which has no proxy', async () => {
+it('tells of the daemon, which has no proxy, and keeps a hostile name within its quotes', async () => {
   const host = loneHost();
+  const name = 'a"b\\c{}=,#1';
+  await host.run(['ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'other']);
+  await host.run(['ip', 'link', 'set', 'other', 'up']);
+  await host.run(['ip', 'link', 'set', name, 'up']);
+  await host.run(['ip', 'addr', 'add', '10.9.0.2/24', 'dev', name]);
   const daemon = new RunningWeft(
     host.spawn(weftCommand('daemon', '--log=stderr'), { stdio: ['ignore', 'pipe', 'pipe'] }),
   );
@@ -148,6 +153,8 @@ it('tells of the daemon, which has no proxy', async () => {
   expectDocumented(scrape);
   expect(valueOf(scrape, 'weft_build_info', { program: 'daemon' })).toBe(1);
   expect(valueOf(scrape, 'weft_daemon_plugins', { state: 'running' })).toBeGreaterThan(0);
-  expect(scrape.samples.filter(([name]) => name.startsWith('weft_proxy_'))).toEqual([]);
+  expect(scrape.samples.filter(([sample]) => sample.startsWith('weft_proxy_'))).toEqual([]);
+  expect(valueOf(scrape, 'weft_link_up', { link: name })).toBe(1);
+  expect(valueOf(scrape, 'weft_path_state', { link: name, address: '10.9.0.2', state: 'down' })).toBe(0);
   expect(await daemon.stop()).toBe(0);
 });
