@@ -26,6 +26,8 @@ const { buildLab, closers } = useTestLabs('actions', { links: { rateBps: 50e6, d
 const ip = (node: LabNode, command: string) =>
   execFileSync('ip', ['-n', node.namespace, ...command.split(' ')], { encoding: 'utf8', stdio: 'pipe' });
 
+const HIGH_LIMITS = 'mptcp limits set subflows 8 add_addr_accepted 8';
+
 const endpoints = (node: LabNode) =>
   ip(node, 'mptcp endpoint show')
     .split('\n')
@@ -74,9 +76,10 @@ async function startDownload(client: LabNode, url: string): Promise<void> {
   await expect.poll(() => listConnections({ netns: client.path })[0]?.subflows.length ?? 0, SOON).toBe(2);
 }
 
-async function busyUp(): Promise<Busy> {
+async function busyUp(prepare: (client: LabNode) => void = () => {}): Promise<Busy> {
   const lab = await buildLab();
   const client = lab.node('client');
+  prepare(client);
   const weft = await startWeft(client);
   await startDownload(client, lab.url(ENDLESS_BYTES));
   return { lab, client, weft, observed: new ObservedNode(client) };
@@ -176,7 +179,8 @@ describe('weft up', () => {
   });
 
   it('leaves limits at what a user sets', async () => {
-    const { client, observed, weft } = await busyUp();
+    // Higher than Weft needs them, so that it has raised nothing.
+    const { client, observed, weft } = await busyUp((node) => ip(node, HIGH_LIMITS));
     const answer = await observed.get<ActionAnswer>('/v1/limits', { subflows: 3, addAddrAccepted: 1 });
     expect(answer.command).toBe('weft mptcp limits set subflows 3 add_addr_accepted 1');
     const limits = () => ip(client, 'mptcp limits show').trim();
@@ -228,6 +232,7 @@ describe('the daemon', () => {
   it('makes a link backup, and keeps to its own endpoints and the limits that a user sets', async () => {
     const lab = await buildLab();
     const client = lab.node('client');
+    ip(client, HIGH_LIMITS);
     const configuration = new Configuration();
     closers.push(() => configuration.remove());
     await startMptcpd(client, {
