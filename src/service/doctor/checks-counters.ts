@@ -47,13 +47,13 @@ const COUNTERS_OF_TROUBLE: readonly CounterNote[] = [
     name: 'DSSCorruptionFallback',
     cause: 'data-changed',
     means: 'connections fell back to TCP because a middlebox changed data',
-    advice: 'sysctl -w net.mptcp.checksum_enabled=1 detects such paths earlier',
+    advice: 'to see such paths earlier: sysctl -w net.mptcp.checksum_enabled=1',
   },
   {
     name: 'DSSCorruptionReset',
     cause: 'data-changed',
     means: 'subflows were reset because a middlebox changed data',
-    advice: 'sysctl -w net.mptcp.checksum_enabled=1 detects such paths earlier',
+    advice: 'to see such paths earlier: sysctl -w net.mptcp.checksum_enabled=1',
   },
 ];
 
