@@ -126,6 +126,18 @@ describe('of a Weft that runs', () => {
     await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('several-paths');
   });
 
+  it('a path through which nothing comes, and when it does again', async () => {
+    const lab = await buildLab();
+    const client = lab.node('client');
+    await startWeft(client);
+    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
+    await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('several-paths');
+    lab.uplink(1).cut();
+    await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('path-stale');
+    lab.uplink(1).restore();
+    await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('several-paths');
+  });
+
   it('one that was started without multipath', async () => {
     const lab = await buildLab();
     const client = lab.node('client');

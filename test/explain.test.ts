@@ -75,12 +75,16 @@ const observe = (node: LabNode) =>
     netns: node.path,
   });
 
-/** A client that is being observed, so that nothing of its connections' beginnings is missed. */
-async function buildHost(): Promise<Host> {
+/**
+ * A client that is being observed, so that nothing of its connections' beginnings is missed.
+ * @param prepare what is done to it before anybody looks
+ */
+async function buildHost(prepare: (client: LabNode) => void = () => {}): Promise<Host> {
   const lab = await buildLab();
   const [client, server] = [lab.node('client'), lab.node('server')];
   // Namespaces take these over from the machine that the tests run on.
   for (const link of ['all', 'default', 'wifi0', 'lte0']) client.setSysctl(`ipv4/conf/${link}/rp_filter`, 0);
+  prepare(client);
   const observer = observe(client);
   await observer.start();
   closers.push(() => observer.stop());
@@ -241,6 +245,18 @@ describe('what this host does', () => {
     expect(found.advice).toEqual(['weft path lte0 normal']);
     const facts = host.client.inside(() => collectFacts());
     expect(explainHost(facts).findings.map(({ id }) => id)).toContain('backup-only');
+  });
+
+  it('a link with the other IP version only', async () => {
+    const host = await buildHost(({ netlink }) => {
+      const linkIndex = netlink.linkByName('lte0')?.index ?? 0;
+      netlink.deleteAddress({ linkIndex, address: '10.2.0.2', prefixLength: 24 });
+    });
+    serve(host.server);
+    await open(host.client);
+    const found = await host.finds('family-mismatch');
+    expect(found.text).toMatch(/is reached by IPv4, and lte0 has IPv6 only/);
+    expect(valueOf(found, 'address of lte0')).toBe('2001:db8:2::2');
   });
 
   it('a link that is down', async () => {
