@@ -85,9 +85,8 @@ export class PseudoTerminal {
 
   /** Waits until `condition` holds; looks whenever the program has written. */
   async until(condition: (terminal: this) => boolean, what: string): Promise<void> {
-    const timer = setTimeout(() => {
-      this.#child.kill('SIGKILL');
-    }, DEADLINE_MS);
+    // The driver kills the program then, and ends.
+    const timer = setTimeout(() => this.#child.stdin?.end(), DEADLINE_MS);
     try {
       while (!condition(this)) {
         if (this.#closed)
