@@ -19,7 +19,7 @@ export const PATHS_KEPT_MAX = 64;
 export const MARKS_MAX = 500;
 const DAY_MS = 24 * 3600 * 1000;
 /** Nobody looked in between: what was counted is of an unknown time. */
-const SPAN_MAX_MS = 10_000;
+const SPAN_MAX_MS = 30_000;
 /** A clock set back by less is only waited for. */
 const BACKWARDS_MAX_MS = 2000;
 const DEFAULT_MINUTES = 5;
