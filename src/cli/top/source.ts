@@ -16,6 +16,9 @@ import {
 } from '../../service/index.ts';
 import { packageVersion } from '../version.ts';
 
+/** Two looks that are closer together tell no rates. */
+const RATES_AFTER_MS = 200;
+
 export interface Readings {
   readonly overview: (overview: Overview) => void;
   readonly event: (event: ObservedEvent) => void;
@@ -103,15 +106,15 @@ class KernelSource implements TopSource {
     this.note = note;
   }
 
-  /** The second look: rates are known from there on. */
+  /** After another look: from there on rates are known. */
   overview(): Promise<Overview> {
+    const first = this.#observer.overview();
     return new Promise((resolve) => {
-      let looks = 0;
       const stop = this.#observer.onSample(() => {
-        looks++;
-        if (looks < 2) return;
+        const overview = this.#observer.overview();
+        if (overview.time - first.time < RATES_AFTER_MS) return;
         stop();
-        resolve(this.#observer.overview());
+        resolve(overview);
       });
     });
   }
