@@ -10,7 +10,7 @@ import type { WhyQuery, WhyReport } from '../observe/api.ts';
 import { findConnection, type ConnectionSource } from '../observe/find-connection.ts';
 import type { ConnectionDetail, ObservedEvent, Overview, RecentEvents } from '../observe/model.ts';
 import { askRunning, withDaemon } from './ask-running.ts';
-import { collectFirewall } from './collect-firewall.ts';
+import { collectFirewallLater } from './collect-firewall.ts';
 import { collectFacts, withPeer } from './collect.ts';
 import { explainConnection } from './explain-connection.ts';
 import { explainHost } from './explain-host.ts';
@@ -72,7 +72,7 @@ function eventsOf(token: number | undefined, { events }: RecentEvents): Observed
 
 export class WhyDesk {
   readonly #options: WhyDeskOptions;
-  readonly #firewall = new Fresh<FirewallFacts>(FIREWALL_FRESH_MS);
+  readonly #firewall = new Fresh<Promise<FirewallFacts>>(FIREWALL_FRESH_MS);
   readonly #host = new Fresh<HostFacts>(HOST_FRESH_MS);
   readonly #other = new Fresh<Promise<RunningFact | undefined>>(RUNNING_FRESH_MS);
 
@@ -86,7 +86,8 @@ export class WhyDesk {
     // First, so that a name that nobody has costs nothing.
     const detail = connection === undefined ? undefined : findConnection(observer, connection);
     const running = await this.#running(observer.overview());
-    const host = await withDaemon(this.#host.get(() => this.#inside(() => this.#collect(running))));
+    const firewall = await this.#firewall.get(() => this.#inside(collectFirewallLater));
+    const host = await withDaemon(this.#host.get(() => this.#inside(() => this.#collect(running, firewall))));
     return detail === undefined ? explainHost(host) : this.#explain(host, detail);
   }
 
@@ -110,11 +111,8 @@ export class WhyDesk {
     return Promise.resolve({ pid, mode: mode ?? 'single-path', ...this.#options.about?.() });
   }
 
-  #collect(running: RunningFact | undefined): HostFacts {
-    return collectFacts(running, {
-      observedPaths: this.#options.observer.overview().paths,
-      firewall: this.#firewall.get(collectFirewall),
-    });
+  #collect(running: RunningFact | undefined, firewall: FirewallFacts): HostFacts {
+    return collectFacts(running, { observedPaths: this.#options.observer.overview().paths, firewall });
   }
 
   #inside<T>(work: () => T): T {
