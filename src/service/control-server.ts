@@ -16,7 +16,8 @@ import { controlSocketPath, lockPath } from './runtime-folder.ts';
 
 /** BOUNDED: what one client, and all clients, may ask of a process whose main job is something else. */
 const HEADER_MAX_BYTES = 8 << 10;
-const CLIENTS_MAX = 32;
+// More than both streams take readers, so that a question always finds a place.
+const CLIENTS_MAX = 64;
 const REQUEST_TIMEOUT_MS = 5000;
 const SOCKET_MODE_MASK = 0o177;
 
