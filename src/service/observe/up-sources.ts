@@ -21,7 +21,7 @@ export interface UpParts {
 
 const FRESH_MS = 3000;
 /** One part of the time at most goes into the sentences. */
-const COST_SHARE = 1 / 100;
+const COST_SHARE = 1 / 300;
 
 /** The sentences of the last status, renewed in the background when they are old and somebody reads them. */
 class Explanation {
