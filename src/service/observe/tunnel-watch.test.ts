@@ -75,7 +75,7 @@ function makeWatch() {
 
 it('asks one question at a time, each second while somebody watches', async () => {
   const { asked, settle, watch } = makeWatch();
-  const nowMs = performance.now();
+  const nowMs = Math.ceil(performance.now());
   watch.look(nowMs, true);
   watch.look(nowMs + 60_000, true);
   expect(asked).toHaveLength(1);
@@ -93,7 +93,7 @@ it('asks one question at a time, each second while somebody watches', async () =
 
 it('tells what changes, keeps what it knows after a failed question, and forgets tunnels that ended', async () => {
   const { asked, events, settle, watch } = makeWatch();
-  let nowMs = performance.now();
+  let nowMs = Math.ceil(performance.now());
   const answer = async (how: (question: (typeof asked)[number]) => void) => {
     watch.look((nowMs += 1000), true);
     how(asked.at(-1)!);
