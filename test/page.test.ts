@@ -6,7 +6,7 @@
  */
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Locator } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { axeFindings, type Look, type OpenPage } from './support/browser.ts';
 import { eventually, PageHost, pictureFile } from './support/page-host.ts';
@@ -56,10 +56,8 @@ afterAll(async () => {
   rmSync(FOLDER, { recursive: true, force: true });
 });
 
-/** Opens the page and waits until all of it has something to show; what is not on the screen asks for nothing. */
-async function openFilled(look: Look): Promise<OpenPage> {
-  const opened = await host.open(look);
-  const { page } = opened;
+/** Waits until all of the page has something to show; what is not on the screen asks for nothing. */
+async function fill(page: Page): Promise<void> {
   await page.locator('#picture').getByText('10.2.0.2').first().waitFor({ state: 'attached' });
   const shows: Record<string, Locator> = {
     charts: page.locator('#charts canvas').first(),
@@ -73,12 +71,17 @@ async function openFilled(look: Look): Promise<OpenPage> {
     await shows[section]?.waitFor();
   }
   await page.evaluate('scrollTo(0, 0)');
+}
+
+async function openFilled(): Promise<OpenPage> {
+  const opened = await host.open();
+  await fill(opened.page);
   return opened;
 }
 
 describe('what is shown', () => {
   it('host, paths, connections, limits, reasons and events, without an error and without asking anybody else', async () => {
-    const opened = await openFilled({});
+    const opened = await openFilled();
     const { page } = opened;
     await page.getByText('Live', { exact: true }).waitFor();
     const { lab } = host;
@@ -114,7 +117,7 @@ describe('texts from outside', () => {
       'http://127.0.0.1:13128',
       `http://${HOSTILE_HOST}/`,
     ]);
-    const opened = await openFilled({});
+    const opened = await openFilled();
     const { page } = opened;
     const shown = await opened.text();
     expect(shown).toContain(HOSTILE_LINK);
@@ -131,21 +134,32 @@ describe('texts from outside', () => {
   });
 });
 
-describe.each(Object.entries(LOOKS))('%s', (name, look) => {
-  it('is readable by everyone, and fits', async () => {
-    const opened = await openFilled(look);
+describe('readable by everyone', () => {
+  let opened: OpenPage;
+
+  beforeAll(async () => {
+    opened = await host.open();
+  });
+
+  afterAll(async () => {
+    await opened.close();
+  });
+
+  it.each(Object.entries(LOOKS))('%s', async (name, { theme, width, height }) => {
     const { page } = opened;
+    await page.emulateMedia({ colorScheme: theme });
+    await page.setViewportSize({ width, height });
+    await fill(page);
     expect(await opened.isTooWide()).toBe(false);
     await page.screenshot({ path: pictureFile(name), fullPage: true });
     expect(await axeFindings(page)).toEqual([]);
     expect(await opened.whatWentWrong()).toEqual([]);
-    await opened.close();
   });
 });
 
 describe('the keyboard', () => {
   it('reaches every control, in an order that ends, and each shows where it is', async () => {
-    const opened = await openFilled({});
+    const opened = await openFilled();
     const { page } = opened;
     // What can be operated, by its name, as a reader of the page counts it.
     const wanted = await page.evaluate<string[]>(`
@@ -177,7 +191,7 @@ describe('the keyboard', () => {
   });
 
   it('chooses a theme, sorts, searches, and follows a connection', async () => {
-    const opened = await openFilled({});
+    const opened = await openFilled();
     const { page } = opened;
     const dark = page.getByRole('button', { name: 'Dark' });
     await dark.focus();
