@@ -101,6 +101,8 @@ export interface KeyedListOptions<Item, Kind extends Element> {
   create(item: Item): Kind;
   /** Called after `create` too. */
   update(element: Kind, item: Item, index: number): void;
+  /** Told of an element that has been taken away; `create` may give it back for another item. */
+  removed?(element: Kind): void;
 }
 
 /**
@@ -130,7 +132,11 @@ export class KeyedList<Item, Kind extends Element> {
       next.set(name, element);
       shown.push([element, item]);
     }
-    for (const [name, element] of this.#elements) if (!next.has(name)) element.remove();
+    for (const [name, element] of this.#elements) {
+      if (next.has(name)) continue;
+      element.remove();
+      options.removed?.(element);
+    }
     this.#elements = next;
     let place = this.#parent.firstElementChild;
     for (const [index, [element, item]] of shown.entries()) {

@@ -17,6 +17,8 @@ const ROWS_ASKED_MAX = 500;
 /** Until the first row has been measured. */
 const ROW_HEIGHT_GUESS = 48;
 
+const SPARE_ROWS_MAX = 60;
+
 /** As in `ConnectionQuery`. */
 export interface RowsAsked {
   readonly offset: number;
@@ -38,6 +40,8 @@ export class ConnectionList {
   readonly #heads: HTMLElement[] = [];
   readonly #rows: KeyedList<ConnectionReading, HTMLElement>;
   readonly #views = new WeakMap<Element, ConnectionRow>();
+  /** BOUNDED: `SPARE_ROWS_MAX`. Rows that were scrolled away, for those that come: making one costs most of a frame. */
+  readonly #spare: HTMLElement[] = [];
   readonly #options: ListOptions;
   readonly #draw = perFrame(() => this.#drawNow());
   #sorting: Sorting = { sort: 'rate', order: 'descending' };
@@ -67,10 +71,9 @@ export class ConnectionList {
     );
     this.#rows = new KeyedList(rows, {
       key: ({ id }) => id,
-      create: () => {
-        const view = new ConnectionRow(options.context);
-        this.#views.set(view.element, view);
-        return view.element;
+      create: () => this.#spare.pop() ?? this.#createRow(),
+      removed: (element) => {
+        if (this.#spare.length < SPARE_ROWS_MAX) this.#spare.push(element);
       },
       update: (element, connection, at) => this.#updateRow(element, connection, at),
     });
@@ -236,6 +239,12 @@ export class ConnectionList {
     this.#restoreFocus(focused);
     // Only what has not been asked for: a list that has become shorter meanwhile must not be asked for again and again.
     if (shown.first < offset || shown.end > offset + limit) this.#options.onWant();
+  }
+
+  #createRow(): HTMLElement {
+    const view = new ConnectionRow(this.#options.context);
+    this.#views.set(view.element, view);
+    return view.element;
   }
 
   #updateRow(element: HTMLElement, connection: ConnectionReading, at: number): void {
