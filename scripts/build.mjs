@@ -57,9 +57,9 @@ function workerEntries() {
 
 /** What the file of a fast command leaves to files of their own, by how it imports them. */
 const APART = {
-  './program.ts': './verbs/program.mjs',
+  './program.ts': './verbs/program.js',
   './mptcp-own.ts': './mptcp-own.js',
-  './mptcpctl-run.ts': './verbs/mptcpctl-run.mjs',
+  './mptcpctl-run.ts': './verbs/mptcpctl-run.js',
   './mptcpd-run.ts': './mptcpd-run.js',
   '../compat/mptcpd-run.ts': './mptcpd-run.js',
 };
@@ -130,26 +130,25 @@ await build({
 // A program of one file that imports a module dynamically and statically would use what nobody has begun.
 for (const name of ['mptcpd-run', 'mptcpize', 'mpt', 'mptsrv']) {
   await buildInParts({
-    root,
     modules: { ...common, define: asCommonJs.define },
     asCommonJs,
     entryPoints: { [name]: src(`cli/compat/${name}.ts`) },
     outdir: join(dist, 'bin'),
   });
 }
-requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcp-own.js');
-requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcpd-run.js');
-requireOwnPart(join(dist, 'bin', 'mptcpd.js'), 'mptcpd-run.js');
-writeFileSync(join(dist, 'bin', 'package.json'), '{ "type": "commonjs" }\n');
-// Splitting keeps each verb in a chunk of its own that is read only when the verb is used.
-await build({
-  ...common,
+// Each verb is read only when it is used.
+await buildInParts({
+  modules: { ...common, define: asCommonJs.define },
+  asCommonJs,
   entryPoints: { program: src('cli/program.ts'), 'mptcpctl-run': src('cli/compat/mptcpctl-run.ts') },
   outdir: join(dist, 'bin', 'verbs'),
-  outExtension: { '.js': '.mjs' },
-  splitting: true,
-  chunkNames: '[name]-[hash]',
 });
+requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcp-own.js');
+requireOwnPart(join(dist, 'bin', 'weft.js'), 'mptcpd-run.js');
+requireOwnPart(join(dist, 'bin', 'weft.js'), 'verbs/program.js');
+requireOwnPart(join(dist, 'bin', 'mptcpctl.js'), 'verbs/mptcpctl-run.js');
+requireOwnPart(join(dist, 'bin', 'mptcpd.js'), 'mptcpd-run.js');
+writeFileSync(join(dist, 'bin', 'package.json'), '{ "type": "commonjs" }\n');
 // CommonJS, because `--require` of it is what every Node understands in NODE_OPTIONS, and for older ones too: programs
 // that know nothing of Weft load it.
 await build({

@@ -52,6 +52,7 @@ function buildIfNeeded() {
     'src',
     'scripts/build.mjs',
     'scripts/build-parts.mjs',
+    'scripts/direct-imports.mjs',
     'tsconfig.json',
     'tsconfig.build.json',
     'package.json',
