@@ -17,6 +17,7 @@ import {
 import { checkReach } from '../web/index.ts';
 import { greeting } from './greeting.ts';
 import { DEFAULT_LISTEN } from './listen-address.ts';
+import { preferSmallHeap } from './small-heap.ts';
 import { UpLife } from './up-life.ts';
 import type { UpOptions } from './up-options.ts';
 import { WebLife } from './web-life.ts';
@@ -187,6 +188,7 @@ export async function runUp(options: UpOptions, args: readonly string[]): Promis
     }))
       logger[level]({}, message);
     readiness?.ready();
+    preferSmallHeap();
     if (!web.isExplicit) void web.start();
   }
   const reason = await life.ended;
