@@ -38,6 +38,7 @@ export const FAILURE_STATUS: Readonly<Record<string, number>> = {
   TOO_LARGE: 413,
   CONTROL: 500,
   NOT_STARTED: 503,
+  REPLACED: 503,
   TOO_MANY: 503,
   NO_MPTCP: 503,
   TUNNEL_REFUSED: 409,

@@ -11,6 +11,7 @@ import { errorCode, errorText, WeftError, type Logger } from '../../base/index.t
 import { queryValues } from '../control-arguments.ts';
 import type { FeedSource } from '../control-event-feed.ts';
 import type { ControlRoute } from '../control-request.ts';
+import { loadPart } from '../load-part.ts';
 import type { WhyDesk, WhyDeskOptions } from '../doctor/index.ts';
 import type { Metrics, MetricsSources } from '../metrics/index.ts';
 import type { ActionAnswer, ActionApi, ObserveApi, WebApi, WebReport, WhyQuery, WhyReport } from './api.ts';
@@ -110,10 +111,9 @@ export class Observation implements FeedSource {
 
   async #begin(): Promise<Running> {
     const { logger, netns, sources } = this.#options;
-    const [{ Observer }, { LiveFeed }] = await Promise.all([
-      import('./observer.ts'),
-      import('./live-feed.ts'),
-    ]);
+    const [{ Observer }, { LiveFeed }] = await loadPart(() =>
+      Promise.all([import('./observer.ts'), import('./live-feed.ts')]),
+    );
     const observer = new Observer({
       sources: await sources(),
       logger,
@@ -192,7 +192,7 @@ export class Observation implements FeedSource {
 
   /** Calls, live stream and metrics as one listener, for the page's server. */
   async listener(origin: ActionOrigin): Promise<RequestListener> {
-    const { controlRequestListener } = await import('../control-request.ts');
+    const { controlRequestListener } = await loadPart(() => import('../control-request.ts'));
     return controlRequestListener({
       calls: { ...OBSERVE_CALLS, ...ACTION_CALLS },
       api: this.api(origin),
@@ -205,7 +205,7 @@ export class Observation implements FeedSource {
     name: keyof ActionApi,
     work: (actions: ActionApi) => Promise<ActionAnswer>,
   ): Promise<ActionAnswer> {
-    const { HostActions } = await import('./actions.ts');
+    const { HostActions } = await loadPart(() => import('./actions.ts'));
     const { control, netns } = this.#options;
     const { event, words } = ACTIONS[name];
     const by = WHO[origin];
@@ -233,7 +233,7 @@ export class Observation implements FeedSource {
 
   async #why(query: WhyQuery): Promise<WhyReport> {
     const { observer } = await this.#whenRunning();
-    const { WhyDesk } = await import('../doctor/index.ts');
+    const { WhyDesk } = await loadPart(() => import('../doctor/index.ts'));
     const { about, netns } = this.#options;
     this.#whyDesk ??= new WhyDesk({
       observer,
@@ -251,7 +251,7 @@ export class Observation implements FeedSource {
 
   async #sendMetrics(...[request, response]: Parameters<ControlRoute>): Promise<void> {
     const { observer } = await this.#whenRunning();
-    const { Metrics } = await import('../metrics/index.ts');
+    const { Metrics } = await loadPart(() => import('../metrics/index.ts'));
     this.#metrics ??= new Metrics({ ...this.#options.metrics, overview: () => observer.overview() });
     const { body, contentType } = await this.#metrics.render(request.headers.accept);
     const bytes = Buffer.from(body);
