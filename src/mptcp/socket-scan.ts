@@ -148,45 +148,61 @@ export class ScannedSubflow {
 }
 
 const LEAST_BYTES = 1 << 16;
+const LEAST_MESSAGES = 128;
+/** Begin, end and moment of each message. */
+const PLACE = 3;
 
-/** Messages of one dump, one after another, with when each was read. */
+/** Messages of one dump, one after another, with when each was read. What it holds it uses again at the next look. */
 class Kept {
-  #bytes = new Uint8Array(LEAST_BYTES);
-  #view = new DataView(this.#bytes.buffer);
+  #view = new DataView(new ArrayBuffer(LEAST_BYTES));
+  #places = new Float64Array(LEAST_MESSAGES * PLACE);
   #used = 0;
-  /** Begin, end and moment of each message. */
-  readonly #places: number[] = [];
+  #count = 0;
 
   clear(): void {
-    if (this.#bytes.length > LEAST_BYTES && this.#used < this.#bytes.length / 4) {
-      this.#resize(this.#bytes.length / 2);
+    const { byteLength } = this.#view;
+    // A host that had many connections once does not have them for ever.
+    if (byteLength > LEAST_BYTES && this.#used < byteLength / 4) {
+      this.#view = new DataView(new ArrayBuffer(byteLength / 2));
+      this.#places = new Float64Array(Math.max(LEAST_MESSAGES * PLACE, this.#count * 2 * PLACE));
     }
     this.#used = 0;
-    this.#places.length = 0;
+    this.#count = 0;
   }
 
-  #resize(length: number): void {
-    const bytes = new Uint8Array(length);
-    bytes.set(this.#bytes.subarray(0, Math.min(this.#used, length)));
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer);
-  }
-
-  add(message: Uint8Array, atMs: number): void {
-    const end = this.#used + message.length;
-    while (end > this.#bytes.length) this.#resize(this.#bytes.length * 2);
-    this.#bytes.set(message, this.#used);
-    this.#places.push(this.#used, end, atMs);
+  add(message: DiagView, atMs: number): void {
+    const end = this.#used + message.lengthBytes;
+    if (end > this.#view.byteLength) this.#growBytes();
+    if ((this.#count + 1) * PLACE > this.#places.length) this.#growPlaces();
+    message.copyTo(this.#view, this.#used);
+    const at = this.#count * PLACE;
+    this.#places[at] = this.#used;
+    this.#places[at + 1] = end;
+    this.#places[at + 2] = atMs;
     this.#used = end;
+    this.#count++;
+  }
+
+  /** By more than any message is long: a datagram has at most LEAST_BYTES. */
+  #growBytes(): void {
+    const grown = new Uint8Array(this.#view.byteLength * 2);
+    grown.set(new Uint8Array(this.#view.buffer, 0, this.#used));
+    this.#view = new DataView(grown.buffer);
+  }
+
+  #growPlaces(): void {
+    const grown = new Float64Array(this.#places.length * 2);
+    grown.set(this.#places);
+    this.#places = grown;
   }
 
   get count(): number {
-    return this.#places.length / 3;
+    return this.#count;
   }
 
   visit(seen: DiagView, visit: (atMs: number) => void): void {
     const places = this.#places;
-    for (let i = 0; i < places.length; i += 3) {
+    for (let i = 0; i < this.#count * PLACE; i += PLACE) {
       if (seen.look(this.#view, places[i]!, places[i + 1]!)) visit(places[i + 2]!);
     }
   }
@@ -211,13 +227,13 @@ export class SocketScan {
     this.#connections.clear();
     this.#subflows.clear();
     yield* this.#diag.scanSockets('mptcp', (socket) => {
-      this.#connections.add(socket.bytes, performance.now());
+      this.#connections.add(socket, performance.now());
     });
     // The kernel has no shorter list than that of all TCP sockets.
     if (this.#connections.count === 0 && wantsPlain === undefined) return;
     yield* this.#diag.scanSockets('tcp', (socket) => {
       if (socket.token !== 0 || wantsPlain?.(socket) === true) {
-        this.#subflows.add(socket.bytes, performance.now());
+        this.#subflows.add(socket, performance.now());
       }
     });
   }

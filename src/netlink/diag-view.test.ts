@@ -70,6 +70,10 @@ it('tells what the codec of lists tells, wherever in memory the message stands',
         expect(seen[field]).toEqual(kept[field]);
       }
       expect([seen.token, seen.subflowFlags]).toEqual([kept.subflow.localToken, kept.subflow.flags]);
+      const copy = new Uint8Array(message.length + 7);
+      expect(seen.lengthBytes).toBe(message.length);
+      seen.copyTo(viewOf(copy), 3);
+      expect(copy.subarray(3, 3 + message.length)).toEqual(message);
       expect(seen.cookie).toBe(socket.numbers[2]! * 2 ** 32 + socket.numbers[1]!);
       const { info } = socket;
       const u8 = (at: number) => (at < info.length ? info[at]! : 0);

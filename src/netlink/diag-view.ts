@@ -104,9 +104,19 @@ export class DiagView {
     }
   }
 
-  /** The message itself, for who keeps a copy. */
-  get bytes(): Uint8Array {
-    return new Uint8Array(this.#view.buffer, this.#view.byteOffset + this.#at, this.#end - this.#at);
+  /** How long the message is; netlink pads it to whole words. */
+  get lengthBytes(): number {
+    return this.#end - this.#at;
+  }
+
+  /** Copies the message, word by word: a view of it would cost more than the copy. */
+  copyTo(target: DataView, to: number): void {
+    const view = this.#view;
+    const end = this.#end;
+    let out = to;
+    let at = this.#at;
+    for (; at + 4 <= end; at += 4, out += 4) target.setUint32(out, view.getUint32(at, true), true);
+    for (; at < end; at++, out++) target.setUint8(out, view.getUint8(at));
   }
 
   #u32(at: number): number {

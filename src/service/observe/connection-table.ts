@@ -19,6 +19,22 @@ const KEPT_LOOKS = 2;
 
 const plainAddress = (address: string) => (address.startsWith('::ffff:') ? unmapV4(address) : address);
 
+/** BOUNDED: texts that many records share; all are forgotten when there are more. */
+const SHARED_MAX = 4096;
+
+/** The same text for the same text, so that thousands of records do not have thousands of copies of an address. */
+class SharedTexts {
+  readonly #texts = new Map<string, string>();
+
+  share(text: string): string {
+    const known = this.#texts.get(text);
+    if (known !== undefined) return known;
+    if (this.#texts.size >= SHARED_MAX) this.#texts.clear();
+    this.#texts.set(text, text);
+    return text;
+  }
+}
+
 /** What a counter has grown by; one that restarts has grown by what it shows now. */
 const growthOf = (now: number, before: number) => (now >= before ? now - before : now);
 
@@ -48,8 +64,15 @@ export class ConnectionTable {
   readonly #connections = new Map<number, ConnectionRecord>();
   readonly #subflows = new Map<number, SubflowRecord>();
   readonly #byToken = new Map<number, ConnectionRecord>();
+  readonly #texts = new SharedTexts();
   #look = 0;
   #nowMs = 0;
+  /** What the last look that has ended saw. */
+  #shown: { readonly connections: readonly ConnectionRecord[]; readonly subflows: readonly SubflowRecord[] } =
+    {
+      connections: [],
+      subflows: [],
+    };
 
   /** How many looks there were. */
   get look(): number {
@@ -74,9 +97,9 @@ export class ConnectionTable {
     if (record === undefined || record.token !== shown.token) {
       if (record !== undefined) this.#forgetConnection(record);
       record = new ConnectionRecord(key, idOf(shown.token, key), shown.token, this.#nowMs);
-      record.localAddress = plainAddress(socket.localAddress);
+      record.localAddress = this.#texts.share(plainAddress(socket.localAddress));
       record.localPort = socket.localPort;
-      record.remoteAddress = plainAddress(socket.remoteAddress);
+      record.remoteAddress = this.#texts.share(plainAddress(socket.remoteAddress));
       record.remotePort = socket.remotePort;
       record.uid = socket.uid;
       this.#add(record);
@@ -104,14 +127,15 @@ export class ConnectionTable {
     let record = this.#subflows.get(key);
     if (record === undefined) {
       record = new SubflowRecord(key, shown.token, {
-        localAddress: plainAddress(socket.localAddress),
+        localAddress: this.#texts.share(plainAddress(socket.localAddress)),
         localPort: socket.localPort,
-        remoteAddress: plainAddress(socket.remoteAddress),
+        remoteAddress: this.#texts.share(plainAddress(socket.remoteAddress)),
         remotePort: socket.remotePort,
       });
       record.linkIndex = socket.linkIndex;
       record.initial = shown.initial;
-      record.congestionControl = socket.congestionControl;
+      const { congestionControl } = socket;
+      if (congestionControl !== undefined) record.congestionControl = this.#texts.share(congestionControl);
       this.addSubflow(record);
     }
     record.state = socket.state;
@@ -195,12 +219,14 @@ export class ConnectionTable {
 
   /** @param windowMs length of the window that rates are of and that ends now; 0: it goes on */
   end(windowMs: number): void {
+    const subflows: SubflowRecord[] = [];
     for (const record of this.#subflows.values()) {
       if (record.seen !== this.#look) {
         record.sentNew = record.receivedNew = record.retransmittedNew = record.segmentsNew = 0;
         if (this.#look - record.seen > KEPT_LOOKS) this.#forgetSubflow(record);
         continue;
       }
+      subflows.push(record);
       if (record.connection === undefined && record.token !== 0) this.#join(record);
       const { connection } = record;
       if (connection?.hasOwnBytes === false) {
@@ -209,10 +235,13 @@ export class ConnectionTable {
       }
       if (windowMs > 0) closeWindow(record, windowMs);
     }
+    const connections: ConnectionRecord[] = [];
     for (const record of this.#connections.values()) {
+      if (record.seen === this.#look) connections.push(record);
       if (this.#look - record.seen > KEPT_LOOKS) this.#forgetConnection(record);
       else if (windowMs > 0) closeWindow(record, windowMs);
     }
+    this.#shown = { connections, subflows };
   }
 
   #join(record: SubflowRecord): void {
@@ -239,13 +268,18 @@ export class ConnectionTable {
     record.subflows.length = 0;
   }
 
-  /** Those that the last look saw. */
-  *connections(): Generator<ConnectionRecord> {
+  /** Those that the look under way has seen already. */
+  *connectionsSoFar(): Generator<ConnectionRecord> {
     for (const record of this.#connections.values()) if (record.seen === this.#look) yield record;
   }
 
-  *subflows(): Generator<SubflowRecord> {
-    for (const record of this.#subflows.values()) if (record.seen === this.#look) yield record;
+  /** Those that the last look saw, as of its end. */
+  connections(): readonly ConnectionRecord[] {
+    return this.#shown.connections;
+  }
+
+  subflows(): readonly SubflowRecord[] {
+    return this.#shown.subflows;
   }
 
   /** Whether the last look saw it. */

@@ -1,6 +1,5 @@
 /** The overview, from what the last look left (a reading; nothing is changed). */
 import { hostname } from 'node:os';
-import { subflowsOf } from './connection-list.ts';
 import type { ConnectionTable } from './connection-table.ts';
 import type { LinkMeter } from './link-meter.ts';
 import type { Overview, PathReading, Totals, TunnelReading } from './model.ts';
@@ -32,12 +31,18 @@ function readTotals(table: ConnectionTable, paths: readonly PathReading[]): Tota
   let subflows = 0;
   for (const record of table.connections()) {
     connections++;
-    const established = subflowsOf(record).filter(({ state }) => state === ESTABLISHED);
-    if (record.protocol === 'mptcp') {
-      mptcp++;
-      subflows += established.length;
-      if (established.filter(({ backup }) => !backup).length > 1) severalPaths++;
-    } else if (record.fallbackReason !== undefined) fallbacks++;
+    if (record.protocol !== 'mptcp') {
+      if (record.fallbackReason !== undefined) fallbacks++;
+      continue;
+    }
+    mptcp++;
+    let normal = 0;
+    for (const { backup, seen, state } of record.subflows) {
+      if (seen !== record.seen || state !== ESTABLISHED) continue;
+      subflows++;
+      if (!backup) normal++;
+    }
+    if (normal > 1) severalPaths++;
   }
   const sum = (of: (path: PathReading) => number) => paths.reduce((total, path) => total + of(path), 0);
   return {

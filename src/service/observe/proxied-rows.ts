@@ -92,7 +92,7 @@ export class PlainRows {
 /** Sockets that are the proxy's own and MPTCP's, although TCP is on the wire: one row is enough for each. */
 function fallbacksByInode(table: ConnectionTable): Map<number, ConnectionRecord> {
   const found = new Map<number, ConnectionRecord>();
-  for (const record of table.connections()) if (record.fellBack) found.set(record.inode, record);
+  for (const record of table.connectionsSoFar()) if (record.fellBack) found.set(record.inode, record);
   return found;
 }
 
