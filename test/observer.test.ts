@@ -7,7 +7,7 @@
  *             lte0  ~~~ air ~~~ lan  router1  wan ── up1
  */
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -122,8 +122,8 @@ it('sees a connection over both paths, with the kernel’s numbers and its progr
     denyJoinId0: false,
   });
   expect([...connection.links].sort()).toEqual(['lte0', 'wifi0']);
-  for (const subflow of connection.subflows)
-    expect(subflow).toMatchObject({ state: 'active', tcpState: 'established' });
+  for (const subflow of connection.subflows) expect(subflow).toMatchObject({ tcpState: 'established' });
+  await until(() => theConnection()!.subflows.every(({ state }) => state === 'active'), 'both to be active');
 
   // The observer's counters lie between two readings of the kernel's.
   const read = () =>
@@ -156,16 +156,20 @@ it('sees a path that is cut without a word, and sees it come back', async () => 
   await until(() => pathOf('lte0')?.state === 'stale', 'the cut path to be stale');
   expect(pathOf('lte0')!.why).toMatch(/silent|not acknowledged/);
   expect(subflowOn('lte0')).toMatchObject({ state: 'stale' });
-  expect(pathOf('wifi0')).toMatchObject({ state: 'active' });
+  await until(() => pathOf('wifi0')?.state === 'active', 'the other path to go on');
   lab.uplink(1).restore();
   await until(() => pathOf('lte0')?.state === 'active', 'the path to be back');
-  const told = observer.recentEvents().events.filter(({ kind }) => kind === 'path');
-  expect(told.map(({ event }) => event)).toEqual(['stale', 'active']);
-  const { marks } = observer.history({ minutes: 5 });
-  expect(marks.map(({ path, state }) => [path.split(' ')[0], state])).toEqual([
-    ['lte0', 'stale'],
-    ['lte0', 'active'],
-  ]);
+  // A machine that stalls may show more than that.
+  const told = observer
+    .recentEvents()
+    .events.filter(({ fields, kind }) => kind === 'path' && fields['link'] === 'lte0');
+  expect(told[0]).toMatchObject({ event: 'stale', fields: { before: 'active' } });
+  expect(told.at(-1)).toMatchObject({
+    event: 'active',
+    text: `path lte0 ${lab.uplink(1).address} is active`,
+  });
+  const marks = observer.history({ minutes: 5 }).marks.filter(({ path }) => path.startsWith('lte0 '));
+  expect(marks.map(({ state }) => state)).toEqual(told.map(({ event }) => event));
 });
 
 it('sees a cable pulled and plugged in again, and endpoints and limits that others change', async () => {
@@ -200,7 +204,15 @@ it('makes an interval of the past out of its looks', async () => {
 });
 
 it('leaves no descriptor open', async () => {
-  const open = () => readdirSync('/proc/self/fd').length;
+  // Sockets are all that it opens; the lab's threads open other things, when they get round to it.
+  const isSocket = (name: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`).startsWith('socket:');
+    } catch {
+      return false;
+    }
+  };
+  const open = () => readdirSync('/proc/self/fd').filter(isSocket).length;
   const startAndStop = async () => {
     const others = Array.from(
       { length: 8 },
