@@ -4,6 +4,10 @@ import { parseMptcpdCommandLine } from './mptcpd-options.ts';
 const PROGRAM = { name: 'mptcpd', weftVersion: '1.2.3' };
 const parse = (line: string) => parseMptcpdCommandLine(line === '' ? [] : line.split(' '), PROGRAM);
 
+const at = (port: number) => (address: string) => ({ address, port });
+/** Where the page is when nothing is said. */
+const PAGE = { addresses: [at(13_180)('127.0.0.1')], explicit: false, origins: [] };
+
 describe('the command line of mptcpd', () => {
   it.each([
     ['', {}],
@@ -18,7 +22,24 @@ describe('the command line of mptcpd', () => {
     ['--pa sspi', { pathManager: 'sspi' }],
     ['--load=b,a,b', { loadPlugins: ['b', 'a'] }],
     ['--HANG=0', {}],
-  ])('%j', (line, options) => expect(parse(line)).toEqual({ kind: 'run', options }));
+  ])('%j', (line, options) => expect(parse(line)).toEqual({ kind: 'run', options, web: PAGE }));
+
+  it.each([
+    ['--no-web', undefined],
+    ['--web=8000', { addresses: ['127.0.0.1', '::1'].map(at(8000)), explicit: true, origins: [] }],
+    [
+      '--web [::1]:1 --web 127.0.0.1:2',
+      { addresses: [at(1)('::1'), at(2)('127.0.0.1')], explicit: true, origins: [] },
+    ],
+    ['--no-web --web 127.0.0.1:2', { addresses: [at(2)('127.0.0.1')], explicit: true, origins: [] }],
+    ['--web-token-file=/x', { ...PAGE, tokenFile: '/x' }],
+    [
+      '--web-origin https://a.example',
+      { ...PAGE, origins: [{ origin: 'https://a.example', host: 'a.example', secure: true }] },
+    ],
+  ])('%j, of the page', (line, web) => {
+    expect(parse(line)).toEqual({ kind: 'run', options: {}, ...(web === undefined ? {} : { web }) });
+  });
 
   it.each([
     ['word', 'mptcpd: Too many arguments'],
@@ -32,6 +53,10 @@ describe('the command line of mptcpd', () => {
       '--addr-flags=subflo',
       'mptcpd: --addr-flags: unknown flag "subflo": did you mean "subflow"? (it can be subflow, signal, backup, fullmesh, laminar)',
     ],
+    ['--web=x', 'mptcpd: --web: expected ADDRESS:PORT, such as 127.0.0.1:13180'],
+    ['--web-token-file=', 'mptcpd: --web-token-file: no file is named'],
+    ['--web-origin=a', 'mptcpd: --web-origin: "a" is no origin, such as https://weft.example'],
+    ['--no-we', "mptcpd: unrecognized option '--no-we'"],
   ])('%j is wrong', (line, message) => {
     expect(parse(line)).toEqual({
       kind: 'exit',
