@@ -29,14 +29,22 @@ export class EventList {
   }
 
   add(event: ObservedEvent): void {
-    const second = Math.floor(event.time / 1000);
-    if (second !== this.#second) this.#turnSecond(second, event.time);
-    if (FLOODS.has(event.kind) && ++this.#inSecond > PER_SECOND_MAX) {
-      this.#leftOut++;
-      this.#dropped++;
-      return;
-    }
+    if (this.admits(event.kind, event.time)) this.#keep(event);
+  }
+
+  /** Lists an event that was admitted, which is made only then: the kernel's come by the thousand. */
+  addAdmitted(event: ObservedEvent): void {
     this.#keep(event);
+  }
+
+  /** Whether one more is listed; if not, it is counted. */
+  admits(kind: ObservedEventKind, time: number): boolean {
+    const second = Math.floor(time / 1000);
+    if (second !== this.#second) this.#turnSecond(second, time);
+    if (!FLOODS.has(kind) || ++this.#inSecond <= PER_SECOND_MAX) return true;
+    this.#leftOut++;
+    this.#dropped++;
+    return false;
   }
 
   #turnSecond(second: number, time: number): void {

@@ -27,6 +27,9 @@ export interface EventWatchOptions {
   readonly netns?: string;
   readonly logger: Logger;
   onEvent(event: ObservedEvent): void;
+  /** Whether an event of a connection is listed; it is made and given to `onMptcpEvent` only then. */
+  admitsMptcpEvent(time: number): boolean;
+  onMptcpEvent(event: ObservedEvent): void;
   /** Links, addresses, routes or rules have changed. */
   onNetworkChange(): void;
 }
@@ -111,11 +114,13 @@ export class EventWatch {
       if (type === EventType.created || type === EventType.established) this.#remember(token, event);
       if (type === EventType.closed) this.#origins.delete(token);
     }
-    const described = describeKernelEvent(event, Date.now(), {
+    const time = Date.now();
+    if (!this.#options.admitsMptcpEvent(time)) return;
+    const described = describeKernelEvent(event, time, {
       linkName: (index) => this.linkName(index),
       errorText: errnoText,
     });
-    this.#options.onEvent(described);
+    this.#options.onMptcpEvent(described);
   }
 
   #remember(token: number, event: MptcpEvent): void {

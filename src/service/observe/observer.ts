@@ -90,6 +90,8 @@ export class Observer {
       ...this.#netns,
       logger,
       onEvent: (event) => this.#events.add(event),
+      admitsMptcpEvent: (time) => this.#events.admits('mptcp', time),
+      onMptcpEvent: (event) => this.#events.addAdmitted(event),
       onNetworkChange: () => this.#handleNetworkChange(),
     });
     // Tunnels are found by this process's own namespace.

@@ -180,7 +180,7 @@ export class PathBook {
   ): PathRecord | undefined {
     const known = this.#byAddress.get(subflow.localAddress);
     // The ordinary case by far: the address is on one link, and was there at the last look.
-    if (known?.length === 1 && subflow.path === known[0]!.id) return known[0];
+    if (known?.length === 1 && (subflow.path === undefined || subflow.path === known[0]!.id)) return known[0];
     if (isLoopback(subflow.localAddress)) return undefined;
     const link = linkOf(subflow);
     if (link === undefined) return known?.find(({ id }) => id === subflow.path) ?? known?.[0];
