@@ -58,8 +58,6 @@ export async function cutInLab({ cuts, cpus }) {
     '--proxytunnel',
     '-x',
     PROXY,
-    '--limit-rate',
-    '4000000',
     '-o',
     '/dev/null',
     url,

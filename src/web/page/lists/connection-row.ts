@@ -93,7 +93,7 @@ export class ConnectionRow {
     setAttribute(this.element, 'aria-rowindex', index + 2);
     this.#program.show(ownerOf(connection), ownerDetailOf(connection));
     this.#destination.show(destinationOf(connection), addressesOf(connection));
-    this.#showLinks(connection.links);
+    this.#showLinks(connection);
     this.#protocol.show(protocolOf(connection), connection.fallbackReason);
     setClass(this.element, 'fallback', connection.fallbackReason !== undefined);
     setText(this.#subflows, String(connection.subflowCount));
@@ -114,8 +114,9 @@ export class ConnectionRow {
   }
 
   /** A link that carries nothing now says so here at once: the kernel gives its subflows up only much later. */
-  #showLinks(links: readonly string[]): void {
-    const shown = links.map((link) => ({ link, path: this.#pathOf(link) }));
+  #showLinks({ links, remoteAddress }: ConnectionReading): void {
+    const family = remoteAddress.includes(':') ? 6 : 4;
+    const shown = links.map((link) => ({ link, path: this.#pathOf(link, family) }));
     const key = JSON.stringify(shown.map(({ link, path }) => [link, path?.id, path?.state]));
     if (key === this.#linksShown) return;
     this.#linksShown = key;
@@ -123,10 +124,12 @@ export class ConnectionRow {
     setAttribute(this.#links, 'title', links.join(', '));
   }
 
-  /** The one that does best, when the link has several addresses. */
-  #pathOf(link: string): PathReading | undefined {
-    const paths = this.#context.store.overview.value?.paths.filter((path) => path.link === link);
-    return paths?.find(({ state }) => !isOut(state)) ?? paths?.[0];
+  /** Of the connection's own family: a cut link's idle address of the other one knows of nothing. Then the best. */
+  #pathOf(link: string, family: 4 | 6): PathReading | undefined {
+    const all = this.#context.store.overview.value?.paths.filter((path) => path.link === link) ?? [];
+    const own = all.filter((path) => path.family === family);
+    const paths = own.length > 0 ? own : all;
+    return paths.find(({ state }) => !isOut(state)) ?? paths[0];
   }
 
   #linkName(link: string, path: PathReading | undefined): HTMLElement {
