@@ -10,6 +10,7 @@ export { joinConnections, listConnections, type MptcpConnection, type Subflow } 
 export { countOf, describeCounter, differenceOf, parseCounters, type Counters } from './counters.ts';
 export { COUNTER_GROUPS, type CounterDescription, type CounterGroup } from './counters-meanings.ts';
 export { readCounters } from './counters-read.ts';
+export { deniesJoinId0, EVENT_NAMES, EventFlag, isServerSide, resetReasonText } from './event-words.ts';
 export * from './model.ts';
 export { openStreamSocket, type StreamSocket } from './open-socket.ts';
 export { PathManager, watchMptcpEvents, type MptcpEventHandlers, type SubflowEnds } from './path-manager.ts';

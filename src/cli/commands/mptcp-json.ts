@@ -3,37 +3,19 @@
  * Fields that have no value are left out; flags are a list of names, so that a new flag is no new field.
  */
 import { errnoName, linkNameOf } from '../../native/index.ts';
-import { EndpointFlag, EventType, type Endpoint, type Limits, type MptcpEvent } from '../../mptcp/index.ts';
+import {
+  deniesJoinId0,
+  EndpointFlag,
+  EVENT_NAMES,
+  isServerSide,
+  resetReasonText,
+  type Endpoint,
+  type Limits,
+  type MptcpEvent,
+} from '../../mptcp/index.ts';
 import type { EventPrinter, Printer } from '../compat/printer.ts';
 
 const lineOf = (value: object) => `${JSON.stringify(value)}\n`;
-
-const EVENT_NAMES: ReadonlyMap<number, string> = new Map([
-  [EventType.created, 'created'],
-  [EventType.established, 'established'],
-  [EventType.closed, 'closed'],
-  [EventType.announced, 'announced'],
-  [EventType.removed, 'removed'],
-  [EventType.subflowEstablished, 'subflow-established'],
-  [EventType.subflowClosed, 'subflow-closed'],
-  [EventType.subflowPriority, 'subflow-priority'],
-  [EventType.listenerCreated, 'listener-created'],
-  [EventType.listenerClosed, 'listener-closed'],
-]);
-
-/** RFC 8684 section 3.6 */
-const RESET_REASONS = [
-  'unspecified',
-  'MPTCP-specific error',
-  'lack of resources',
-  'administratively prohibited',
-  'too much outstanding data',
-  'unacceptable performance',
-  'middlebox interference',
-];
-
-const FLAG_DENY_JOIN_ID0 = 1;
-const FLAG_SERVER_SIDE = 2;
 
 export const tokenText = (token: number) => `0x${token.toString(16).padStart(8, '0')}`;
 
@@ -66,7 +48,6 @@ function endOf(address: string | undefined, port: number | undefined): object | 
 
 /** @param time ISO 8601 */
 export function eventObject(event: MptcpEvent, time: string): object {
-  const flags = event.flags ?? 0;
   const { token, error, resetReason } = event;
   return {
     time,
@@ -80,11 +61,10 @@ export function eventObject(event: MptcpEvent, time: string): object {
     error: error === undefined ? undefined : errnoName(error),
     timeout: event.timeout,
     ...linkFields(event.linkIndex),
-    resetReason:
-      resetReason === undefined ? undefined : (RESET_REASONS[resetReason] ?? `reason ${resetReason}`),
+    resetReason: resetReason === undefined ? undefined : resetReasonText(resetReason),
     resetTransient: event.resetFlags === undefined ? undefined : (event.resetFlags & 1) !== 0,
-    serverSide: (flags & FLAG_SERVER_SIDE) !== 0 || (event.serverSide ?? 0) !== 0 ? true : undefined,
-    denyJoinId0: (flags & FLAG_DENY_JOIN_ID0) !== 0 ? true : undefined,
+    serverSide: isServerSide(event) ? true : undefined,
+    denyJoinId0: deniesJoinId0(event) ? true : undefined,
   };
 }
 

@@ -1,5 +1,5 @@
 /** Events as `ip mptcp monitor` prints them (pure): one line each, or the objects of its JSON array. */
-import { EventType, type MptcpEvent } from '../../mptcp/index.ts';
+import { deniesJoinId0, EventFlag, EventType, isServerSide, type MptcpEvent } from '../../mptcp/index.ts';
 import type { LinkNameOf } from './endpoint-format.ts';
 import type { TimestampChoice } from './ip-options.ts';
 import type { JsonField } from './json-text.ts';
@@ -19,8 +19,6 @@ const NAMES: ReadonlyMap<number, string> = new Map([
 ]);
 
 const NAME_WIDTH = 16;
-const FLAG_DENY_JOIN_ID0 = 1;
-const FLAG_SERVER_SIDE = 2;
 
 /** When an event was read: microseconds since 1970, shown in local time. */
 export type ClockUs = number;
@@ -88,12 +86,9 @@ function fieldsOf(event: MptcpEvent, nameOf: LinkNameOf): Field[] {
   }
   number('reset_reason', event.resetReason);
   if (resetFlags !== undefined) fields.push({ key: 'reset_flags', value: hex(resetFlags) });
-  const flags = event.flags ?? 0;
-  if ((flags & FLAG_SERVER_SIDE) !== 0 || (event.serverSide ?? 0) !== 0) {
-    fields.push({ key: 'server_side', value: true });
-  }
-  if ((flags & FLAG_DENY_JOIN_ID0) !== 0) fields.push({ key: 'deny_join_id0', value: true });
-  const unknown = flags & ~(FLAG_SERVER_SIDE | FLAG_DENY_JOIN_ID0);
+  if (isServerSide(event)) fields.push({ key: 'server_side', value: true });
+  if (deniesJoinId0(event)) fields.push({ key: 'deny_join_id0', value: true });
+  const unknown = (event.flags ?? 0) & ~(EventFlag.serverSide | EventFlag.denyJoinId0);
   if (unknown !== 0) fields.push({ key: 'flags', value: hex(unknown) });
   return fields;
 }

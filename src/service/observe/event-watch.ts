@@ -7,10 +7,16 @@
  * ADDRESSES_MAX addresses.
  */
 import { errorText, type Logger } from '../../base/index.ts';
-import { EventType, watchMptcpEvents, type MptcpEvent } from '../../mptcp/index.ts';
+import {
+  deniesJoinId0,
+  EventType,
+  isServerSide,
+  watchMptcpEvents,
+  type MptcpEvent,
+} from '../../mptcp/index.ts';
 import { errnoText } from '../../native/index.ts';
 import { IFF_RUNNING, IFF_UP, watchRoutes, type RouteEvent } from '../../netlink/index.ts';
-import { describeKernelEvent, FLAG_DENY_JOIN_ID0, isServerSide } from './kernel-event.ts';
+import { describeKernelEvent } from './kernel-event.ts';
 import type { ObservedEvent } from './model.ts';
 
 const TOKENS_MAX = 10_000;
@@ -124,10 +130,9 @@ export class EventWatch {
   }
 
   #remember(token: number, event: MptcpEvent): void {
-    const denyJoinId0 = ((event.flags ?? 0) & FLAG_DENY_JOIN_ID0) !== 0;
     const known = this.#origins.get(token);
     this.#origins.set(token, {
-      denyJoinId0: denyJoinId0 || known?.denyJoinId0 === true,
+      denyJoinId0: deniesJoinId0(event) || known?.denyJoinId0 === true,
       serverSide: isServerSide(event) || known?.serverSide === true,
     });
     if (this.#origins.size <= TOKENS_MAX) return;

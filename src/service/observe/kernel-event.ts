@@ -4,38 +4,14 @@
  * References: <linux/mptcp_pm.h> (MPTCP_ATTR_*), Documentation/netlink/specs/mptcp_pm.yaml, RFC 8684 section 3.6.
  */
 import { formatSocketAddress, unmapV4 } from '../../base/index.ts';
-import { EventType, type MptcpEvent } from '../../mptcp/index.ts';
+import {
+  deniesJoinId0,
+  EVENT_NAMES,
+  EventType,
+  resetReasonText,
+  type MptcpEvent,
+} from '../../mptcp/index.ts';
 import type { ObservedEvent } from './model.ts';
-
-export const FLAG_DENY_JOIN_ID0 = 1;
-export const FLAG_SERVER_SIDE = 2;
-
-const NAMES: ReadonlyMap<number, string> = new Map([
-  [EventType.created, 'created'],
-  [EventType.established, 'established'],
-  [EventType.closed, 'closed'],
-  [EventType.announced, 'announced'],
-  [EventType.removed, 'removed'],
-  [EventType.subflowEstablished, 'subflow-established'],
-  [EventType.subflowClosed, 'subflow-closed'],
-  [EventType.subflowPriority, 'subflow-priority'],
-  [EventType.listenerCreated, 'listener-created'],
-  [EventType.listenerClosed, 'listener-closed'],
-]);
-
-/** RFC 8684 section 3.6, table 1. */
-const RESET_REASONS = [
-  'unspecific',
-  'MPTCP-specific error',
-  'lack of resources',
-  'administratively prohibited',
-  'too much outstanding data',
-  'unacceptable performance',
-  'middlebox interference',
-] as const;
-
-export const isServerSide = ({ flags = 0, serverSide = 0 }: MptcpEvent) =>
-  (flags & FLAG_SERVER_SIDE) !== 0 || serverSide !== 0;
 
 const localOf = (event: MptcpEvent) =>
   formatSocketAddress(event.sourceAddress4 ?? unmapV4(event.sourceAddress6 ?? '?'), event.sourcePort ?? 0);
@@ -56,9 +32,7 @@ function closedBecause(
   nameOfError: (errno: number) => string,
 ): string {
   const reset =
-    resetReason === undefined || resetReason === 0
-      ? ''
-      : `, reset: ${RESET_REASONS[resetReason] ?? `reason ${resetReason}`}`;
+    resetReason === undefined || resetReason === 0 ? '' : `, reset: ${resetReasonText(resetReason)}`;
   return `${error === 0 ? '' : `: ${nameOfError(error)}`}${reset}`;
 }
 
@@ -70,9 +44,7 @@ function sentenceOf(event: MptcpEvent, names: Names, nameOfError: (errno: number
       return `connection ${connection} to ${remote} begins`;
     case EventType.established:
       return `connection ${connection} to ${remote} is established${
-        ((event.flags ?? 0) & FLAG_DENY_JOIN_ID0) === 0
-          ? ''
-          : '; the other end takes no joins at this address (C flag)'
+        deniesJoinId0(event) ? '; the other end takes no joins at this address (C flag)' : ''
       }`;
     case EventType.closed:
       return `connection ${connection} is closed`;
@@ -143,7 +115,7 @@ export function describeKernelEvent(
   return {
     time,
     kind: 'mptcp',
-    event: NAMES.get(type) ?? `event-${type}`,
+    event: EVENT_NAMES.get(type) ?? `event-${type}`,
     text: sentenceOf(event, names, (errno) => surroundings.errorText(errno)),
     fields: fieldsOf(event, linkName),
   };
