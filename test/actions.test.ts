@@ -7,21 +7,20 @@
  *             lte0  ~~~ air ~~~ lan  router1  wan ── up1
  */
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import type { Lab, LabNode } from '../src/lab/index.ts';
 import { countOf, listConnections, readCounters } from '../src/mptcp/index.ts';
 import type { ActionAnswer, ObservedEvent, RecentEvents } from '../src/service/index.ts';
+import { THROUGH_TUNNEL } from './support/download.ts';
 import { Configuration, startMptcpd } from './support/mptcpd-program.ts';
 import { ObservedNode } from './support/observed.ts';
 import { useTestLabs } from './support/test-labs.ts';
 import { runWeft, startWeft, UNPRIVILEGED, type RunningWeft } from './support/weft-program.ts';
 
-const PROXY = 'http://127.0.0.1:13128';
 const ENDLESS_BYTES = 1e12;
 const SOON = { interval: 20, timeout: 20_000 };
 
-const { buildLab, closers } = useTestLabs('actions', { links: { rateBps: 50e6, delayMs: 2 } });
+const { buildLab, closers, startDownload } = useTestLabs('actions', { links: { rateBps: 50e6, delayMs: 2 } });
 
 const ip = (node: LabNode, command: string) =>
   execFileSync('ip', ['-n', node.namespace, ...command.split(' ')], { encoding: 'utf8', stdio: 'pipe' });
@@ -64,15 +63,8 @@ interface Busy {
 }
 
 /** A download that uses both uplinks of a client that somebody looks after. */
-async function startDownload(client: LabNode, url: string): Promise<void> {
-  const curl = client.spawn(['curl', '-sS', '-o', '/dev/null', '-x', PROXY, '--proxytunnel', url], {
-    stdio: 'ignore',
-  });
-  closers.push(async () => {
-    if (curl.exitCode !== null) return;
-    curl.kill('SIGKILL');
-    await once(curl, 'exit');
-  });
+async function downloadOverBoth(client: LabNode, url: string): Promise<void> {
+  startDownload(client, url, ...THROUGH_TUNNEL);
   await expect.poll(() => listConnections({ netns: client.path })[0]?.subflows.length ?? 0, SOON).toBe(2);
 }
 
@@ -81,7 +73,7 @@ async function busyUp(prepare: (client: LabNode) => void = () => {}): Promise<Bu
   const client = lab.node('client');
   prepare(client);
   const weft = await startWeft(client);
-  await startDownload(client, lab.url(ENDLESS_BYTES));
+  await downloadOverBoth(client, lab.url(ENDLESS_BYTES));
   return { lab, client, weft, observed: new ObservedNode(client) };
 }
 

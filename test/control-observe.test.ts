@@ -6,7 +6,6 @@
  *   client                                              server (203.0.113.10, 2001:db8:9::10 on loopback)
  *             lte0  ~~~ air ~~~ lan  router1  wan ── up1
  */
-import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { Lab, LabNode } from '../src/lab/index.ts';
@@ -17,34 +16,23 @@ import type {
   RecentEvents,
   WhyReport,
 } from '../src/service/index.ts';
+import { THROUGH_TUNNEL } from './support/download.ts';
 import { Configuration, startMptcpd } from './support/mptcpd-program.ts';
 import { LiveReader, ObservedNode } from './support/observed.ts';
 import { useTestLabs } from './support/test-labs.ts';
 import { runWeft, startWeft, weftCommand } from './support/weft-program.ts';
 
-const PROXY = 'http://127.0.0.1:13128';
 const ENDLESS_BYTES = 1e12;
 const SOON = { interval: 20, timeout: 20_000 };
 
-const { buildLab, closers } = useTestLabs('observe', { links: { rateBps: 50e6, delayMs: 5 } });
-
-function startDownload(node: LabNode, url: string): void {
-  const curl = node.spawn(['curl', '-sS', '-o', '/dev/null', '-x', PROXY, '--proxytunnel', url], {
-    stdio: 'ignore',
-  });
-  closers.push(async () => {
-    if (curl.exitCode !== null) return;
-    curl.kill('SIGKILL');
-    await once(curl, 'exit');
-  });
-}
+const { buildLab, closers, startDownload } = useTestLabs('observe', { links: { rateBps: 50e6, delayMs: 5 } });
 
 /** A client whose Weft runs, with a download over both uplinks. */
 async function busyClient(): Promise<{ lab: Lab; client: LabNode; observed: ObservedNode }> {
   const lab = await buildLab();
   const client = lab.node('client');
   await startWeft(client);
-  startDownload(client, lab.url(ENDLESS_BYTES));
+  startDownload(client, lab.url(ENDLESS_BYTES), ...THROUGH_TUNNEL);
   const observed = new ObservedNode(client);
   await expect
     .poll(

@@ -11,30 +11,22 @@ import { Socket } from 'node:net';
 import type { LabNode } from '../src/lab/index.ts';
 import { connectFd } from '../src/mptcp/index.ts';
 import type { WhyReport } from '../src/service/index.ts';
+import { THROUGH_TUNNEL } from './support/download.ts';
 import { echoServer, type EchoOptions } from './support/echo-server.ts';
 import { Configuration, READY, spawnMptcpd } from './support/mptcpd-program.ts';
 import { useTestLabs } from './support/test-labs.ts';
 import { runWeft, startWeft, UNPRIVILEGED, weftCommand } from './support/weft-program.ts';
 
-const PROXY = 'http://127.0.0.1:13128';
 const SERVER = '203.0.113.10:80';
 const ENDLESS_BYTES = 1e12;
 /** For what happens in its own time: asks often, gives up only when it will never be. */
 const SOON = { interval: 100, timeout: 30_000 };
 
-const { buildLab, closers } = useTestLabs('explain-command', { links: { rateBps: 50e6, delayMs: 2 } });
+const { buildLab, closers, startDownload } = useTestLabs('explain-command', {
+  links: { rateBps: 50e6, delayMs: 2 },
+});
 
 const serveEchoes = (node: LabNode, options: EchoOptions) => closers.push(echoServer(node, options));
-
-/** A download that goes on until the test ends. */
-function startDownload(node: LabNode, url: string, ...args: string[]): void {
-  const curl = node.spawn(['curl', '-sS', '-o', '/dev/null', ...args, url], { stdio: 'ignore' });
-  closers.push(async () => {
-    if (curl.exitCode !== null) return;
-    curl.kill('SIGKILL');
-    await once(curl, 'exit');
-  });
-}
 
 /** A tunnel of the proxy's that has carried data both ways and stays open until the test ends. */
 async function openTunnel(node: LabNode, target: string): Promise<void> {
@@ -52,8 +44,6 @@ async function openTunnel(node: LabNode, target: string): Promise<void> {
     expect((await answered)[0]).toMatch(answer);
   }
 }
-
-const throughProxy = ['-x', PROXY, '--proxytunnel'];
 
 async function explain(node: LabNode, ...args: string[]): Promise<WhyReport> {
   const { stdout } = await runWeft(node, 'explain', '--json', ...args);
@@ -76,7 +66,7 @@ describe('of a Weft that runs', () => {
     const lab = await buildLab();
     const client = lab.node('client');
     await startWeft(client);
-    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
+    startDownload(client, lab.url(ENDLESS_BYTES), ...THROUGH_TUNNEL);
     await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('several-paths');
     const { code, stderr, stdout } = await runWeft(client, 'explain', SERVER);
     expect(stderr).toBe('');
@@ -101,8 +91,8 @@ describe('of a Weft that runs', () => {
     expect(none.code).toBe(1);
     expect(none.stderr).toMatch(/^weft: .*there is no connection "example\.org:443" — name it by its id/);
     expect(none.stdout).toBe('');
-    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
-    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
+    startDownload(client, lab.url(ENDLESS_BYTES), ...THROUGH_TUNNEL);
+    startDownload(client, lab.url(ENDLESS_BYTES), ...THROUGH_TUNNEL);
     const ask = async () => (await runWeft(client, 'explain', '--json', SERVER)).stdout;
     await expect.poll(ask, SOON).toMatch(/means 2 connections — name one by its id: m[0-9a-f]+ \(/);
     const text = await ask();
@@ -115,7 +105,7 @@ describe('of a Weft that runs', () => {
     const lab = await buildLab();
     const client = lab.node('client');
     await startWeft(client, ['--backup', 'lte0']);
-    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
+    startDownload(client, lab.url(ENDLESS_BYTES), ...THROUGH_TUNNEL);
     await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('path-backup');
     const { findings } = await explain(client, SERVER);
     const [command = ''] = findings.find(({ id }) => id === 'path-backup')?.advice ?? [];
@@ -130,7 +120,7 @@ describe('of a Weft that runs', () => {
     const lab = await buildLab();
     const client = lab.node('client');
     await startWeft(client);
-    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
+    startDownload(client, lab.url(ENDLESS_BYTES), ...THROUGH_TUNNEL);
     await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('several-paths');
     lab.uplink(1).cut();
     await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('path-stale');
@@ -142,7 +132,7 @@ describe('of a Weft that runs', () => {
     const lab = await buildLab();
     const client = lab.node('client');
     await startWeft(client, ['--no-multipath']);
-    startDownload(client, lab.url(ENDLESS_BYTES), ...throughProxy);
+    startDownload(client, lab.url(ENDLESS_BYTES), ...THROUGH_TUNNEL);
     await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('tcp-wanted');
     expect(idsOf(await explain(client))).toContain('multipath-off');
   });

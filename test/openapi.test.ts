@@ -3,12 +3,11 @@
  * is there that the file does not know. That the file is as the types are is openapi-docs.test.ts's business.
  */
 import { readFileSync } from 'node:fs';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { expect, it } from 'vitest';
-import type { LabNode } from '../src/lab/index.ts';
 import type { ConnectionPage } from '../src/service/index.ts';
+import { THROUGH_TUNNEL } from './support/download.ts';
 import { Configuration, startMptcpd } from './support/mptcpd-program.ts';
 import { LiveReader, ObservedNode } from './support/observed.ts';
 import { allCalls, CALL_EXAMPLES } from './support/openapi.ts';
@@ -17,7 +16,7 @@ import { startWeft } from './support/weft-program.ts';
 
 const SOON = { interval: 20, timeout: 20_000 };
 
-const { buildLab, closers } = useTestLabs('openapi', { links: { rateBps: 50e6, delayMs: 2 } });
+const { buildLab, closers, startDownload } = useTestLabs('openapi', { links: { rateBps: 50e6, delayMs: 2 } });
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -66,22 +65,13 @@ async function askAll(observed: ObservedNode, program: 'up' | 'daemon', connecti
   }
 }
 
-async function startDownload(client: LabNode, url: string, ...args: string[]): Promise<void> {
-  const curl = client.spawn(['curl', '-sS', '-o', '/dev/null', ...args, url], { stdio: 'ignore' });
-  closers.push(async () => {
-    if (curl.exitCode !== null) return;
-    curl.kill('SIGKILL');
-    await once(curl, 'exit');
-  });
-}
-
 it('of weft up, with connections, events and failures', async () => {
   const lab = await buildLab();
   const client = lab.node('client');
   await startWeft(client, ['--backup', 'lte0']);
-  await startDownload(client, lab.url(1e12), '-x', 'http://127.0.0.1:13128', '--proxytunnel');
+  startDownload(client, lab.url(1e12), ...THROUGH_TUNNEL);
   // One without MPTCP, of a program of this host.
-  await startDownload(client, lab.url(1e12), '-x', 'http://127.0.0.1:13128');
+  startDownload(client, lab.url(1e12), '-x', 'http://127.0.0.1:13128');
   const observed = new ObservedNode(client);
   const rows = async () => (await observed.get<ConnectionPage>('/v1/connections')).rows;
   await expect

@@ -5,13 +5,13 @@
  *   client                                              server (203.0.113.10, 2001:db8:9::10 on loopback)
  *             lte0  ~~~ air ~~~ lan  router1  wan ── up1
  */
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { LabNode } from '../src/lab/index.ts';
 import type { ConnectionReport, StatusReport } from '../src/service/index.ts';
+import { THROUGH_TUNNEL } from './support/download.ts';
 import { useTestLabs } from './support/test-labs.ts';
 import {
   UNPRIVILEGED,
@@ -22,23 +22,11 @@ import {
   weftCommand,
 } from './support/weft-program.ts';
 
-const PROXY = 'http://127.0.0.1:13128';
 const ENDLESS_BYTES = 1e12;
 
-const { buildLab, closers, loneHost } = useTestLabs('status', { links: { rateBps: 50e6, delayMs: 5 } });
-
-/** A download through a tunnel of the proxy that goes on until the test ends. */
-function startDownload(node: LabNode, url: string): ChildProcess {
-  const curl = node.spawn(['curl', '-sS', '-o', '/dev/null', '-x', PROXY, '--proxytunnel', url], {
-    stdio: 'ignore',
-  });
-  closers.push(async () => {
-    if (curl.exitCode !== null) return;
-    curl.kill('SIGKILL');
-    await once(curl, 'exit');
-  });
-  return curl;
-}
+const { buildLab, closers, loneHost, startDownload } = useTestLabs('status', {
+  links: { rateBps: 50e6, delayMs: 5 },
+});
 
 /** Asks until the answer is as expected; the test's time limit ends what never comes. */
 async function statusWhere(
@@ -60,7 +48,7 @@ describe('while a download runs', () => {
     const client = lab.node('client');
     await startWeft(client);
     expect((await readStatus(client)).multipath).toMatchObject({ inUse: false });
-    startDownload(client, lab.url(ENDLESS_BYTES));
+    startDownload(client, lab.url(ENDLESS_BYTES), ...THROUGH_TUNNEL);
     const first = await statusWhere(
       client,
       ({ connections }) =>
@@ -98,7 +86,7 @@ describe('while a download runs', () => {
     const lab = await buildLab();
     const client = lab.node('client');
     await startWeft(client, ['--backup', 'lte0']);
-    startDownload(client, lab.url(ENDLESS_BYTES));
+    startDownload(client, lab.url(ENDLESS_BYTES), ...THROUGH_TUNNEL);
     const { multipath, connections } = await statusWhere(client, ({ multipath: { inUse } }) => inUse);
     expect(multipath.explanation[0]).toMatch(/in use for safety, not for speed/);
     expect(connections[0]?.subflows.find(({ link }) => link === 'lte0')?.backup).toBe(true);
@@ -123,7 +111,7 @@ describe('while a download runs', () => {
       );
     await once(server.stdout!, 'data');
     await startWeft(client);
-    startDownload(client, 'http://203.0.113.10:81/');
+    startDownload(client, 'http://203.0.113.10:81/', ...THROUGH_TUNNEL);
     const { multipath, connections } = await statusWhere(client, (report) => report.connections.length > 0);
     expect(multipath.inUse).toBe(false);
     expect(connections[0]?.protocol).toBe('tcp');

@@ -9,11 +9,14 @@
 import { describe, expect, it } from 'vitest';
 import type { LabNode } from '../src/lab/index.ts';
 import type { ConnectionPage, Overview } from '../src/service/index.ts';
+import { THROUGH_TUNNEL } from './support/download.ts';
 import { PseudoTerminal, type TerminalOptions } from './support/pseudo-terminal.ts';
 import { useTestLabs } from './support/test-labs.ts';
 import { RunningWeft, runWeft, startWeft, UNPRIVILEGED, weftCommand } from './support/weft-program.ts';
 
-const { buildLab, closers, loneHost } = useTestLabs('top', { links: { rateBps: 50e6, delayMs: 5 } });
+const { buildLab, closers, loneHost, startDownload } = useTestLabs('top', {
+  links: { rateBps: 50e6, delayMs: 5 },
+});
 
 const ENDLESS_BYTES = 1e12;
 // eslint-disable-next-line no-control-regex
@@ -27,11 +30,6 @@ function top(node: LabNode, args: readonly string[] = [], options: TerminalOptio
   });
   closers.push(() => terminal.close());
   return terminal;
-}
-
-function startDownload(node: LabNode, url: string): void {
-  const curl = ['curl', '-sS', '-o', '/dev/null', '-x', 'http://127.0.0.1:13128', '--proxytunnel', url];
-  node.spawn(curl, { stdio: 'ignore' });
 }
 
 /** The terminal is as it was, and everything that was written is known. */
@@ -54,7 +52,7 @@ describe('of a running Weft', () => {
     const lab = await buildLab();
     const client = lab.node('client');
     await startWeft(client);
-    startDownload(client, lab.url(ENDLESS_BYTES));
+    startDownload(client, lab.url(ENDLESS_BYTES), ...THROUGH_TUNNEL);
     const terminal = top(client);
     await terminal.shows(/^weft top .* the running Weft, process \d+/);
     await terminal.shows(/^wifi0 10\.1\.0\.2 +active +\d+\.\dM █/m);
@@ -227,7 +225,7 @@ describe('without a terminal', () => {
     const lab = await buildLab();
     const client = lab.node('client');
     await startWeft(client);
-    startDownload(client, lab.url(ENDLESS_BYTES));
+    startDownload(client, lab.url(ENDLESS_BYTES), ...THROUGH_TUNNEL);
     for (;;) {
       const { code, stdout } = await runWeft(client, 'top', '--json');
       expect(code).toBe(0);

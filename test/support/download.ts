@@ -6,6 +6,9 @@ import type { LabNode } from '../../src/lab/index.ts';
 const PROXY = 'http://127.0.0.1:13128';
 const DEADLINE_S = 50;
 
+/** More words for curl: a tunnel of the proxy. */
+export const THROUGH_TUNNEL = ['-x', PROXY, '--proxytunnel'] as const;
+
 /**
  * Downloads, and returns the SHA-256 of what came, in hexadecimal.
  * @param args more words for curl, such as `--proxytunnel`

@@ -2,6 +2,8 @@
  * Labs and hosts that live as long as one test: a file asks for them once, at its top, and whatever a test has made
  * is ended after it, the latest first.
  */
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { afterEach } from 'vitest';
 import { Lab, LabNode, takeSnapshot } from '../../src/lab/index.ts';
 
@@ -15,6 +17,8 @@ export interface TestLabs {
   readonly buildLab: (options?: Parameters<typeof Lab.twoUplinks>[0]) => Promise<Lab>;
   /** A host on its own, with loopback only. */
   readonly loneHost: () => LabNode;
+  /** Downloads with curl until the test ends, to nowhere. `args`: more words for curl, such as THROUGH_TUNNEL. */
+  readonly startDownload: (node: LabNode, url: string, ...args: string[]) => ChildProcess;
 }
 
 export interface TestLabsOptions {
@@ -45,6 +49,15 @@ export function useTestLabs(name: string, { links = FAST, endHost }: TestLabsOpt
       const node = new LabNode('lone', `${name}-lone`);
       keep(node, () => node.close());
       return node;
+    },
+    startDownload: (node, url, ...args) => {
+      const curl = node.spawn(['curl', '-sS', '-o', '/dev/null', ...args, url], { stdio: 'ignore' });
+      closers.push(async () => {
+        if (curl.exitCode !== null || curl.signalCode !== null) return;
+        curl.kill('SIGKILL');
+        await once(curl, 'exit');
+      });
+      return curl;
     },
   };
 }
