@@ -7,8 +7,8 @@ import type { ConnectionOwner } from './model.ts';
 /** Why nothing seems to come through a subflow, and since when (silence.ts). */
 export interface Silence {
   readonly sinceMs: number;
-  /** `unanswered`: what it sends; `silent`: it carried data and fell silent; `join`: its beginning. */
-  readonly sign: 'unanswered' | 'silent' | 'join';
+  /** `unanswered`: what it sends; `missing` and `silent`: it carried data and fell silent; `join`: its beginning. */
+  readonly sign: 'unanswered' | 'missing' | 'silent' | 'join';
   /** Beyond doubt: it is remembered of the path when the subflow is gone. */
   readonly sure: boolean;
   readonly why: string;
@@ -76,6 +76,10 @@ export class SubflowRecord implements Counted {
   /** What they have received since, and for how long this one has received nothing. */
   othersSince = 0;
   quietMs = 0;
+  /** What its connection had delivered in order: at the last look, in it, and since this one has received nothing. */
+  deliveredLast = 0;
+  deliveredNew = 0;
+  deliveredSince = 0;
   silence: Silence | undefined;
 
   constructor(key: number, token: number, ends: Ends) {
