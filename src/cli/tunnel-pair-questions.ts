@@ -2,8 +2,8 @@
  * What `weft tunnel init` asks for when it was not said on the command line: tunnel addresses, paths, networks behind
  * the ends. Pure but for the function that asks.
  */
-import { networkInterfaces } from 'node:os';
-import type { Prefix } from '../base/index.ts';
+import { isLoopback, type Prefix } from '../base/index.ts';
+import { readHostAddresses } from '../netlink/index.ts';
 import type { PairPath } from '../service/index.ts';
 import { parseAddressPair, parseNetwork, parsePath, type Parsed } from './tunnel-pair-words.ts';
 
@@ -59,10 +59,9 @@ async function askForAll<T>(
 
 /** `eth0 192.0.2.1, wlan0 192.168.1.7`; pure but for the look. */
 export function describeOwnLinks(): string {
-  return Object.entries(networkInterfaces())
-    .flatMap(([name, addresses]) =>
-      (addresses ?? []).filter(({ internal }) => !internal).map(({ address }) => `${name} ${address}`),
-    )
+  return readHostAddresses()
+    .filter(({ address }) => !isLoopback(address))
+    .map(({ address, link }) => `${link} ${address}`)
     .join(', ');
 }
 

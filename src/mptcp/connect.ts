@@ -5,7 +5,6 @@
  * Invariant: the descriptor is either the caller's, connected, or closed; there is no third outcome, whichever of
  * success, refusal, timeout and abort comes first.
  */
-import { networkInterfaces } from 'node:os';
 import { WeftError } from '../base/errors.ts';
 import { AF_INET, AF_INET6, isIpv6, parseIp } from '../base/ip.ts';
 import {
@@ -20,6 +19,7 @@ import {
   EPROTONOSUPPORT,
   ETIMEDOUT,
   IPPROTO_IP,
+  linkIndexOf,
   reactor,
   setIntOption,
   setSocketOption,
@@ -77,14 +77,8 @@ const REFUSALS_OF_MPTCP: ReadonlySet<number> = new Set([
   EACCES,
 ]);
 
-function scopeIdOf(zone: string): number | undefined {
-  if (/^\d+$/.test(zone)) return Number(zone);
-  const addresses = networkInterfaces()[zone] ?? [];
-  for (const address of addresses) {
-    if (address.family === 'IPv6' && address.scopeid !== 0) return address.scopeid;
-  }
-  return undefined;
-}
+const scopeIdOf = (zone: string): number | undefined =>
+  /^\d+$/.test(zone) ? Number(zone) : linkIndexOf(zone);
 
 /** An address in text, perhaps with a zone, as native takes it. */
 export function socketAddress(text: string, port: number): SocketAddress {

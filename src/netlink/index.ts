@@ -17,6 +17,7 @@ export { DiagView } from './diag-view.ts';
 export { NetlinkError } from './errors.ts';
 export { EventSocket, type EventHandlers, type Group } from './event-socket.ts';
 export { findFamily, GENL_HEADER_BYTES, genericPayload, type GenericFamily } from './generic.ts';
+export { readHostAddresses, type HostAddress } from './host-addresses.ts';
 export type { LinkChange, LinkSpec } from './link.ts';
 export * from './message.ts';
 export { NfTables, type NfTablesOptions } from './nf-tables.ts';

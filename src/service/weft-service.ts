@@ -5,7 +5,6 @@
  * Invariant: `start` either leaves all of it running or nothing; `stop` undoes what the backend made on the host
  * first, because that is what would hurt if the process were killed in between.
  */
-import { networkInterfaces } from 'node:os';
 import {
   errorText,
   formatSocketAddress,
@@ -16,6 +15,7 @@ import {
 } from '../base/index.ts';
 import { listConnections, type MptcpConnection } from '../mptcp/index.ts';
 import type { FileLock } from '../native/index.ts';
+import { readHostAddresses } from '../netlink/index.ts';
 import { ProxyServer, type ListenAddress, type UpstreamProxy } from '../proxy/index.ts';
 import { removeAbandoned } from './abandoned.ts';
 import type { BackendProxy } from './backend.ts';
@@ -71,13 +71,7 @@ const applianceProxy = ({ address, port }: BackendProxy): UpstreamProxy => ({
 
 const hostPrefix = (address: string): Prefix => ({ address, length: isIpv6(address) ? 128 : 32 });
 
-function linkByAddress(): Map<string, string> {
-  const links = new Map<string, string>();
-  for (const [name, addresses] of Object.entries(networkInterfaces())) {
-    for (const { address } of addresses ?? []) links.set(address, name);
-  }
-  return links;
-}
+const linkByAddress = () => new Map(readHostAddresses().map(({ address, link }) => [address, link]));
 
 const notStarted = () => new WeftError('Weft has not started yet', { code: 'NOT_STARTED' });
 

@@ -5,7 +5,7 @@
  * Invariant: nothing is open to the network before the host has asked for the proxy.
  */
 import { readFileSync } from 'node:fs';
-import { freemem, networkInterfaces, release, totalmem, uptime } from 'node:os';
+import { freemem, release, totalmem, uptime } from 'node:os';
 import {
   GuestLinks,
   PROTOCOL_VERSION,
@@ -19,6 +19,7 @@ import {
 } from '../../appliance/index.ts';
 import { errorText, formatSocketAddress, WeftError, type Logger } from '../../base/index.ts';
 import { listConnections, readSysctls, type MptcpConnection } from '../../mptcp/index.ts';
+import { readHostAddresses } from '../../netlink/index.ts';
 import { ProxyServer } from '../../proxy/index.ts';
 import { reportConnections } from '../connection-report.ts';
 import type { StatusReport } from '../control-api.ts';
@@ -54,10 +55,7 @@ function mptcpProblem(): string | undefined {
 
 /** The link that has an address, by its name in this guest. */
 function linkOf(): (address: string) => string | undefined {
-  const links = new Map<string, string>();
-  for (const [name, addresses] of Object.entries(networkInterfaces())) {
-    for (const { address } of addresses ?? []) links.set(address, name);
-  }
+  const links = new Map(readHostAddresses().map(({ address, link }) => [address, link]));
   return (address) => links.get(address);
 }
 

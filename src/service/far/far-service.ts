@@ -3,8 +3,9 @@
  *
  * Invariant: a reload that fails changes nothing. Tokens are in no log and no status line.
  */
-import { networkInterfaces, hostname, userInfo } from 'node:os';
+import { hostname, userInfo } from 'node:os';
 import { errorText, formatSocketAddress, type Logger, type Prefix } from '../../base/index.ts';
+import { readHostAddresses } from '../../netlink/index.ts';
 import { FarServer, type FarCounters, type ListenAddress } from '../../proxy/index.ts';
 import type { ServiceManager } from '../daemon/notify.ts';
 import { laptopAdvice, publicAddress } from './far-advice.ts';
@@ -23,11 +24,7 @@ export interface FarServiceOptions {
 
 const STATUS_EVERY_MS = 10_000;
 
-function ownAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((addresses) =>
-    (addresses ?? []).map(({ address }) => address),
-  );
-}
+const ownAddresses = () => readHostAddresses().map(({ address }) => address);
 
 function userName(): string {
   try {
