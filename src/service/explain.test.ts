@@ -82,6 +82,18 @@ describe('in use', () => {
     expect(first).toMatch(/for safety, not for speed/);
   });
 
+  it('does not count a path through which nothing comes', () => {
+    const stale = [{ link: 'wifi0', address: '10.1.0.2', why: 'silent although it carried data' }];
+    const { all, first, inUse } = answer({ connections: [connection()], stale });
+    expect(inUse).toBe(true);
+    expect(first).toBe(
+      'Multipath keeps connections going: 1 proxied connection goes on over what is left of its paths.',
+    );
+    expect(all).toContain('Nothing comes through wifi0 (10.1.0.2): silent although it carried data.');
+    const three = [subflow('10.1.0.2'), subflow('10.2.0.2'), subflow('10.3.0.2')];
+    expect(answer({ connections: [connection({ subflows: three })], stale }).first).toMatch(/is in use/);
+  });
+
   it('does not count a subflow that is not there yet', () => {
     const subflows = [subflow('10.1.0.2'), subflow('10.2.0.2', { state: 'syn-sent' })];
     expect(answer({ connections: [connection({ subflows })] }).inUse).toBe(false);

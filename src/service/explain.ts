@@ -11,7 +11,15 @@ export type MultipathFacts = Pick<
 > & {
   /** `false`: started with --no-multipath. */
   readonly wanted: boolean;
+  /** Paths that an observer has found silent although they should carry data. */
+  readonly stale?: readonly StalePath[];
 };
+
+export interface StalePath {
+  readonly link: string;
+  readonly address: string;
+  readonly why?: string;
+}
 
 export interface Explanation {
   readonly inUse: boolean;
@@ -24,7 +32,7 @@ const plural = (count: number, one: string, many = `${one}s`) => `${count} ${cou
 const PATHS_NAMED_MAX = 8;
 
 /** `eth0 (10.0.0.2), eth1 (10.0.1.2)` */
-function nameAll(paths: MultipathFacts['paths']): string {
+function nameAll(paths: readonly StalePath[]): string {
   const named = paths.slice(0, PATHS_NAMED_MAX).map(({ link, address }) => `${link} (${address})`);
   const more = paths.length - named.length;
   return named.join(', ') + (more > 0 ? ` and ${more} more` : '');
@@ -40,6 +48,14 @@ function established(connection: ConnectionReport): number {
 
 function active(connection: ConnectionReport): number {
   return connection.subflows.filter(({ state, backup }) => state === ESTABLISHED && !backup).length;
+}
+
+/** Subflows that data goes over now: of the active ones those that something comes through. */
+function carrying(connection: ConnectionReport, stale: readonly StalePath[]): number {
+  const silent = new Set(stale.map(({ address }) => address));
+  return connection.subflows.filter(
+    ({ state, backup, localAddress }) => state === ESTABLISHED && !backup && !silent.has(localAddress),
+  ).length;
 }
 
 /** Which of the reasons for a single path a connection has; the order is that of the sentences. */
@@ -86,16 +102,20 @@ function limitSentence(group: readonly ConnectionReport[]): string {
   return `${plural(group.length, 'MPTCP connection')} (${targetsOf(group)}) may not have a second subflow: the kernel's limit was 0 when it began.`;
 }
 
+/** MPTCP_PM_ADDR_MAX of include/net/mptcp: no limit is higher. */
+const LIMIT_MAX = 8;
+
 /** Connections that would have more subflows if they were allowed. */
 function limitReachedSentences(facts: MultipathFacts): string[] {
   const links = linksInUse(facts);
   const group = facts.connections.filter((connection) => {
     const count = established(connection);
-    return count > 1 && count < links && count - 1 >= (connection.subflowsMax ?? Infinity);
+    const limit = connection.subflowsMax ?? Infinity;
+    return count > 1 && count < links && count - 1 >= limit && limit < LIMIT_MAX;
   });
   if (group.length === 0) return [];
   return [
-    `${plural(group.length, 'connection')} (${targetsOf(group)}) ${group.length === 1 ? 'has' : 'have'} as many subflows as the kernel's limit allows, and ${links} links could be used: weft mptcp limits set subflows ${links - 1}.`,
+    `${plural(group.length, 'connection')} (${targetsOf(group)}) ${group.length === 1 ? 'has' : 'have'} as many subflows as the kernel's limit allows, and ${links} links could be used: weft mptcp limits set subflows ${Math.min(links - 1, LIMIT_MAX)}.`,
   ];
 }
 
@@ -136,6 +156,12 @@ function hostReason(facts: MultipathFacts): string | undefined {
   return undefined;
 }
 
+function staleNotes({ stale = [] }: MultipathFacts): string[] {
+  return stale
+    .slice(0, PATHS_NAMED_MAX)
+    .map((path) => `Nothing comes through ${nameAll([path])}: ${path.why ?? 'no answer'}.`);
+}
+
 function pathNotes(facts: MultipathFacts): string[] {
   const byReason = new Map<string, MultipathFacts['paths']>();
   for (const path of facts.paths) {
@@ -164,9 +190,11 @@ function share(count: number, total: number, one: string, many: string): string 
 export function explainMultipath(facts: MultipathFacts): Explanation {
   const total = facts.connections.length;
   const many = facts.connections.filter((connection) => established(connection) > 1);
-  const spread = many.filter((connection) => active(connection) > 1);
+  const { stale = [] } = facts;
+  const meant = many.filter((connection) => active(connection) > 1);
+  const spread = meant.filter((connection) => carrying(connection, stale) > 1);
   const singles = [...singlePathSentences(facts), ...limitReachedSentences(facts)];
-  const notes = pathNotes(facts);
+  const notes = [...staleNotes(facts), ...pathNotes(facts)];
   if (spread.length > 0) {
     const what = share(
       spread.length,
@@ -175,6 +203,11 @@ export function explainMultipath(facts: MultipathFacts): Explanation {
       'use more than one path at once',
     );
     return { inUse: true, explanation: [`Multipath is in use: ${what}.`, ...singles, ...notes] };
+  }
+  if (meant.length > 0) {
+    const what = share(meant.length, total, 'goes on', 'go on');
+    const answer = `Multipath keeps connections going: ${what} over what is left of its paths.`;
+    return { inUse: true, explanation: [answer, ...singles, ...notes] };
   }
   if (many.length > 0) {
     const what = share(many.length, total, 'has', 'have');

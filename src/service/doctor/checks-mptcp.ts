@@ -3,7 +3,7 @@ import { isIpv6, shellWord } from '../../base/index.ts';
 import { EndpointFlag, type Endpoint } from '../../mptcp/index.ts';
 import { IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE } from '../../netlink/index.ts';
 import { namesOf } from './checks-paths.ts';
-import type { Check, HostFacts, ReadFact } from './facts.ts';
+import type { Check, HostFacts, PathFact, ReadFact } from './facts.ts';
 import type { HostFindingId } from './finding-ids.ts';
 
 const FLAG_NAMES = Object.entries(EndpointFlag);
@@ -16,6 +16,21 @@ export function endpointFact(
   const names = FLAG_NAMES.filter(([, bit]) => (flags & bit) !== 0).map(([name]) => name);
   const link = linkIndex === 0 ? '' : ` dev ${nameOf(linkIndex)}`;
   return { name: `endpoint ${id}`, value: `${address} ${names.join(',') || 'no flag'}${link}` };
+}
+
+/** MPTCP_PM_ADDR_MAX of include/net/mptcp: as many endpoints, and as high limits, as kernels take. */
+export const PATH_MANAGER_MAX = 8;
+
+/** When there are more addresses than that. */
+export const CHOOSE_LINKS = 'to choose which links are used: weft up --interface NAME --interface NAME';
+
+/** BOUNDED: how many paths one sentence names. */
+const PATHS_NAMED_MAX = 8;
+
+function nameAll(paths: readonly PathFact[]): string {
+  const named = paths.slice(0, PATHS_NAMED_MAX).map(({ address, link }) => `${address} (${link})`);
+  const more = paths.length - named.length;
+  return named.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 /** Flags that make the kernel open subflows from an endpoint's address. */
@@ -92,20 +107,30 @@ export const checkEndpoints: Check = (facts) => {
     made.filter(({ flags }) => (flags & OPENS_SUBFLOWS) !== 0).map(({ address }) => address),
   );
   const missing = paths.filter(({ address }) => !opening.has(address));
+  if (uplinkCount > 1 && missing.length > 0 && made.length >= PATH_MANAGER_MAX) {
+    return {
+      id,
+      cause: 'endpoints-full' satisfies HostFindingId,
+      facts: made.map(factOf),
+      verdict: 'warn',
+      evidence: `no endpoint for ${nameAll(missing)}: there are ${made.length}, and the kernel takes no more than ${PATH_MANAGER_MAX}`,
+      advice: [CHOOSE_LINKS],
+    };
+  }
   if (uplinkCount > 1 && missing.length > 0) {
     return {
       id,
       cause: 'no-endpoint' satisfies HostFindingId,
       facts: made.length === 0 ? [{ name: 'endpoints', value: 'none' }] : made.map(factOf),
       verdict: running?.mode === 'multipath' ? 'fail' : 'warn',
-      evidence: `no endpoint for ${missing.map(({ address, link }) => `${address} (${link})`).join(', ')}: the kernel opens no second subflow from there`,
+      evidence: `no endpoint for ${nameAll(missing)}: the kernel opens no second subflow from there`,
       advice: [
         running?.mode === 'multipath'
           ? '"weft status" says why'
           : '"weft up" as root makes them while it runs; by hand:',
-        ...missing.map(
-          ({ address, link }) => `weft mptcp endpoint add ${address} dev ${shellWord(link)} subflow`,
-        ),
+        ...missing
+          .slice(0, PATH_MANAGER_MAX - made.length)
+          .map(({ address, link }) => `weft mptcp endpoint add ${address} dev ${shellWord(link)} subflow`),
       ],
     };
   }
@@ -155,7 +180,7 @@ export const checkBackup: Check = (facts) => {
 export const checkLimits: Check = ({ limits, tally, uplinkCount = 0 }) => {
   const id = 'limits';
   if (limits === undefined) return undefined;
-  const needed = Math.max(1, uplinkCount - 1);
+  const needed = Math.min(PATH_MANAGER_MAX, Math.max(1, uplinkCount - 1));
   const evidence = `a connection may have ${limits.subflows} more subflow${limits.subflows === 1 ? '' : 's'} and accepts ${limits.addAddrAccepted} announced address${limits.addAddrAccepted === 1 ? '' : 'es'}`;
   const advice = [`weft mptcp limits set subflows ${Math.max(2, needed)}`];
   const facts: ReadFact[] = [

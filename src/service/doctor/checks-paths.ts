@@ -4,12 +4,15 @@ import { settingFact } from './checks-kernel.ts';
 import type { Check, HostFacts, LookupAnswer, LookupFact, PathFact, ReadFact } from './facts.ts';
 import type { HostFindingId } from './finding-ids.ts';
 
-const named = ({ link, address }: PathFact) => `${link} ${address}`;
+const named = ({ link, address }: Pick<PathFact, 'link' | 'address'>) => `${link} ${address}`;
 const pathFact = ({ address, gateway, link }: PathFact): ReadFact => ({
   name: `path ${link}`,
   value: gateway === undefined ? address : `${address} via ${gateway}`,
 });
 export const could = (what: string) => `could not look at ${what}`;
+
+/** BOUNDED: how many silent paths one finding tells of. */
+const STALE_TOLD_MAX = 4;
 
 export const checkUplinks: Check = ({ paths, uplinkCount: count = 0, tunnel, ignoredLinks = [] }) => {
   const id = 'uplinks';
@@ -52,6 +55,30 @@ export const checkUplinks: Check = ({ paths, uplinkCount: count = 0, tunnel, ign
     };
   }
   return { id, verdict: 'ok', evidence: `${count} uplinks can be used: ${list}`, facts, advice: [] };
+};
+
+/** A link that is up says nothing of what lies behind it; an observer sees whether something comes back. */
+export const checkStalePaths: Check = ({ observedPaths = [] }) => {
+  const stale = observedPaths.filter(({ state }) => state === 'stale');
+  if (stale.length === 0) return undefined;
+  const told = stale.slice(0, STALE_TOLD_MAX);
+  const more = stale.length - told.length;
+  const sentences = told.map((path) => `nothing comes through ${named(path)}: ${path.why ?? 'no answer'}`);
+  return {
+    id: 'paths',
+    cause: 'paths-stale' satisfies HostFindingId,
+    verdict: 'warn',
+    evidence: sentences.join('; ') + (more > 0 ? `; nor through ${more} more` : ''),
+    facts: stale.flatMap(({ address, link, receivedBytes, retransmittedSegments }) => [
+      { name: `received bytes of ${link} ${address}`, value: String(receivedBytes) },
+      { name: `retransmitted segments of ${link} ${address}`, value: String(retransmittedSegments) },
+    ]),
+    advice: told.flatMap(({ gateway, link }) =>
+      gateway === undefined
+        ? []
+        : [`to see whether its gateway answers: ping -I ${shellWord(link)} ${gateway}`],
+    ),
+  };
 };
 
 export function goesRight(path: PathFact, answer: LookupAnswer): boolean {

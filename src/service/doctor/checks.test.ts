@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { InterfaceAddress, Link } from '../../netlink/index.ts';
+import type { PathReading } from '../observe/model.ts';
 import type { CheckResult, HostFacts, LookupFact, PathFact } from './facts.ts';
 import { explainHost } from './explain-host.ts';
 import { FINDING_IDS } from './finding-ids.ts';
@@ -161,6 +162,20 @@ describe('endpoints', () => {
     expect(find({ endpoints, running: { pid: 1, mode: 'multipath' } }, 'endpoints').verdict).toBe('fail');
   });
 
+  it('advises no more than the kernel takes', () => {
+    const paths = Array.from({ length: 10 }, (_, n) => Object.assign({}, LTE, { address: `10.3.0.${n}` }));
+    const endpoints = paths
+      .slice(0, 8)
+      .map(({ address: text }, n) => ({ address: text, port: 0, id: n + 1, flags: 2, linkIndex: 2 }));
+    const many = { paths, uplinkCount: 10, addresses: paths.map(({ address: text }) => address(2, text)) };
+    const full = find({ ...many, endpoints, running: { pid: 1, mode: 'multipath' } }, 'endpoints');
+    expect(full).toMatchObject({ verdict: 'warn', cause: 'endpoints-full' });
+    expect(full.evidence).toMatch(/no endpoint for 10\.3\.0\.8 \(lte0\), 10\.3\.0\.9 \(lte0\): there are 8/);
+    expect(full.advice.join()).not.toMatch(/endpoint add/);
+    const few = find({ ...many, endpoints: endpoints.slice(0, 6) }, 'endpoints');
+    expect(few.advice.filter((line) => line.startsWith('weft mptcp endpoint add'))).toHaveLength(2);
+  });
+
   it('asks for none where one uplink is all there is', () => {
     expect(find({ endpoints: [], paths: [WIFI], uplinkCount: 1 }, 'endpoints').verdict).toBe('ok');
   });
@@ -171,12 +186,49 @@ describe('endpoints', () => {
   });
 });
 
+it('says through which paths nothing comes', () => {
+  const path = (name: string, state: PathReading['state']): PathReading => ({
+    id: `${name} 10.1.0.2`,
+    link: name,
+    address: '10.1.0.2',
+    gateway: '10.1.0.1',
+    family: 4,
+    backup: false,
+    state,
+    subflows: 1,
+    why: 'silent although it carried data',
+    sentBytes: 1,
+    receivedBytes: 5000,
+    retransmittedSegments: 3,
+    sentSegments: 10,
+    sentBitsPerSecond: 0,
+    receivedBitsPerSecond: 0,
+    retransmissionsPerSecond: 0,
+  });
+  const observedPaths = [path('wifi0', 'stale'), path('lte0', 'active')];
+  const report = explainHost({ ...HEALTHY, observedPaths });
+  expect(report.healthy).toBe(false);
+  expect(report.summary).toBe(
+    'Multipath is limited here: nothing comes through wifi0 10.1.0.2: silent although it carried data.',
+  );
+  expect(report.findings[0]).toMatchObject({
+    id: 'paths-stale',
+    advice: ['to see whether its gateway answers: ping -I wifi0 10.1.0.1'],
+  });
+  expect(explainHost({ ...HEALTHY, observedPaths: [path('lte0', 'active')] }).healthy).toBe(true);
+});
+
 describe('limits', () => {
   it('fails at 0, warns when there are fewer than uplinks', () => {
     const none = find({ limits: { subflows: 0, addAddrAccepted: 0 } }, 'limits');
     expect(none).toMatchObject({ verdict: 'fail', advice: ['weft mptcp limits set subflows 2'] });
     const few = find({ limits: { subflows: 2, addAddrAccepted: 0 }, uplinkCount: 5 }, 'limits');
     expect(few).toMatchObject({ verdict: 'warn', advice: ['weft mptcp limits set subflows 4'] });
+    // The kernel takes no higher one.
+    const most = { subflows: 8, addAddrAccepted: 8 };
+    expect(find({ limits: most, uplinkCount: 16 }, 'limits').verdict).toBe('ok');
+    const many = find({ limits: { subflows: 2, addAddrAccepted: 0 }, uplinkCount: 16 }, 'limits');
+    expect(many.advice).toEqual(['weft mptcp limits set subflows 8']);
   });
 });
 

@@ -10,6 +10,7 @@
 import { isLoopback, shellWord } from '../../base/index.ts';
 import type { Finding, WhyReport } from '../observe/api.ts';
 import type { ConnectionDetail, SubflowReading } from '../observe/model.ts';
+import { PATH_MANAGER_MAX } from './checks-mptcp.ts';
 import { caseOf, counter, countersAboveZero, type ConnectionCase } from './connection-case.ts';
 import { hostFindings } from './explain-host.ts';
 import { fallbackFindings } from './explain-fallback.ts';
@@ -112,7 +113,8 @@ function limitFindings(one: ConnectionCase, free: readonly string[]): Finding[] 
   }
   if (subflows < subflowsMax || free.length === 0) return [];
   const text = `it has as many subflows as its limit allows (${subflowsMax} beside the first), and ${free.join(', ')} could be used too`;
-  const advice = [`weft mptcp limits set subflows ${subflows + free.length}`];
+  const wanted = Math.min(subflows + free.length, PATH_MANAGER_MAX);
+  const advice = wanted > subflows ? [`weft mptcp limits set subflows ${wanted}`] : [];
   return [finding('limit-reached', one.active.length > 1 ? 'warn' : 'fail', text, evidence, advice)];
 }
 
@@ -127,7 +129,8 @@ const HAS_NO_WAY: ReadonlySet<string> = new Set<ConnectionFindingId>(['path-not-
 function announcementFindings(one: ConnectionCase, unused: UnusedLinks): Finding[] {
   const { detail, kernel, peerName } = one;
   const { addressesAccepted: accepted = 0, addressesAcceptedMax } = kernel;
-  if (accepted > 0) return [];
+  // With subflows over two links, whatever they are good for now, no second address is missing.
+  if (accepted > 0 || one.links.length > 1) return [];
   const evidence = [
     ['deny_join_id0', detail.denyJoinId0],
     ['mptcpi_add_addr_accepted', accepted],

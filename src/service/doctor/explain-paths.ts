@@ -9,7 +9,7 @@ import { isIpv6, shellWord, unmapV4 } from '../../base/index.ts';
 import { EndpointFlag, type Endpoint } from '../../mptcp/index.ts';
 import type { Finding } from '../observe/api.ts';
 import type { PathReading } from '../observe/model.ts';
-import { endpointFact, OPENS_SUBFLOWS } from './checks-mptcp.ts';
+import { CHOOSE_LINKS, endpointFact, OPENS_SUBFLOWS, PATH_MANAGER_MAX } from './checks-mptcp.ts';
 import { goesRight, lookupFacts, looserFilter, namesOf, routeAdvice, STRICT } from './checks-paths.ts';
 import { countersAboveZero, counter, type ConnectionCase } from './connection-case.ts';
 import type { LookupFact } from './facts.ts';
@@ -75,12 +75,13 @@ function withoutEndpoint(one: ConnectionCase, way: Way): Finding | undefined {
   const shown = endpoints
     .map((endpoint) => endpointFact(endpoint, namesOf(one.facts)))
     .map(({ name, value }) => [name, value] as const);
+  const isFull = endpoints.length >= PATH_MANAGER_MAX;
   return finding(
     'path-no-endpoint',
-    running?.mode === 'multipath' ? 'fail' : 'warn',
+    running?.mode === 'multipath' && !isFull ? 'fail' : 'warn',
     `the kernel opens no subflow from ${nameOf(way)}: that address has no endpoint`,
     shown.length === 0 ? [['endpoints', 'none']] : shown,
-    [`weft mptcp endpoint add ${way.address} dev ${shellWord(way.link)} subflow`],
+    [isFull ? CHOOSE_LINKS : `weft mptcp endpoint add ${way.address} dev ${shellWord(way.link)} subflow`],
   );
 }
 

@@ -3,7 +3,7 @@ import { checkCounters } from './checks-counters.ts';
 import { checkConnectionTracking, checkFirewall, checkForwarding } from './checks-firewall.ts';
 import * as kernel from './checks-kernel.ts';
 import { checkBackup, checkEndpoints, checkLimits } from './checks-mptcp.ts';
-import { checkReversePathFilter, checkRoutes, checkUplinks } from './checks-paths.ts';
+import { checkReversePathFilter, checkRoutes, checkStalePaths, checkUplinks } from './checks-paths.ts';
 import { checkRules } from './checks-rules.ts';
 import type { Check, CheckResult, HostFacts } from './facts.ts';
 
@@ -17,6 +17,7 @@ const CHECKS: readonly Check[] = [
   kernel.checkScheduler,
   kernel.checkPrivilege,
   checkUplinks,
+  checkStalePaths,
   checkEndpoints,
   checkBackup,
   checkLimits,
