@@ -145,8 +145,8 @@ export class WeftService implements ControlApi {
           backend,
           proxy,
           proxyAddresses: () => this.proxyAddresses,
-          status: () => this.status(),
-          logger,
+          status: () => this.#report(),
+          stalePaths: () => this.#observation?.stalePaths() ?? [],
         }),
       metrics: { proxy: () => proxy.counters(), actions: () => backend.status().actions },
     });
@@ -330,10 +330,15 @@ export class WeftService implements ControlApi {
   }
 
   status(): Promise<StatusReport> {
+    return new Promise((resolve) => {
+      resolve(this.#report());
+    });
+  }
+
+  /** @throws WeftError `NOT_STARTED` */
+  #report(): StatusReport {
     const [proxy, chosen] = [this.#proxy, this.#chosen];
-    if (proxy === undefined || chosen === undefined) {
-      return Promise.reject(notStarted());
-    }
+    if (proxy === undefined || chosen === undefined) throw notStarted();
     const { allowRemote, multipath, transparent, version } = this.#options;
     const { appliance, guest, ...host } = chosen.backend.status();
     const { kind, why } = chosen.choice;
@@ -360,12 +365,13 @@ export class WeftService implements ControlApi {
       ...joined,
     } as const;
     // The appliance's kernel has the connections, so it is asked about them.
-    if (guest !== undefined) return Promise.resolve({ ...report, multipath: guest.multipath });
+    if (guest !== undefined) return { ...report, multipath: guest.multipath };
     const endToEnd = countEndToEnd(joined.connections);
-    return Promise.resolve({
+    const stale = this.#observation?.stalePaths() ?? [];
+    return {
       ...report,
-      multipath: { ...explainMultipath({ ...report, wanted: multipath }), endToEnd },
-    });
+      multipath: { ...explainMultipath({ ...report, wanted: multipath, stale }), endToEnd },
+    };
   }
 
   async reconcile(): Promise<StatusReport> {

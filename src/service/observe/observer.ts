@@ -30,6 +30,7 @@ import type {
   HistoryQuery,
   ObservedEvent,
   Overview,
+  PathReading,
   RecentEvents,
 } from './model.ts';
 import { CostMeter, Pace } from './pace.ts';
@@ -260,6 +261,14 @@ export class Observer {
 
   get #now(): Now {
     return { nowMs: performance.now(), wallMs: Date.now() };
+  }
+
+  /** Paths through which nothing comes although it should, without the price of an overview. */
+  stalePaths(): PathReading[] {
+    return this.#paths
+      .paths()
+      .filter(({ state }) => state === 'stale')
+      .map(readPath);
   }
 
   overview(): Overview {

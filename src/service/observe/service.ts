@@ -18,7 +18,7 @@ import type { ActionAnswer, ActionApi, ObserveApi, WebApi, WebReport, WhyQuery, 
 import { ACTION_CALLS, LIVE_PATH, OBSERVE_CALLS } from './calls.ts';
 import type { ActionOrigin, HostControl } from './host-control.ts';
 import type { LiveFeed } from './live-feed.ts';
-import type { ObservedEvent } from './model.ts';
+import type { ObservedEvent, PathReading } from './model.ts';
 import type { Observer } from './observer.ts';
 import type { ObserverSources } from './sources.ts';
 
@@ -140,6 +140,11 @@ export class Observation implements FeedSource {
   /** Something on the host has changed: the next look comes at once. */
   lookNow(): void {
     this.#observer?.lookNow();
+  }
+
+  /** Paths through which nothing comes although it should; none before it has begun. */
+  stalePaths(): readonly PathReading[] {
+    return this.#observer?.stalePaths() ?? [];
   }
 
   /** The page's address, for those who ask over the control socket. */

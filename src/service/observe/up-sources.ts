@@ -4,10 +4,10 @@
  * Invariant: what costs work for each connection (the sentences about multipath) is made seldom, and only when
  * somebody reads it.
  */
-import { errorText, type Logger } from '../../base/index.ts';
 import type { ProxyServer } from '../../proxy/index.ts';
 import type { Backend } from '../backend.ts';
 import type { StatusReport } from '../control-api.ts';
+import { CostMeter } from './pace.ts';
 import type { HostReading, ObserverSources } from './sources.ts';
 
 export interface UpParts {
@@ -15,46 +15,49 @@ export interface UpParts {
   readonly backend: Backend;
   readonly proxy: Pick<ProxyServer, 'connections'>;
   readonly proxyAddresses: () => readonly string[];
-  readonly status: () => Promise<StatusReport>;
-  readonly logger: Logger;
+  /** @throws WeftError */
+  readonly status: () => StatusReport;
+  /** Paths through which nothing comes although it should. */
+  readonly stalePaths: () => readonly { readonly id: string }[];
 }
 
 const FRESH_MS = 3000;
 /** One part of the time at most goes into the sentences. */
 const COST_SHARE = 1 / 300;
+/** When paths have changed, what was said may be wrong: a greater part then. */
+const COST_SHARE_OF_CHANGES = 1 / 20;
 
-/** The sentences of the last status, renewed in the background when they are old and somebody reads them. */
+/** The sentences of a status, made anew when they are old, or paths have changed, and somebody reads them. */
 class Explanation {
   readonly #parts: UpParts;
   #sentences: readonly string[] = [];
+  #paths = '';
   #dueMs = -Infinity;
-  #asking = false;
+  #earliestMs = -Infinity;
 
   constructor(parts: UpParts) {
     this.#parts = parts;
   }
 
-  read(nowMs: number): readonly string[] {
-    if (nowMs >= this.#dueMs && !this.#asking) this.#renew(nowMs);
+  /** @param paths changes when the paths do */
+  read(nowMs: number, paths: string): readonly string[] {
+    const isDue = nowMs >= this.#dueMs || (paths !== this.#paths && nowMs >= this.#earliestMs);
+    if (isDue) this.#renew(nowMs, paths);
     return this.#sentences;
   }
 
-  #renew(startMs: number): void {
-    this.#asking = true;
-    const asked = this.#parts.status();
-    // A status is made at once; only its promise comes later.
-    const costMs = performance.now() - startMs;
-    this.#dueMs = startMs + Math.max(FRESH_MS, costMs / COST_SHARE);
-    void asked.then(
-      ({ multipath }) => {
-        this.#sentences = multipath.explanation;
-        this.#asking = false;
-      },
-      (error: unknown) => {
-        this.#parts.logger.debug({}, `the sentences about multipath: ${errorText(error)}`);
-        this.#asking = false;
-      },
-    );
+  #renew(nowMs: number, paths: string): void {
+    const meter = new CostMeter();
+    try {
+      this.#sentences = meter.run(this.#parts.status).multipath.explanation;
+    } catch {
+      // Weft is ending, or has not begun.
+      this.#sentences = [];
+    }
+    this.#paths = paths;
+    const costMs = meter.take();
+    this.#dueMs = nowMs + Math.max(FRESH_MS, costMs / COST_SHARE);
+    this.#earliestMs = nowMs + costMs / COST_SHARE_OF_CHANGES;
   }
 }
 
@@ -73,7 +76,9 @@ export function upSources(parts: UpParts): ObserverSources {
         mode,
         reason,
         get explanation() {
-          return explanation.read(performance.now());
+          const states = paths.map(({ address, link, state }) => `${link} ${address} ${state}`);
+          const stale = parts.stalePaths().map(({ id }) => id);
+          return explanation.read(performance.now(), [...states, ...stale].join());
         },
         mayChange: backend.control.refusal() === undefined,
         ...(limits === undefined ? {} : { limits }),
