@@ -114,7 +114,7 @@ export function mountNotice(root: HTMLElement, { store }: PageContext, retry: ()
       return [
         {
           id: state,
-          text: 'Weft does not answer. What stands below is what it said last; the page goes on by itself as soon as Weft is there again.',
+          text: 'Weft does not answer. What stands below is what it said last; the page tries again by itself. A Weft that was started again may want the address of “weft web”.',
           action: ['Try now', retry],
         },
       ];
