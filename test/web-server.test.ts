@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
 import { silentLogger, type Logger } from '../src/base/index.ts';
 import { controlRequestListener } from '../src/service/control-request.ts';
 import { LiveFeed } from '../src/service/observe/live-feed.ts';
@@ -23,6 +23,9 @@ import {
   type Fields,
   type RawAnswer,
 } from './support/web-raw.ts';
+
+const OTHER_USER = 65_534;
+const readFailure = ({ body, status }: RawAnswer) => [status, (JSON.parse(body) as { code: string }).code];
 
 const SOON = { interval: 10, timeout: 20_000 };
 const EVIL = 'evil.example';
@@ -258,6 +261,33 @@ describe('somebody who has not', () => {
     expect(page.body).toContain('weft web');
     expect(page.body).not.toContain('mistaken');
   });
+
+  it.each(['127.0.0.1', '::1'])(
+    'is another user, to whose port a browser has sent the cookie (%s)',
+    async (address) => {
+      await server.close();
+      server = await start({ addresses: [{ address, port: 0 }] });
+      const fields = { Host: server.names[0]!, Cookie: '' };
+      const { headers } = await sendRaw(port(), request('GET', `/?token=${token()}`, fields), address);
+      fields.Cookie = headers['set-cookie']!.split(';')[0]!;
+      const asked = request('GET', '/v1/session', fields);
+      expect((await sendRaw(port(), asked, address)).status).toBe(200);
+      const own = process.geteuid!();
+      try {
+        process.seteuid!(OTHER_USER);
+      } catch {
+        test.skip('there is no other user in this user namespace');
+      }
+      const answer = sendRaw(port(), asked, address);
+      // The socket is made in the next tick, and is this user's.
+      await new Promise((resolve) => {
+        process.nextTick(resolve);
+      });
+      process.seteuid!(own);
+      expect(readFailure(await answer)).toEqual([401, 'NO_SESSION']);
+      expect((await sendRaw(port(), asked, address)).status).toBe(200);
+    },
+  );
 
   it('has the cookie of another server, or of another session', async () => {
     const other = await start();

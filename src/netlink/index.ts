@@ -39,6 +39,7 @@ export {
   SubflowFlag,
   type DiagSocket,
   type DiagSubflow,
+  type SocketPair,
   type SubflowUlp,
 } from './sock-diag-codec.ts';
 export type { RuleSpec } from './rule.ts';

@@ -10,7 +10,7 @@
  *
  * References: sock_diag(7), <linux/inet_diag.h>, <linux/mptcp.h> (MPTCP_SUBFLOW_ATTR_*).
  */
-import { AF_INET, AF_INET6, formatIp, type Family } from '../base/ip.ts';
+import { AF_INET, AF_INET6, formatIp, isIpv6, parseIp, type Family } from '../base/ip.ts';
 import { IPPROTO_MPTCP, IPPROTO_TCP } from '../native/index.ts';
 import { parseAttributes, PayloadWriter, type Attributes } from './attributes.ts';
 
@@ -100,6 +100,30 @@ export function emitDiagOfToken(token: number): Uint8Array {
   view.setUint32(4, STATES_ALL, true);
   view.setUint32(TOKEN_OFFSET, token, true);
   return withProtocol(header, IPPROTO_MPTCP);
+}
+
+/** One end of a connection and the other, as the socket that is asked for has them. */
+export interface SocketPair {
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+}
+
+/** Asks for the one TCP socket with these ends. The kernel may answer with a listener on the local one. */
+export function emitDiagOfPair(pair: SocketPair): Uint8Array {
+  const header = new Uint8Array(REQUEST_BYTES);
+  header[0] = isIpv6(pair.localAddress) ? AF_INET6 : AF_INET;
+  header[1] = IPPROTO_TCP;
+  const view = new DataView(header.buffer);
+  view.setUint32(4, STATES_ALL, true);
+  view.setUint16(8, pair.localPort, false);
+  view.setUint16(10, pair.remotePort, false);
+  header.set(parseIp(pair.localAddress) ?? [], 12);
+  header.set(parseIp(pair.remoteAddress) ?? [], 28);
+  // INET_DIAG_NOCOOKIE
+  header.fill(0xff, TOKEN_OFFSET);
+  return header;
 }
 
 /** Asks for the sockets of one family and protocol (IPPROTO_*) that are in one of `states` (bits). */

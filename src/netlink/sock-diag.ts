@@ -13,6 +13,7 @@ import { NetlinkError } from './errors.ts';
 import { HEADER_BYTES } from './message.ts';
 import {
   emitDiagDump,
+  emitDiagOfPair,
   emitDiagOfToken,
   parseDiagSocket,
   parseDiagSubflow,
@@ -21,7 +22,11 @@ import {
   STATES_LIVE,
   type DiagSocket,
   type DiagSubflow,
+  type SocketPair,
 } from './sock-diag-codec.ts';
+
+/** Of these the kernel does not say whose they were. */
+const TIME_WAIT = 6;
 
 export class SocketDiag {
   readonly #connection: NetlinkConnection;
@@ -70,14 +75,19 @@ export class SocketDiag {
 
   /** The MPTCP connection with this local token, without reading all of them; `undefined` when there is none. */
   mptcpSocket(token: number): DiagSocket | undefined {
+    return this.#get(emitDiagOfToken(token), `show MPTCP connection ${token}`);
+  }
+
+  /** The TCP socket of this host with exactly these ends, when it is there and open. */
+  tcpSocket(pair: SocketPair): DiagSocket | undefined {
+    const found = this.#get(emitDiagOfPair(pair), 'show a TCP socket');
+    const isOpen = found !== undefined && found.remotePort === pair.remotePort && found.state !== TIME_WAIT;
+    return isOpen ? found : undefined;
+  }
+
+  #get(request: Uint8Array, operation: string): DiagSocket | undefined {
     try {
-      const answer = this.#connection.get(
-        SOCK_DIAG_BY_FAMILY,
-        0,
-        emitDiagOfToken(token),
-        `show MPTCP connection ${token}`,
-      );
-      return parseDiagSocket(answer.payload);
+      return parseDiagSocket(this.#connection.get(SOCK_DIAG_BY_FAMILY, 0, request, operation).payload);
     } catch (error) {
       if (error instanceof NetlinkError && error.errno === ENOENT) return undefined;
       throw error;

@@ -7,12 +7,14 @@ import { BODY_MAX_BYTES, cookieName, guard, type GuardRules, type Keys, type Ver
 const TOKEN = 'the-right-token-0123456789';
 const COOKIE = 'the-cookie-of-the-session';
 const CHANGE = 'the-second-token';
+const ASKER = 'user 1000';
 const LOCAL = { address: '127.0.0.1', port: 13_180 };
 const HOST = '127.0.0.1:13180';
 
 const keys: Keys = {
   isToken: (text) => text === TOKEN,
-  findSession: (cookie) => (cookie === COOKIE ? { changeToken: CHANGE } : undefined),
+  findSession: (cookie, asker) =>
+    cookie === COOKIE && asker === ASKER ? { changeToken: CHANGE } : undefined,
   isSame: (a, b) => a === b,
 };
 
@@ -27,10 +29,12 @@ interface Asked {
   readonly more?: readonly string[];
   readonly rules?: GuardRules;
   readonly local?: { readonly address: string; readonly port: number };
+  readonly asker?: string;
 }
 
 /** A request of a browser with a session, but for what is said. */
 function ask({
+  asker = ASKER,
   headers = {},
   local = LOCAL,
   method = 'GET',
@@ -50,7 +54,11 @@ function ask({
   const rawHeaders = Object.entries(all).flatMap(([name, value]) =>
     value === undefined ? [] : [name, value],
   );
-  return guard({ method, target, rawHeaders: [...rawHeaders, ...more], local }, rules, keys);
+  return guard(
+    { method, target, rawHeaders: [...rawHeaders, ...more], local, asker: () => asker },
+    rules,
+    keys,
+  );
 }
 
 const codeOf = (verdict: Verdict) =>
@@ -66,6 +74,10 @@ describe('who has a session', () => {
     });
     expect(ask({ method: 'HEAD' })).toMatchObject({ kind: 'passed', method: 'HEAD' });
     expect(ask({ method: 'POST', target: '/v1/limits' })).toMatchObject({ kind: 'passed', by: 'session' });
+  });
+
+  it('is nobody with the cookie of another user of this machine', () => {
+    expect(codeOf(ask({ asker: 'user 1001', target: '/v1/session' }))).toBe('401 NO_SESSION');
   });
 
   it.each([undefined, '', 'another', TOKEN])('changes nothing with the second token %s', (given) => {
@@ -332,7 +344,11 @@ it('nothing made up at random passes without a key, and nothing throws', () => {
   fc.assert(
     fc.property(method, target, fc.array(fc.tuple(name, value), { maxLength: 12 }), (asked, at, fields) => {
       const rawHeaders = ['Host', HOST, ...fields.flat()];
-      const verdict = guard({ method: asked, target: at, rawHeaders, local: LOCAL }, RULES, keys);
+      const verdict = guard(
+        { method: asked, target: at, rawHeaders, local: LOCAL, asker: () => ASKER },
+        RULES,
+        keys,
+      );
       if (verdict.kind === 'passed') expect(verdict).toMatchObject({ by: 'open', path: '/metrics' });
       else expect(verdict.kind).toBe('refused');
     }),

@@ -30,6 +30,8 @@ export interface GuardedRequest {
   readonly rawHeaders: readonly string[];
   /** The address that the connection came to. */
   readonly local: LocalEnd;
+  /** Whose process asks (asker.ts). */
+  readonly asker: () => string;
 }
 
 export interface GuardRules {
@@ -47,7 +49,8 @@ export interface Session {
 /** What is a key; each compares in a time that tells nothing. */
 export interface Keys {
   isToken(text: string): boolean;
-  findSession(cookie: string): Session | undefined;
+  /** Of the one who has begun it. */
+  findSession(cookie: string, asker: string): Session | undefined;
   isSame(a: string, b: string): boolean;
 }
 
@@ -199,7 +202,7 @@ export function guard(request: GuardedRequest, rules: GuardRules, keys: Keys): V
     return keys.isToken(entering) ? { kind: 'entered', secure: place.secure } : WRONG_KEY;
   }
   const cookie = readCookie(headers.get('cookie') ?? '', cookieName(request.local));
-  const session = cookie === undefined ? undefined : keys.findSession(cookie);
+  const session = cookie === undefined ? undefined : keys.findSession(cookie, request.asker());
   if (session === undefined) {
     const open = path === METRICS && method !== 'POST' && rules.openMetrics && !place.forwarded;
     return open ? { ...passed, by: 'open' } : NO_KEY;

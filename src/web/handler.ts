@@ -8,6 +8,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Logger } from '../base/index.ts';
 import { NOT_BUILT, sendFailure, sendRefusal, sendText, setCommonHeaders } from './answers.ts';
+import { Askers } from './asker.ts';
 import { cookieName, guard, type GuardRules, type Passed, type Refused } from './guard.ts';
 import type { WebKeys } from './keys.ts';
 import { sendPageFile, type PageFiles } from './page-files.ts';
@@ -47,6 +48,7 @@ const isForPerson = (request: IncomingMessage): boolean =>
 export class WebHandler {
   readonly #options: HandlerOptions;
   readonly #wrongKeys = new WrongKeys();
+  readonly #askers = new Askers();
   /** BOUNDED: the guard's codes. */
   readonly #refused = new Map<string, number>();
   /** Answers that are held back. BOUNDED: `DELAYED_MAX`. */
@@ -82,18 +84,20 @@ export class WebHandler {
     setCommonHeaders(response, server);
     const { localAddress = '', localPort = 0 } = request.socket;
     const local = { address: localAddress, port: localPort };
+    const asker = () => this.#askers.of(request.socket);
     const verdict = guard(
       {
         method: request.method ?? '',
         target: request.url ?? '',
         rawHeaders: request.rawHeaders,
         local,
+        asker,
       },
       rules,
       keys,
     );
     if (verdict.kind === 'refused') this.#refuse(request, response, verdict);
-    else if (verdict.kind === 'entered') this.#enter(response, cookieName(local), verdict.secure);
+    else if (verdict.kind === 'entered') this.#enter(response, cookieName(local), verdict.secure, asker());
     else this.#answer(request, response, verdict);
   }
 
@@ -134,8 +138,8 @@ export class WebHandler {
   }
 
   /** The token leaves the address bar and becomes a cookie that is not the token. */
-  #enter(response: ServerResponse, name: string, secure: boolean): void {
-    const { cookie } = this.#options.keys.openSession();
+  #enter(response: ServerResponse, name: string, secure: boolean, asker: string): void {
+    const { cookie } = this.#options.keys.openSession(asker);
     const attributes = ['HttpOnly', 'SameSite=Strict', 'Path=/', ...(secure ? ['Secure'] : [])];
     response.writeHead(303, {
       location: '/',

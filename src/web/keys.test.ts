@@ -5,6 +5,7 @@ import { SESSION_IDLE_MS, SESSIONS_MAX, WebKeys } from './keys.ts';
 import { parseWebToken } from './token-file.ts';
 
 const TOKEN = 'the-right-token-0123456789';
+const ME = 'user 1000';
 
 function makeKeys() {
   const clock = { nowMs: 0 };
@@ -20,34 +21,41 @@ it('the token is the token', () => {
 
 it('a session has secrets of its own', () => {
   const { keys } = makeKeys();
-  const [a, b] = [keys.openSession(), keys.openSession()];
+  const [a, b] = [keys.openSession(ME), keys.openSession(ME)];
   expect(new Set([a.cookie, a.changeToken, b.cookie, b.changeToken, TOKEN]).size).toBe(5);
-  expect(keys.findSession(a.cookie)?.changeToken).toBe(a.changeToken);
-  expect(keys.findSession(b.cookie)?.changeToken).toBe(b.changeToken);
+  expect(keys.findSession(a.cookie, ME)?.changeToken).toBe(a.changeToken);
+  expect(keys.findSession(b.cookie, ME)?.changeToken).toBe(b.changeToken);
   for (const text of ['', TOKEN, a.changeToken, `${a.cookie}x`])
-    expect(keys.findSession(text)).toBeUndefined();
+    expect(keys.findSession(text, ME)).toBeUndefined();
+});
+
+it('is no session of another user, and lives on when one has tried', () => {
+  const { keys } = makeKeys();
+  const { changeToken, cookie } = keys.openSession(ME);
+  expect(keys.findSession(cookie, 'user 1001')).toBeUndefined();
+  expect(keys.findSession(cookie, ME)?.changeToken).toBe(changeToken);
 });
 
 it('ends when it is not used, and lives while it is', () => {
   const { clock, keys } = makeKeys();
-  const { cookie } = keys.openSession();
+  const { cookie } = keys.openSession(ME);
   for (let i = 0; i < 5; i++) {
     clock.nowMs += SESSION_IDLE_MS;
-    expect(keys.findSession(cookie)).toBeDefined();
+    expect(keys.findSession(cookie, ME)).toBeDefined();
   }
   clock.nowMs += SESSION_IDLE_MS + 1;
-  expect(keys.findSession(cookie)).toBeUndefined();
+  expect(keys.findSession(cookie, ME)).toBeUndefined();
   expect(keys.sessionCount).toBe(0);
 });
 
 it('there are only so many: the longest unused goes', () => {
   const { keys } = makeKeys();
-  const all = Array.from({ length: SESSIONS_MAX }, () => keys.openSession().cookie);
-  expect(keys.findSession(all[0]!)).toBeDefined();
-  keys.openSession();
+  const all = Array.from({ length: SESSIONS_MAX }, () => keys.openSession(ME).cookie);
+  expect(keys.findSession(all[0]!, ME)).toBeDefined();
+  keys.openSession(ME);
   expect(keys.sessionCount).toBe(SESSIONS_MAX);
-  expect(keys.findSession(all[0]!)).toBeDefined();
-  expect(keys.findSession(all[1]!)).toBeUndefined();
+  expect(keys.findSession(all[0]!, ME)).toBeDefined();
+  expect(keys.findSession(all[1]!, ME)).toBeUndefined();
 });
 
 it('a token in a file is one line that an address can have', () => {

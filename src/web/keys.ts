@@ -3,6 +3,7 @@
  * the digest; randomness and time are given.
  *
  * Invariants: kept are digests, so that a comparison tells nothing by its time; a session's cookie is never the token.
+ * A session is that user's of this machine who has begun it: cookies know no ports.
  * BOUNDED: `SESSIONS_MAX`, the longest unused goes first, and `SESSION_IDLE_MS` unused ends one.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -29,6 +30,7 @@ export interface NewSession extends Session {
 }
 
 interface Kept {
+  readonly asker: string;
   readonly session: Session;
   usedAtMs: number;
 }
@@ -60,20 +62,20 @@ export class WebKeys implements Keys {
     return timingSafeEqual(digest(a), digest(b));
   }
 
-  /** Begins one, for a browser that has shown the token. */
-  openSession(): NewSession {
+  /** Begins one, for a browser that has shown the token. @param asker whose it is */
+  openSession(asker: string): NewSession {
     const [oldest] = this.#sessions.keys();
     if (this.#sessions.size >= SESSIONS_MAX && oldest !== undefined) this.#sessions.delete(oldest);
     const cookie = this.#secret();
     const session = { changeToken: this.#secret() };
-    this.#sessions.set(digest(cookie).toString('hex'), { session, usedAtMs: this.#nowMs() });
+    this.#sessions.set(digest(cookie).toString('hex'), { asker, session, usedAtMs: this.#nowMs() });
     return { cookie, ...session };
   }
 
-  findSession(cookie: string): Session | undefined {
+  findSession(cookie: string, asker: string): Session | undefined {
     const key = digest(cookie).toString('hex');
     const kept = this.#sessions.get(key);
-    if (kept === undefined) return undefined;
+    if (kept?.asker !== asker) return undefined;
     this.#sessions.delete(key);
     const nowMs = this.#nowMs();
     if (nowMs - kept.usedAtMs > SESSION_IDLE_MS) return undefined;
