@@ -49,6 +49,10 @@ function endpointFault(endpoint: Endpoint, facts: HostFacts): Fault | undefined 
   const remove = `weft mptcp endpoint delete id ${id}`;
   const owners = addresses.filter((owner) => owner.address === address);
   const nameOf = namesOf(facts);
+  // What is only announced may be an address that leads here by way of a translator.
+  if (owners.length === 0 && (flags & OPENS_SUBFLOWS) === 0 && (flags & EndpointFlag.signal) !== 0) {
+    return undefined;
+  }
   if (owners.length === 0) {
     const text = `endpoint ${id} (${address}) names an address that no link has`;
     return { text, advice: remove, severe: true };

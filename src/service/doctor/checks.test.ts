@@ -149,6 +149,11 @@ describe('endpoints', () => {
     expect(result.advice.join()).toContain('weft mptcp endpoint delete id 1');
   });
 
+  it("takes no offence at an address that is only announced, and is a translator's", () => {
+    const announced = { address: '198.51.100.9', port: 0, id: 9, flags: 1, linkIndex: 0 };
+    expect(find({ endpoints: [...(HEALTHY.endpoints ?? []), announced] }, 'endpoints').verdict).toBe('ok');
+  });
+
   it('takes no offence at the notes that the kernel makes for itself', () => {
     const implicit = { address: '10.9.0.9', port: 0, id: 9, flags: 16, linkIndex: 0 };
     expect(find({ endpoints: [...(HEALTHY.endpoints ?? []), implicit] }, 'endpoints').verdict).toBe('ok');

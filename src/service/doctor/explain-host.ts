@@ -32,7 +32,13 @@ function summarise(findings: readonly Finding[], facts: HostFacts): string {
   if (worst === undefined) return `nothing on this host limits multipath${now}`;
   const more =
     others.length === 0 ? '' : ` (and ${others.length} more point${others.length === 1 ? '' : 's'})`;
-  if (worst.verdict === 'fail') return `multipath does not work here: ${worst.text}${more}`;
+  if (worst.verdict === 'fail') {
+    // Whatever is broken, these show that not all of it is.
+    const isWhole = (facts.tally?.several ?? 0) === 0;
+    return isWhole
+      ? `multipath does not work here: ${worst.text}${more}`
+      : `a part of multipath does not work here: ${worst.text}${more}${now}`;
+  }
   return `multipath is limited here: ${worst.text}${more}${now}`;
 }
 
