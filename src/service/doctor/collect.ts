@@ -9,7 +9,6 @@ import { openStreamSocket, PathManager, readCounters } from '../../mptcp/index.t
 import { closeFd, ENODEV } from '../../native/index.ts';
 import { NetlinkError, RouteNetlink } from '../../netlink/index.ts';
 import { findPaths, tunnelOfDefaultTraffic, uplinkCount, type HostView } from '../../routing/index.ts';
-import type { PathReading } from '../observe/model.ts';
 import { collectFirewall } from './collect-firewall.ts';
 import { collectPeer, lookUp, readMptcpSockets, tallyOf, type PeerQuestion } from './collect-peer.ts';
 import type { FirewallFacts, HostFacts, LookupFact, PathFact, RunningFact } from './facts.ts';
@@ -151,8 +150,6 @@ function collectPathManager(): Pick<HostFacts, 'endpoints' | 'limits'> {
 export interface CollectOptions {
   /** Of an earlier look: listing packet filter rules is what costs most. */
   readonly firewall?: FirewallFacts;
-  /** What an observer sees. */
-  readonly observedPaths?: readonly PathReading[];
 }
 
 /**
@@ -160,7 +157,7 @@ export interface CollectOptions {
  * @param running what the Weft of this namespace says of itself, when there is one
  */
 export function collectFacts(running?: RunningFact, options: CollectOptions = {}): HostFacts {
-  const { firewall, observedPaths } = options;
+  const { firewall } = options;
   const netlink = attempt(() => RouteNetlink.open());
   try {
     const routing = netlink === undefined ? {} : (attempt(() => collectRouting(netlink)) ?? {});
@@ -179,7 +176,6 @@ export function collectFacts(running?: RunningFact, options: CollectOptions = {}
       ...(sockets === undefined ? {} : { tally: tallyOf(sockets) }),
       firewall: firewall ?? collectFirewall(),
       ...(running === undefined ? {} : { running }),
-      ...(observedPaths === undefined ? {} : { observedPaths }),
     };
   } finally {
     netlink?.close();

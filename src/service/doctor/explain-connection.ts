@@ -77,7 +77,6 @@ function useFindings(one: ConnectionCase): Finding[] {
         'warn',
         `the subflow over ${subflowName(subflow)} is there, and nothing of ${peerName} comes through${why}`,
         [
-          ['why', subflow.why],
           ['retransmitted segments', subflow.retransmittedSegments],
           ['received bytes', subflow.receivedBytes],
           ...countersAboveZero(one, ['SubflowStale', 'MPTCPRetrans']),

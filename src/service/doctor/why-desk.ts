@@ -88,7 +88,9 @@ export class WhyDesk {
     const running = await this.#running(observer.overview());
     const firewall = await this.#firewall.get(() => this.#inside(collectFirewallLater));
     const host = await withDaemon(this.#host.get(() => this.#inside(() => this.#collect(running, firewall))));
-    return detail === undefined ? explainHost(host) : this.#explain(host, detail);
+    // What an observer sees costs nothing, and is not to be older than what the page shows beside it.
+    const facts = { ...host, observedPaths: observer.overview().paths };
+    return detail === undefined ? explainHost(facts) : this.#explain(facts, detail);
   }
 
   #explain(host: HostFacts, detail: ConnectionDetail): WhyReport {
@@ -102,7 +104,7 @@ export class WhyDesk {
       events: eventsOf(token, observer.recentEvents()),
     };
     const facts = this.#inside(() => withPeer(host, question));
-    return explainConnection({ ...facts, observedPaths: observer.overview().paths }, detail);
+    return explainConnection(facts, detail);
   }
 
   /** This process, or whichever Weft runs beside it. */
@@ -112,7 +114,7 @@ export class WhyDesk {
   }
 
   #collect(running: RunningFact | undefined, firewall: FirewallFacts): HostFacts {
-    return collectFacts(running, { observedPaths: this.#options.observer.overview().paths, firewall });
+    return collectFacts(running, { firewall });
   }
 
   #inside<T>(work: () => T): T {

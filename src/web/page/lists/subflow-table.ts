@@ -20,7 +20,7 @@ class SubflowRow {
   readonly #local = h('span', { class: 'line mono' });
   readonly #remote = h('span', { class: 'line mono' });
   readonly #badge = new Badge();
-  readonly #state = h('span', { class: 'quiet small line' });
+  readonly #state = h('span', { class: 'quiet small remark' });
   readonly #rate = new UpDown();
   readonly #bytes = new UpDown();
   readonly #rtt = h('span', { class: 'line' });

@@ -1,17 +1,20 @@
 /**
  * The section "Why": what limits this host's multipath now, in words, with the evidence and what mends it. Asked for
- * again while somebody sees it, at most each `WHY_INTERVAL_MS`, because each answer makes the service look routes up.
+ * again while somebody sees it, when a path's state has changed, and otherwise at most each `WHY_INTERVAL_MS`, because
+ * each answer makes the service look routes up.
  */
 import type { WhyReport } from '../../../service/observe/api.ts';
 import type { PageContext } from '../context.ts';
 import { button, h, setAttribute, setClass, setText } from '../dom.ts';
 import { formatClock } from '../format.ts';
-import { atMostEach, oneAtATime, onScreen } from './asking.ts';
+import { atMostEach, calmed, oneAtATime, onScreen } from './asking.ts';
 import { FindingsView } from './finding-view.ts';
 import { Message } from './parts.ts';
 import { failureOf } from './failure.ts';
 
 export const WHY_INTERVAL_MS = 5000;
+/** After a change of paths, however often they change. */
+const CHANGED_INTERVAL_MS = 1000;
 
 export function mountWhy(root: HTMLElement, { store, api }: PageContext): void {
   const summary = h('p', { class: 'why-summary', role: 'status' }, 'Looking …');
@@ -44,10 +47,18 @@ export function mountWhy(root: HTMLElement, { store, api }: PageContext): void {
       setAttribute(body, 'aria-busy', false);
     }
   });
+  const askAnew = calmed(CHANGED_INTERVAL_MS, ask);
   const askSometimes = atMostEach(WHY_INTERVAL_MS, ask);
   const seen = onScreen(root, store.visible);
+  let states = '';
   const look = () => {
-    if (seen.value && store.overview.value !== undefined) askSometimes(performance.now());
+    const overview = store.overview.value;
+    if (!seen.value || overview === undefined) return;
+    // A path that breaks or comes back is the moment at which somebody looks here.
+    const now = overview.paths.map(({ id, state }) => `${id} ${state}`).join();
+    if (now !== states) askAnew();
+    else askSometimes(performance.now());
+    states = now;
   };
   seen.watch(look);
   store.overview.watch(look);
