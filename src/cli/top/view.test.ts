@@ -58,6 +58,8 @@ const overview = (part: Partial<Overview> = {}): Overview => ({
   ],
   peers: [],
   peersOmitted: 0,
+  pathsOmitted: 0,
+  linksOmitted: 0,
   tunnels: [
     {
       tunnel: 'tun0',

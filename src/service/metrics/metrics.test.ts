@@ -66,6 +66,8 @@ const OVERVIEW: Overview = {
     },
   ],
   peersOmitted: 0,
+  pathsOmitted: 0,
+  linksOmitted: 0,
   tunnels: [],
   endpoints: [
     { id: 1, address: '192.0.2.7', port: 0, flags: ['subflow'], ours: true },
@@ -208,11 +210,12 @@ describe('formatMetrics', () => {
   it('is bounded, whatever there is, and says how many it leaves out', async () => {
     const paths = Array.from({ length: 100 }, (_none, i) => ({ ...PATH, address: `192.0.2.${i}` }));
     const links = Array.from({ length: 300 }, (_none, i) => ({ ...LINK, link: `eth${i}` }));
-    const lines = await linesOf({ overview: { ...OVERVIEW, paths, links } });
+    const omitted = { pathsOmitted: 5, linksOmitted: 7 };
+    const lines = await linesOf({ overview: { ...OVERVIEW, paths, links, ...omitted } });
     expect(lines.filter((line) => line.startsWith('weft_path_subflows{'))).toHaveLength(64);
     expect(lines.filter((line) => line.startsWith('weft_link_up{'))).toHaveLength(64);
-    expect(lines).toContain('weft_paths_left_out 36');
-    expect(lines).toContain('weft_links_left_out 236');
+    expect(lines).toContain('weft_paths_left_out 41');
+    expect(lines).toContain('weft_links_left_out 243');
   });
 
   it('keeps a hostile name within its quotes', async () => {

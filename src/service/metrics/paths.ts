@@ -121,7 +121,7 @@ export const PATH_METRICS: readonly Metric[] = [
     'weft_paths_left_out',
     `Paths beyond the first ${METRIC_PATHS_MAX}, which have no metrics`,
     [],
-    ({ overview }) => [[Math.max(0, overview.paths.length - METRIC_PATHS_MAX)]],
+    ({ overview }) => [[overview.pathsOmitted + Math.max(0, overview.paths.length - METRIC_PATHS_MAX)]],
   ),
 ];
 
@@ -160,7 +160,7 @@ export const LINK_METRICS: readonly Metric[] = [
     'weft_links_left_out',
     `Links beyond the first ${METRIC_LINKS_MAX}, which have no metrics`,
     [],
-    ({ overview }) => [[Math.max(0, overview.links.length - METRIC_LINKS_MAX)]],
+    ({ overview }) => [[overview.linksOmitted + Math.max(0, overview.links.length - METRIC_LINKS_MAX)]],
   ),
 ];
 

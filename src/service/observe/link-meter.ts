@@ -71,10 +71,18 @@ export class LinkMeter {
     return (link.flags & IFF_UP) === 0 ? OFF : NO_CARRIER;
   }
 
+  #told(): Meter[] {
+    return [...this.#meters.values()].filter(({ link }) => (link.flags & IFF_LOOPBACK) === 0);
+  }
+
+  /** How many links there are beyond those that are told. */
+  get omitted(): number {
+    return Math.max(0, this.#told().length - LINKS_SHOWN_MAX);
+  }
+
   /** Without loopback. */
   readings(): LinkReading[] {
-    return [...this.#meters.values()]
-      .filter(({ link }) => (link.flags & IFF_LOOPBACK) === 0)
+    return this.#told()
       .sort((a, b) => a.link.index - b.link.index)
       .slice(0, LINKS_SHOWN_MAX)
       .map(readMeter);

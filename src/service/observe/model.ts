@@ -265,8 +265,12 @@ export interface Overview {
   /** Whether this process may change endpoints, limits and paths (CAP_NET_ADMIN). */
   readonly mayChange: boolean;
   readonly links: readonly LinkReading[];
+  /** Links that the list leaves out. */
+  readonly linksOmitted: number;
   readonly ignoredLinks: readonly IgnoredLink[];
   readonly paths: readonly PathReading[];
+  /** Paths that the list leaves out. */
+  readonly pathsOmitted: number;
   readonly peers: readonly PeerReading[];
   readonly peersOmitted: number;
   readonly tunnels: readonly TunnelReading[];

@@ -282,6 +282,7 @@ export class Observer {
       table: this.#table,
       links: this.#links,
       paths: this.#paths.paths().map(readPath),
+      pathsOmitted: this.#paths.omitted,
       tunnels: this.#tunnels?.tunnels(performance.now()) ?? [],
     });
     return this.#overview;

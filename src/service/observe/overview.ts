@@ -20,6 +20,7 @@ export interface OverviewParts {
   readonly table: ConnectionTable;
   readonly links: LinkMeter;
   readonly paths: readonly PathReading[];
+  readonly pathsOmitted: number;
   readonly tunnels: readonly TunnelReading[];
 }
 
@@ -76,8 +77,10 @@ export function readOverview(parts: OverviewParts): Overview {
     multipath: { inUse: totals.severalPaths > 0, explanation: host?.explanation ?? [] },
     mayChange: host?.mayChange ?? false,
     links: links.readings(),
+    linksOmitted: links.omitted,
     ignoredLinks: host?.ignoredLinks ?? [],
     paths,
+    pathsOmitted: parts.pathsOmitted,
     ...readPeers(table.subflows()),
     tunnels,
     endpoints: host?.endpoints ?? [],

@@ -172,6 +172,8 @@ it('is bounded: with too many paths the new ones are left out until old ones are
   look(reports);
   expect(book.paths()).toHaveLength(PATHS_MAX);
   expect(book.omitted).toBe(10);
+  look(reports);
+  expect(book.omitted).toBe(10);
   look([]);
   look([WLAN]);
   expect(book.paths()).toHaveLength(PATHS_MAX);

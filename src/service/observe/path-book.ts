@@ -14,6 +14,8 @@ import type { SubflowRecord } from './records.ts';
 import { CLOCK_SLACK_MS } from './silence.ts';
 
 export const PATHS_MAX = 64;
+/** So many of those that there is no room for are counted. */
+const OMITTED_MAX = 4096;
 /** How long one that is gone is still told. */
 const GONE_SHOWN_MS = 60_000;
 /** How long "stale" is believed of a path that nothing uses any more. */
@@ -119,12 +121,12 @@ export class PathBook {
   readonly #paths = new Map<string, PathRecord>();
   readonly #byAddress = new Map<string, PathRecord[]>();
   #nowMs = 0;
-  /** Subflows that no path could be made for, because there are too many. */
-  omitted = 0;
+  /** Those that there was no room for at this look. BOUNDED: OMITTED_MAX. */
+  readonly #omitted = new Set<string>();
 
   begin(nowMs: number, reports: readonly PathReport[]): void {
     this.#nowMs = nowMs;
-    this.omitted = 0;
+    this.#omitted.clear();
     for (const path of this.#paths.values()) {
       path.report = undefined;
       path.subflows = path.backups = 0;
@@ -143,7 +145,7 @@ export class PathBook {
     let path = this.#paths.get(id);
     if (path !== undefined) return path;
     if (this.#paths.size >= PATHS_MAX && !this.#makeRoom()) {
-      this.omitted++;
+      if (this.#omitted.size < OMITTED_MAX) this.#omitted.add(id);
       return undefined;
     }
     path = new PathRecord(link, address);
@@ -298,6 +300,11 @@ export class PathBook {
     if (said === 'down') return { state: 'down', why: report?.why };
     if (stale !== undefined) return { state: 'stale', why: stale.why };
     return { state: said, why: said === 'active' || said === 'backup' ? undefined : report?.why };
+  }
+
+  /** How many paths the last look had no room for. */
+  get omitted(): number {
+    return this.#omitted.size;
   }
 
   /** In the order of the reports, then of their appearance. */

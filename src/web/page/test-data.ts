@@ -53,6 +53,8 @@ export function anOverview(changes: Partial<Overview> = {}): Overview {
     paths: [aPath('wlan0 192.0.2.7'), aPath('lte0 198.51.100.7')],
     peers: [],
     peersOmitted: 0,
+    pathsOmitted: 0,
+    linksOmitted: 0,
     tunnels: [],
     endpoints: [],
     proxyAddresses: [],
