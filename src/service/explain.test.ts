@@ -82,6 +82,11 @@ describe('in use', () => {
     expect(first).toMatch(/for safety, not for speed/);
   });
 
+  it('names a connection so that no other is meant', () => {
+    const twins = [alone, connection({ ...alone, id: 5, token: 0xab })];
+    expect(answer({ connections: twins }).all).toContain('"weft explain 0x7" looks closer');
+  });
+
   it('does not count a path through which nothing comes', () => {
     const stale = [{ link: 'wifi0', address: '10.1.0.2', why: 'silent although it carried data' }];
     const { all, first, inUse } = answer({ connections: [connection()], stale });

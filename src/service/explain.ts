@@ -89,12 +89,18 @@ function fallbackSentences(connections: readonly ConnectionReport[]): string[] {
   );
 }
 
+/** What `weft explain` takes; several connections may have one target. */
+function nameOf(connection: ConnectionReport | undefined): string {
+  const { target = 'CONNECTION', token } = connection ?? {};
+  return token === undefined ? target : `0x${token.toString(16)}`;
+}
+
 /** Why connections that speak MPTCP have only one subflow. */
 function aloneSentence(group: readonly ConnectionReport[]): string {
   return (
     `${plural(group.length, 'MPTCP connection')} (${targetsOf(group)}) ${group.length === 1 ? 'has' : 'have'} one subflow only: ` +
     'the others are not there yet, the server takes no more, or the other paths do not reach it ' +
-    `("weft explain ${group[0]?.target ?? 'CONNECTION'}" looks closer).`
+    `("weft explain ${nameOf(group[0])}" looks closer).`
   );
 }
 

@@ -1,6 +1,6 @@
 /** `weft doctor`: examines this host and says what to do. Changes nothing. */
 import { Command } from 'commander';
-import { askRunning, collectFacts, judge, withDaemon } from '../../service/index.ts';
+import { askRunning, collectFacts, judge, withDaemon, withObserved } from '../../service/index.ts';
 import { reportFailure, writeOutput } from '../command-result.ts';
 import { formatDiagnosis } from '../doctor-text.ts';
 import { outputWidth } from '../text-layout.ts';
@@ -12,7 +12,7 @@ interface DoctorOptions {
 
 async function runDoctor(options: DoctorOptions): Promise<void> {
   try {
-    const diagnosis = judge(await withDaemon(collectFacts(await askRunning())));
+    const diagnosis = judge(await withObserved(await withDaemon(collectFacts(await askRunning()))));
     writeOutput(
       options.json === true
         ? `${JSON.stringify(diagnosis)}\n`

@@ -46,6 +46,15 @@ export async function withDaemon(facts: HostFacts): Promise<HostFacts> {
   return daemon === undefined ? facts : { ...facts, daemon };
 }
 
+const askPaths = (face: AnyFace) =>
+  unlessAbsent(async () => (await callsOf<ObserveApi>(face, OBSERVE_CALLS).overview()).paths);
+
+/** Adds what whoever observes this host sees of its paths; without one that is not known. */
+export async function withObserved(facts: HostFacts): Promise<HostFacts> {
+  const observedPaths = (await askPaths(WEFT_FACE)) ?? (await askPaths(DAEMON_FACE));
+  return observedPaths === undefined ? facts : { ...facts, observedPaths };
+}
+
 /** Answers about what was asked, not about who was asked. */
 const OF_THE_QUESTION: ReadonlySet<string> = new Set(['NO_SUCH_CONNECTION', 'AMBIGUOUS', 'BAD_ARGUMENT']);
 

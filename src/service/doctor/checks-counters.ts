@@ -88,8 +88,11 @@ export const checkCounters: Check = ({ counters, mptcpSocket }) => {
   const trouble = COUNTERS_OF_TROUBLE.filter(({ name }) => count(name) > 0);
   const asked = count('MPCapableSYNTX');
   const refused = count('MPCapableFallbackSYNACK');
-  const share = `${asked} connections asked for MPTCP, ${refused} of the servers did not speak it`;
-  const joins = `${count('MPJoinSynTx') || count('MPJoinSynAckRx')} subflows joined`;
+  const share = `${asked} connection${asked === 1 ? '' : 's'} asked for MPTCP, ${refused} of the servers did not speak it`;
+  // Older kernels count the answers only.
+  const begun = count('MPJoinSynTx');
+  const joined = count('MPJoinSynAckRx');
+  const joins = `${joined}${begun > joined ? ` of ${begun}` : ''} subflow${Math.max(begun, joined) === 1 ? '' : 's'} joined`;
   const history = asked === 0 ? 'no MPTCP connection from here since the start' : `${share}, ${joins}`;
   const work = counterFacts(counters, WORK);
   if (trouble.length > 0) {

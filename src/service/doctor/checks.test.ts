@@ -191,6 +191,17 @@ describe('endpoints', () => {
   });
 });
 
+it('counts what was answered as joined, not what was asked for', () => {
+  const counters = new Map([
+    ['MPCapableSYNTX', 1],
+    ['MPJoinSynTx', 7],
+    ['MPJoinSynAckRx', 2],
+  ]);
+  expect(find({ counters }, 'counters').evidence).toBe(
+    '1 connection asked for MPTCP, 0 of the servers did not speak it, 2 of 7 subflows joined',
+  );
+});
+
 it('says through which paths nothing comes', () => {
   const path = (name: string, state: PathReading['state']): PathReading => ({
     id: `${name} 10.1.0.2`,

@@ -3,7 +3,7 @@
  * (collect*.ts, the only files here with I/O, and why-desk.ts, which calls them) and judges them (judge.ts, checks-*.ts,
  * explain-*.ts, pure). Reads only; nothing on the host is changed.
  */
-export { askRunning, askWhy, withDaemon } from './ask-running.ts';
+export { askRunning, askWhy, withDaemon, withObserved } from './ask-running.ts';
 export { collectFacts, withPeer, type CollectOptions } from './collect.ts';
 export type { PeerQuestion } from './collect-peer.ts';
 export { explainConnection } from './explain-connection.ts';
