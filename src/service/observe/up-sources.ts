@@ -76,7 +76,9 @@ export function upSources(parts: UpParts): ObserverSources {
         mode,
         reason,
         get explanation() {
-          const states = paths.map(({ address, link, state }) => `${link} ${address} ${state}`);
+          const states = paths.map(
+            ({ address, backup, link, state }) => `${link} ${address} ${state} ${backup}`,
+          );
           const stale = parts.stalePaths().map(({ id }) => id);
           return explanation.read(performance.now(), [...states, ...stale].join());
         },
