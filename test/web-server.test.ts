@@ -520,6 +520,37 @@ describe('what holds the server up', () => {
     }, SOON);
   });
 
+  it('streams that nobody reads make room', async () => {
+    await server.close();
+    // More than a socket takes.
+    const flood = Buffer.alloc(16 << 20);
+    server = await start({ calls: (_asked, response) => void response.writeHead(200).write(flood) });
+    const asked = request('GET', '/v1/live', { Host: host(), Authorization: `Bearer ${token()}` });
+    const begin = async () => {
+      const socket = await open(port());
+      socket.write(asked);
+      const status = await new Promise<number>((resolve) => {
+        socket.once('data', (piece: Buffer) => {
+          socket.pause();
+          resolve(readAnswer(piece.toString('latin1')).status);
+        });
+      });
+      return { socket, status };
+    };
+    const streams: Awaited<ReturnType<typeof begin>>[] = [];
+    // oxlint-disable-next-line no-await-in-loop -- the first one is the one that goes
+    for (let i = 0; i < STREAMS_MAX + 3; i++) streams.push(await begin());
+    expect(streams.map(({ status }) => status)).toEqual(streams.map(() => 200));
+    const ended = Promise.all(
+      streams
+        .slice(0, 3)
+        .map(({ socket }) => new Promise((resolve) => socket.resume().once('close', resolve))),
+    );
+    await ended;
+    expect(streams.slice(3).filter(({ socket }) => socket.closed)).toEqual([]);
+    for (const { socket } of streams) socket.destroy();
+  });
+
   it('nothing is left after the end, whatever was open', async () => {
     const before = sockets();
     const own = await start();

@@ -53,8 +53,9 @@ export class WebHandler {
   readonly #refused = new Map<string, number>();
   /** Answers that are held back. BOUNDED: `DELAYED_MAX`. */
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** In the order in which they began. BOUNDED: `STREAMS_MAX`. */
+  readonly #streams = new Set<ServerResponse>();
   #requests = 0;
-  #streams = 0;
   #warnedAtMs = -Infinity;
 
   constructor(options: HandlerOptions) {
@@ -171,12 +172,23 @@ export class WebHandler {
 
   /** @returns whether there is room for one more */
   #countStream(response: ServerResponse): boolean {
-    if (this.#streams >= STREAMS_MAX) return false;
-    this.#streams++;
-    response.on('close', () => this.#streams--);
+    if (this.#streams.size >= STREAMS_MAX && !this.#endStalledStream()) return false;
+    this.#streams.add(response);
+    response.on('close', () => this.#streams.delete(response));
     // A reverse proxy passes on what there is, when there is something.
     response.setHeader('x-accel-buffering', 'no');
     return true;
+  }
+
+  /** Who does not read makes room: a computer that sleeps, a tab that its browser has stopped. */
+  #endStalledStream(): boolean {
+    for (const stream of this.#streams) {
+      if (!stream.writableNeedDrain) continue;
+      this.#streams.delete(stream);
+      stream.destroy();
+      return true;
+    }
+    return false;
   }
 
   /** What a page of this origin needs to change something: no other site can read it. */
