@@ -25,8 +25,9 @@ async function runWebCommand({ verbose }: WebCommandOptions): Promise<void> {
 
 const HELP = `
 Whoever has this address sees and changes what Weft does: it is for your
-browser, and for no message, ticket or log. The token in it is another one
-after each start, unless --web-token-file names a file.
+browser, and for no message, ticket or log, and for no command line: every user
+of the machine reads those. The token in it is another one after each start,
+unless --web-token-file names a file.
 
 From another machine, without opening anything to the network:
   ssh -L 13180:127.0.0.1:13180 HOST    then open the address there
@@ -35,8 +36,8 @@ Exit codes: 0 printed, 1 nothing runs here, it may not be asked, or it serves no
 page.
 
 Examples:
-  xdg-open "$(weft web)"        the page of your own Weft
-  sudo weft web                 the address of the one that root runs
+  weft web                      the address of the page of your own Weft
+  sudo weft web                 of the one that root runs
 `;
 
 export function webCommand(): Command {
