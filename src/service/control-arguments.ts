@@ -17,7 +17,9 @@ export function badArgument(text: string): WeftError {
 }
 
 export const quoted = (value: unknown): string => {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  // JSON has no word for a number that was too large for it.
+  const isOwn = typeof value === 'string' || typeof value === 'number' || value === undefined;
+  const text = isOwn ? String(value) : JSON.stringify(value);
   return `"${text.length > QUOTED_MAX_LENGTH ? `${text.slice(0, QUOTED_MAX_LENGTH)}…` : text}"`;
 };
 

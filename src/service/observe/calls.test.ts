@@ -82,6 +82,7 @@ describe('bodies', () => {
     ['setLimits', { subflows: -1 }, 'not "-1"'],
     ['setLimits', [], 'this call takes an object with subflows, addAddrAccepted'],
     ['setPath', { link: '', backup: true }, '"link" is to be a text'],
+    ['setLimits', { subflows: Infinity }, 'not "Infinity"'],
     ['setPath', { link: 'wlan0', backup: 1 }, '"backup" is to be true or false, not "1"'],
     ['setTunnelPath', { tunnel: 't', connection: 'c', path: 'p' }, '"up" or "weight", one of them'],
     ['setTunnelPath', { tunnel: 't', connection: 'c', path: 'p', weight: 10_001 }, 'not "10001"'],
