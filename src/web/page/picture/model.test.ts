@@ -48,9 +48,13 @@ it('draws a bounded number, those that are used first, and tells how many are le
 
 it('a tunnel is another end, and its paths are ways out', () => {
   const way = { weight: 1, state: 'active' as const, sentBitsPerSecond: 1e6, receivedBitsPerSecond: 2e6 };
+  const inside = { sentBitsPerSecond: 3e5, receivedBitsPerSecond: 5e5 };
+  const quiet = anOverview();
   const picture = pictureOf(
     anOverview({
-      paths: [],
+      // A connection of 7 Mbit/s beside the tunnel, and one of 0.5 Mbit/s through it.
+      totals: { ...quiet.totals, sentBitsPerSecond: 3e5, receivedBitsPerSecond: 7.5e6 },
+      paths: [aPath('tun0 10.0.0.1', inside)],
       tunnels: [
         {
           tunnel: 'tun0',
@@ -80,9 +84,11 @@ it('a tunnel is another end, and its paths are ways out', () => {
     }),
   );
   expect(picture.links.map(({ link, up }) => [link, up])).toEqual([
+    ['tun0', true],
     ['wlan0', true],
     ['(no link)', false],
   ]);
+  expect(picture).toMatchObject({ sentBitsPerSecond: 2e6, receivedBitsPerSecond: 11e6 });
   expect(pictureOf(anOverview()).peers).toMatchObject([{ kind: 'none' }]);
   expect(picture.peers).toMatchObject([{ kind: 'tunnel', name: 'tun0: office', receivedBitsPerSecond: 4e6 }]);
   expect(picture.ways.map(({ bitsPerSecond, state }) => [bitsPerSecond, state])).toEqual([

@@ -55,6 +55,8 @@ export interface PictureWay {
   readonly bitsPerSecond: number;
 }
 
+type Rates = Pick<PictureRow, 'sentBitsPerSecond' | 'receivedBitsPerSecond'>;
+
 export interface Picture {
   readonly hostname: string;
   readonly links: readonly PictureLink[];
@@ -62,6 +64,7 @@ export interface Picture {
   readonly rowsOmitted: number;
   readonly peers: readonly PicturePeer[];
   readonly ways: readonly PictureWay[];
+  /** Over all links: what the totals have, and tunnels. */
   readonly sentBitsPerSecond: number;
   readonly receivedBitsPerSecond: number;
 }
@@ -165,12 +168,29 @@ function groupByLink(rows: readonly PictureRow[], links: readonly LinkReading[])
   });
 }
 
+/**
+ * The paths of tunnels, less what the totals have of it: connections through a tunnel leave by its own link, and then
+ * once more by its paths.
+ */
+function carriedBeside(overview: Overview, tunnels: readonly PictureRow[]): Rates[] {
+  const devices = new Set(overview.tunnels.map(({ tunnel }) => tunnel));
+  const inside = overview.paths.filter(({ link }) => devices.has(link));
+  return [
+    ...tunnels,
+    ...inside.map(({ receivedBitsPerSecond, sentBitsPerSecond }) => ({
+      receivedBitsPerSecond: -receivedBitsPerSecond,
+      sentBitsPerSecond: -sentBitsPerSecond,
+    })),
+  ];
+}
+
 /** @param before the picture that is shown now, whose order is kept */
 export function pictureOf(overview: Overview, before?: Picture): Picture {
   const tunnels = tunnelRows(overview);
   const chosen = choose([...pathRows(overview), ...tunnels]);
   const rows = keepOrder(before?.rows.map((row) => row.id) ?? [], chosen, (row) => row.id);
   const links = groupByLink(rows, overview.links);
+  const outside = carriedBeside(overview, tunnels);
 
   const all = [...tunnelPeers(overview), ...hostPeers(overview)];
   const shown = all.slice(0, PEERS_MAX);
@@ -191,7 +211,7 @@ export function pictureOf(overview: Overview, before?: Picture): Picture {
     hostname: overview.hostname,
     links,
     rows: links.flatMap((link) => link.rows),
-    rowsOmitted: overview.paths.length + tunnels.length - rows.length,
+    rowsOmitted: overview.paths.length + overview.pathsOmitted + tunnels.length - rows.length,
     peers: [...peers, ...placeholders],
     ways: [
       ...overview.peers.flatMap((peer) =>
@@ -205,7 +225,8 @@ export function pictureOf(overview: Overview, before?: Picture): Picture {
       ),
       ...tunnels.flatMap((row) => way(row.id, row.peer, row.sentBitsPerSecond + row.receivedBitsPerSecond)),
     ],
-    sentBitsPerSecond: overview.totals.sentBitsPerSecond,
-    receivedBitsPerSecond: overview.totals.receivedBitsPerSecond,
+    sentBitsPerSecond: overview.totals.sentBitsPerSecond + sum(outside.map((row) => row.sentBitsPerSecond)),
+    receivedBitsPerSecond:
+      overview.totals.receivedBitsPerSecond + sum(outside.map((row) => row.receivedBitsPerSecond)),
   };
 }
