@@ -163,9 +163,12 @@ function hostReason(facts: MultipathFacts): string | undefined {
 }
 
 function staleNotes({ stale = [] }: MultipathFacts): string[] {
-  return stale
-    .slice(0, PATHS_NAMED_MAX)
-    .map((path) => `Nothing comes through ${nameAll([path])}: ${path.why ?? 'no answer'}.`);
+  const byReason = new Map<string, StalePath[]>();
+  for (const path of stale) {
+    const reason = path.why ?? 'no answer';
+    byReason.set(reason, [...(byReason.get(reason) ?? []), path]);
+  }
+  return [...byReason].map(([reason, paths]) => `Nothing comes through ${nameAll(paths)}: ${reason}.`);
 }
 
 function pathNotes(facts: MultipathFacts): string[] {

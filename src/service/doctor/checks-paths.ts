@@ -12,7 +12,7 @@ const pathFact = ({ address, gateway, link }: PathFact): ReadFact => ({
 export const could = (what: string) => `could not look at ${what}`;
 
 /** BOUNDED: how many silent paths one finding tells of. */
-const STALE_TOLD_MAX = 4;
+const STALE_TOLD_MAX = 8;
 
 export const checkUplinks: Check = ({ paths, uplinkCount: count = 0, tunnel, ignoredLinks = [] }) => {
   const id = 'uplinks';
@@ -63,7 +63,11 @@ export const checkStalePaths: Check = ({ observedPaths = [] }) => {
   if (stale.length === 0) return undefined;
   const told = stale.slice(0, STALE_TOLD_MAX);
   const more = stale.length - told.length;
-  const sentences = told.map((path) => `nothing comes through ${named(path)}: ${path.why ?? 'no answer'}`);
+  const reasons = new Set(told.map(({ why }) => why ?? 'no answer'));
+  const sentences = [...reasons].map((reason) => {
+    const paths = told.filter(({ why = 'no answer' }) => why === reason);
+    return `nothing comes through ${paths.map(named).join(', ')}: ${reason}`;
+  });
   return {
     id: 'paths',
     cause: 'paths-stale' satisfies HostFindingId,

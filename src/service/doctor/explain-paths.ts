@@ -167,11 +167,16 @@ function refused(one: ConnectionCase, way: Way): Finding | undefined {
   const again =
     endpoint === undefined
       ? []
-      : [
-          'the kernel does not begin it again by itself; to make it:',
-          `weft mptcp endpoint delete id ${endpoint.id}`,
-          `weft mptcp endpoint add ${way.address} dev ${shellWord(way.link)} subflow`,
-        ];
+      : one.facts.running?.mode === 'multipath'
+        ? [
+            'the kernel begins it again when Weft makes its endpoint anew, which it does when it is gone:',
+            `weft mptcp endpoint delete id ${endpoint.id}`,
+          ]
+        : [
+            'the kernel does not begin it again by itself; to make it:',
+            `weft mptcp endpoint delete id ${endpoint.id}`,
+            `weft mptcp endpoint add ${way.address} dev ${shellWord(way.link)} subflow`,
+          ];
   return finding(
     'join-refused',
     'warn',
