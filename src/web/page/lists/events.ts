@@ -95,6 +95,11 @@ export function mountEvents(root: HTMLElement, { store, api }: PageContext): voi
     update: () => undefined,
   });
 
+  // The kernel tells of connections to those only who may change its network.
+  const nothingYet = () =>
+    store.overview.value?.mayChange === false
+      ? 'Nothing has happened yet. Connections are not told of without CAP_NET_ADMIN.'
+      : 'Nothing has happened yet.';
   const filter = () => ({ hidden, search: search.value });
   const showCount = (shown: number, found: number) => {
     const parts = [formatCount(found, 'event')];
@@ -108,7 +113,7 @@ export function mountEvents(root: HTMLElement, { store, api }: PageContext): voi
     list.show(shown);
     showCount(shown.length, found);
     empty.hidden = shown.length > 0;
-    setText(empty, log.size === 0 ? 'Nothing has happened yet.' : 'No event matches.');
+    setText(empty, log.size === 0 ? nothingYet() : 'No event matches.');
     showAges();
   });
   const drawCalmly = calmed(STORM_INTERVAL_MS, draw);

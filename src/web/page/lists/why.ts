@@ -30,7 +30,12 @@ export function mountWhy(root: HTMLElement, { store, api }: PageContext): void {
   );
   root.append(body);
 
+  let found: string | undefined;
   const show = (report: WhyReport) => {
+    // Read out when something else is found, and not each time that a connection comes or goes.
+    const now = report.findings.map(({ id, verdict }) => (verdict === 'ok' ? '' : `${id} `)).join('');
+    setAttribute(summary, 'aria-live', now === found ? 'off' : 'polite');
+    found = now;
     setText(summary, report.summary);
     setClass(summary, 'healthy', report.healthy);
     setText(time, `looked at ${formatClock(report.time)}`);
