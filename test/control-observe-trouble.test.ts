@@ -1,6 +1,7 @@
 /** An observation whose host cannot be looked at: what it is asked is refused with the reason, and it begins as soon as it can. */
 import { afterEach, expect, it } from 'vitest';
 import { WeftError } from '../src/base/index.ts';
+import { addNamespace, deleteNamespace } from '../src/native/index.ts';
 import type { HostControl } from '../src/service/observe/host-control.ts';
 import { kernelSources } from '../src/service/observe/kernel-sources.ts';
 import { Observation, type ObservationOptions } from '../src/service/observe/service.ts';
@@ -23,9 +24,14 @@ const CONTROL: HostControl = {
 const running = new Set<Observation>();
 let lines: string[] = [];
 
-function observe(sources: ObservationOptions['sources']): Observation {
+function observe(sources: ObservationOptions['sources'], netns?: string): Observation {
   lines = [];
-  const observation = new Observation({ sources, control: CONTROL, logger: keepingLogger(lines) });
+  const observation = new Observation({
+    sources,
+    control: CONTROL,
+    logger: keepingLogger(lines),
+    ...(netns === undefined ? {} : { netns }),
+  });
   running.add(observation);
   return observation;
 }
@@ -72,6 +78,35 @@ it('gives events to who asked for them before it began, and none after its end',
   const recent = (await api.recentEvents()).events.filter(({ kind }) => kind === 'action');
   expect(recent).toHaveLength(2);
   expect(actions()).toHaveLength(1);
+});
+
+it('gives events to who asked for them while it could not look, and closes what it could not use', async () => {
+  let closed = 0;
+  const netns = '/run/netns/weft-comes-later';
+  const sources = async () => {
+    const made = await kernel();
+    const close = () => {
+      closed++;
+      made.close?.();
+    };
+    return { ...made, close };
+  };
+  const observation = observe(sources, netns);
+  const events: ObservedEvent[] = [];
+  observation.watch((event) => events.push(event));
+  const api = observation.api('page');
+  await expect(api.overview()).rejects.toMatchObject({ code: 'NOT_STARTED' });
+  expect(closed).toBe(1);
+  addNamespace('weft-comes-later');
+  try {
+    await api.overview();
+    await expect(api.removeEndpoint({ id: 1 })).rejects.toBe(refused);
+    expect(events.filter(({ kind }) => kind === 'action')).toHaveLength(1);
+  } finally {
+    await observation.stop();
+    deleteNamespace('weft-comes-later');
+  }
+  expect(closed).toBe(2);
 });
 
 it('may be ended while it begins, and more than once', async () => {

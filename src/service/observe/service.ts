@@ -40,6 +40,12 @@ interface Running {
   readonly feed: LiveFeed;
 }
 
+interface Watcher {
+  readonly listener: (event: ObservedEvent) => void;
+  /** Absent until the host is observed. */
+  end: (() => void) | undefined;
+}
+
 export const METRICS_PATH = '/metrics';
 
 /** The process is ready, and has told so, before this begins. A call that comes earlier does not wait for it. */
@@ -63,6 +69,8 @@ export class Observation implements FeedSource {
   readonly #logger: Logger;
   #running: Promise<Running> | undefined;
   #observer: Observer | undefined;
+  /** UNBOUNDED: as many as read; the feed bounds its readers. */
+  readonly #watchers = new Set<Watcher>();
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #toldFailure: string | undefined;
@@ -114,17 +122,24 @@ export class Observation implements FeedSource {
     const [{ Observer }, { LiveFeed }] = await loadPart(() =>
       Promise.all([import('./observer.ts'), import('./live-feed.ts')]),
     );
+    const from = await sources();
     const observer = new Observer({
-      sources: await sources(),
+      sources: from,
       logger,
       ...(netns === undefined ? {} : { netns }),
     });
-    await observer.start();
+    try {
+      await observer.start();
+    } catch (error) {
+      from.close?.();
+      throw error;
+    }
     if (this.#stopped) {
       await observer.stop();
       throw new WeftError('Weft is ending', { code: 'NOT_STARTED' });
     }
     this.#observer = observer;
+    for (const watcher of this.#watchers) watcher.end = observer.watch(watcher.listener);
     this.#toldFailure = undefined;
     return { observer, feed: new LiveFeed(observer) };
   }
@@ -152,19 +167,14 @@ export class Observation implements FeedSource {
     this.#web = report;
   }
 
-  /** Tells what happens from now on. @returns ends it */
+  /** Tells what happens from now on, as soon as the host can be observed. @returns ends it */
   watch(listener: (event: ObservedEvent) => void): () => void {
-    let end: (() => void) | undefined;
-    let ended = false;
-    void this.#whenRunning().then(
-      ({ observer }) => {
-        if (!ended) end = observer.watch(listener);
-      },
-      () => {},
-    );
+    const watcher: Watcher = { listener, end: this.#observer?.watch(listener) };
+    this.#watchers.add(watcher);
+    if (this.#observer === undefined) void this.#whenRunning().catch(() => {});
     return () => {
-      ended = true;
-      end?.();
+      this.#watchers.delete(watcher);
+      watcher.end?.();
     };
   }
 
