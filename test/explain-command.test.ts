@@ -15,7 +15,7 @@ import { THROUGH_TUNNEL } from './support/download.ts';
 import { echoServer, type EchoOptions } from './support/echo-server.ts';
 import { Configuration, READY, spawnMptcpd } from './support/mptcpd-program.ts';
 import { useTestLabs } from './support/test-labs.ts';
-import { runWeft, startWeft, UNPRIVILEGED, weftCommand } from './support/weft-program.ts';
+import { readStatus, runWeft, startWeft, UNPRIVILEGED, weftCommand } from './support/weft-program.ts';
 
 const SERVER = '203.0.113.10:80';
 const ENDLESS_BYTES = 1e12;
@@ -124,6 +124,12 @@ describe('of a Weft that runs', () => {
     await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('several-paths');
     lab.uplink(1).cut();
     await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('path-stale');
+    // What is said of the host does not contradict it.
+    await expect.poll(async () => idsOf(await explain(client)), SOON).toContain('paths-stale');
+    const doctor = async () => (await runWeft(client, 'doctor')).stdout;
+    await expect.poll(doctor, SOON).toMatch(/^WARN {2}paths +nothing comes through lte0/m);
+    const said = async () => (await readStatus(client)).multipath.explanation[0];
+    await expect.poll(said, SOON).toMatch(/^Multipath keeps connections going/);
     lab.uplink(1).restore();
     await expect.poll(async () => idsOf(await explain(client, SERVER)), SOON).toContain('several-paths');
   });
