@@ -25,9 +25,6 @@ import {
   type SocketPair,
 } from './sock-diag-codec.ts';
 
-/** Of these the kernel does not say whose they were. */
-const TIME_WAIT = 6;
-
 export class SocketDiag {
   readonly #connection: NetlinkConnection;
   readonly #seen = new DiagView();
@@ -78,10 +75,11 @@ export class SocketDiag {
     return this.#get(emitDiagOfToken(token), `show MPTCP connection ${token}`);
   }
 
-  /** The TCP socket of this host with exactly these ends, when it is there and open. */
+  /** The TCP socket of this host with exactly these ends, when a process holds it. */
   tcpSocket(pair: SocketPair): DiagSocket | undefined {
     const found = this.#get(emitDiagOfPair(pair), 'show a TCP socket');
-    const isOpen = found !== undefined && found.remotePort === pair.remotePort && found.state !== TIME_WAIT;
+    // One that no process holds any more has no inode, and the kernel says that it is root's.
+    const isOpen = found?.remotePort === pair.remotePort && found.inode !== 0;
     return isOpen ? found : undefined;
   }
 
