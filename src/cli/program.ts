@@ -102,7 +102,7 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'events',
-    summary: 'follow what the daemon sees and does, as JSON lines',
+    summary: 'follow what the daemon, or Weft, sees and does',
     load: async () => (await import('./commands/events.ts')).eventsCommand(),
   },
   {
