@@ -36,6 +36,7 @@ it('an origin', () => {
     'https://a?',
     'https://u:p@a',
     'https://a#x',
+    'https://*.example',
     '',
     'https://',
   ]) {

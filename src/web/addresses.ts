@@ -57,6 +57,7 @@ export function parseWebOrigin(text: string): WebOrigin | string {
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
     return `"${text}" is neither https:// nor http://`;
+  if (url.hostname.includes('*')) return `"${text}" is a pattern, and each origin is named by itself`;
   if (url.username !== '' || url.password !== '') return 'an origin has no user and no password';
   if (
     url.host === '' ||
