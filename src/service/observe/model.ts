@@ -239,7 +239,7 @@ export interface Totals {
   readonly mptcp: number;
   readonly fallbacks: number;
   readonly subflows: number;
-  /** MPTCP connections with two or more subflows that are not backup. */
+  /** MPTCP connections with two or more subflows that are neither backup nor silent. */
   readonly severalPaths: number;
   readonly sentBitsPerSecond: number;
   readonly receivedBitsPerSecond: number;
@@ -251,7 +251,7 @@ export interface Overview {
   readonly time: number;
   /** Counts the looks at the host. */
   readonly sample: number;
-  /** How long one look took, and how far apart they are now. */
+  /** How long one look took, and how far apart those are that are told. */
   readonly sampleMs: number;
   readonly sampleIntervalMs: number;
   readonly program: 'up' | 'daemon' | 'top';

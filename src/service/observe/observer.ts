@@ -5,8 +5,9 @@
  *   kernel's connections → the proxy's → subflows (socket-look) → rates (connection-table) → links → silence → paths
  *   (path-book) → history → events → listeners
  *
- * Pace: each half second while somebody watches, a fifth of a second when something may have gone silent, else every
- * two seconds; at once when a link has changed; never more than a twentieth of a processor's time.
+ * Pace: each half second while somebody watches, four times as often while connections carry data over several paths,
+ * of which one may fall silent, else every two seconds; at once when a link has changed; never more than a twentieth of a
+ * processor's time. Listeners hear of it each half second at most, and at once when a path or a link has changed.
  *
  * Invariants: a look that fails is logged once, and the next one is made all the same; what it tells is plain data;
  * after `stop` it holds nothing open. Memory: with 2,000 connections about 5 MB, with PATHS_KEPT_MAX paths 3 MB of
@@ -38,13 +39,11 @@ import { PathBook, readPath, type PathChange } from './path-book.ts';
 import { readOverview } from './overview.ts';
 import { ProgramNames } from './program-names.ts';
 import type { ConnectionRecord, SubflowRecord } from './records.ts';
-import { isSuspicious, judgeSilence, noteArrivals } from './silence.ts';
+import { isWorthWatching, judgeSilence, noteArrivals } from './silence.ts';
 import { SocketLook } from './socket-look.ts';
 import type { HostReading, ObserverOptions, ObserverSources } from './sources.ts';
 import { TunnelWatch } from './tunnel-watch.ts';
 
-/** Rates over less than this are noise. */
-const WINDOW_MIN_MS = 180;
 /** BOUNDED: texts of failures that were logged. */
 const FAILURES_REMEMBERED_MAX = 100;
 
@@ -156,9 +155,10 @@ export class Observer {
     this.#isLooking = true;
     const startMs = performance.now();
     this.#pace.begin();
+    let isTold = false;
     try {
       await opened.sockets.read(this.#meter, () => this.#opened === opened);
-      if (this.#opened === opened) this.#meter.run(() => this.#look(opened, performance.now()));
+      if (this.#opened === opened) isTold = this.#meter.run(() => this.#look(opened, performance.now()));
       this.#loggedFailures.clear();
     } catch (error) {
       this.#reportFailure(`a look at the host failed: ${errorText(error)}`);
@@ -169,6 +169,7 @@ export class Observer {
     this.#pace.handleLook(startMs, performance.now(), this.#sampleMs);
     this.#overview = undefined;
     this.#schedule();
+    if (!isTold) return;
     for (const listener of this.#listeners) {
       try {
         listener();
@@ -184,11 +185,12 @@ export class Observer {
     this.#logger.warn({}, text);
   }
 
-  #look(opened: Opened, nowMs: number): void {
+  /** @returns whether it is time to tell of it */
+  #look(opened: Opened, nowMs: number): boolean {
     const wallMs = Date.now();
     const isFirst = this.#table.look === 0;
     const sinceMs = nowMs - this.#windowStartMs;
-    const windowMs = !isFirst && sinceMs >= WINDOW_MIN_MS ? sinceMs : 0;
+    const windowMs = !isFirst && this.#pace.endsWindow(sinceMs) ? sinceMs : 0;
     const elapsedMs = isFirst ? 0 : nowMs - this.#lastLookMs;
     opened.sockets.fill(this.#table, this.#host?.paths ?? [], nowMs, windowMs);
     this.#readLinks(opened, nowMs, windowMs);
@@ -202,6 +204,7 @@ export class Observer {
     this.#host = host;
     this.#tunnels?.look(nowMs, this.#listeners.size > 0);
     this.#findPrograms(nowMs);
+    return isFirst || windowMs > 0 || changes.length > 0 || this.#pace.isHurriedLook;
   }
 
   #readLinks({ addresses, netlink }: Opened, nowMs: number, windowMs: number): void {
@@ -219,15 +222,15 @@ export class Observer {
 
   #judgePaths(host: HostReading, nowMs: number, elapsedMs: number, windowMs: number): PathChange[] {
     const linkOf = (subflow: SubflowRecord) => this.#linkOf(subflow);
-    let isSuspect = false;
+    let isBusy = false;
     this.#paths.begin(nowMs, host.paths);
     for (const subflow of this.#table.subflows()) {
       noteArrivals(subflow, elapsedMs);
       subflow.silence = judgeSilence(subflow, nowMs);
-      isSuspect ||= isSuspicious(subflow);
+      isBusy ||= isWorthWatching(subflow);
       this.#paths.carry(subflow, linkOf);
     }
-    this.#pace.suspicious = isSuspect;
+    this.#pace.busy = isBusy;
     return this.#paths.end(windowMs, (link) => this.#links.stateOf(link));
   }
 
@@ -278,7 +281,7 @@ export class Observer {
       time: this.#wallMs,
       sample: this.#table.look,
       sampleMs: this.#sampleMs,
-      sampleIntervalMs: this.#pace.intervalMs(this.#listeners.size > 0),
+      sampleIntervalMs: this.#pace.toldIntervalMs(this.#listeners.size > 0),
       table: this.#table,
       links: this.#links,
       paths: this.#paths.paths().map(readPath),
@@ -314,7 +317,7 @@ export class Observer {
     return this.#events.recent();
   }
 
-  /** Calls back after each look. @returns what ends it */
+  /** Calls back after each look that is told. @returns what ends it */
   onSample(listener: () => void): () => void {
     const entry = () => listener();
     this.#listeners.add(entry);

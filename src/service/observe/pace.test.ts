@@ -1,12 +1,39 @@
 import { expect, it } from 'vitest';
 import { Pace } from './pace.ts';
 
-it('looks often while somebody watches, more often at a suspicion, seldom else', () => {
+it('looks often while somebody watches, more often at what may fall silent, seldom else', () => {
   const pace = new Pace();
   pace.handleLook(1000, 1001, 1);
   expect([pace.dueMs(true), pace.dueMs(false)]).toEqual([1500, 3000]);
-  pace.suspicious = true;
-  expect([pace.dueMs(true), pace.dueMs(false)]).toEqual([1200, 3000]);
+  pace.busy = true;
+  expect([pace.dueMs(true), pace.dueMs(false)]).toEqual([1125, 3000]);
+});
+
+it('tells of looks at the ordinary pace, and of changes sooner', () => {
+  const pace = new Pace();
+  pace.busy = true;
+  pace.begin();
+  expect([125, 250, 375, 500].map((sinceMs) => pace.endsWindow(sinceMs))).toEqual([
+    false,
+    false,
+    false,
+    true,
+  ]);
+  expect(pace.isHurriedLook).toBe(false);
+  pace.hurry();
+  pace.begin();
+  expect([125, 250].map((sinceMs) => pace.endsWindow(sinceMs))).toEqual([false, true]);
+  expect(pace.isHurriedLook).toBe(true);
+  expect([pace.toldIntervalMs(true), pace.toldIntervalMs(false)]).toEqual([500, 2000]);
+});
+
+it('looks no more often for what may fall silent where looks are dear', () => {
+  const pace = new Pace();
+  pace.busy = true;
+  for (let i = 0; i < 5; i++) pace.handleLook(0, 30, 25);
+  expect([pace.intervalMs(true), pace.toldIntervalMs(true)]).toEqual([500, 500]);
+  for (let i = 0; i < 5; i++) pace.handleLook(0, 60, 60);
+  expect([pace.intervalMs(true), pace.toldIntervalMs(true)]).toEqual([1200, 1200]);
 });
 
 it('never takes more than a twentieth of the time, whatever a single look was held up', () => {

@@ -1,13 +1,20 @@
-/** When the next look is due: by who watches, what is suspected, and what looks cost (pure but for the meter). */
+/**
+ * When the next look is due, and which looks are told: by who watches, what goes on, and what looks cost (pure but for
+ * the meter). While there is something that may fall silent, looks come more often than they are told, because rates
+ * over less than half a second are noise, and who is told has work of it.
+ */
 
 /** Between the beginnings of two looks. */
 const WATCHED_MS = 500;
-const SUSPICIOUS_MS = 200;
+const BUSY_MS = 125;
 const IDLE_MS = 2000;
 /** Of the time between two looks, the look may take one part in so many; of a hurried one more, but seldom. */
 const COST_PARTS = 20;
 const HURRIED_COST_PARTS = 4;
 const HURRIED_MIN_MS = 50;
+/** Rates are of no less than this: between two looks that are told, and after a change. */
+const WINDOW_MS = WATCHED_MS - BUSY_MS / 2;
+const HURRIED_WINDOW_MS = 180;
 /** The cost is the median of so many looks: one that the scheduler held up says nothing. */
 const COSTS_KEPT = 5;
 
@@ -16,8 +23,9 @@ export class Pace {
   #startMs = -Infinity;
   #endMs = -Infinity;
   #hurried = false;
-  /** Something may have gone silent: it is looked at sooner, while somebody watches. */
-  suspicious = false;
+  #sawHurry = false;
+  /** Something may fall silent: it is looked at more often, while somebody watches. */
+  busy = false;
 
   /** Median cost of a look. */
   get costMs(): number {
@@ -25,9 +33,25 @@ export class Pace {
     return sorted[sorted.length >> 1] ?? 0;
   }
 
+  /** Between two looks. */
   intervalMs(isWatched: boolean): number {
-    const wanted = isWatched ? (this.suspicious ? SUSPICIOUS_MS : WATCHED_MS) : IDLE_MS;
+    const wanted = isWatched ? (this.busy ? BUSY_MS : WATCHED_MS) : IDLE_MS;
     return Math.round(Math.max(wanted, this.costMs * COST_PARTS));
+  }
+
+  /** Between two looks that are told. */
+  toldIntervalMs(isWatched: boolean): number {
+    return Math.max(isWatched ? WATCHED_MS : IDLE_MS, this.intervalMs(isWatched));
+  }
+
+  /** Whether the look under way, or the last one, was made because something had changed. */
+  get isHurriedLook(): boolean {
+    return this.#sawHurry;
+  }
+
+  /** Whether the look under way ends the window that rates are of. @param sinceMs length of the window so far */
+  endsWindow(sinceMs: number): boolean {
+    return sinceMs >= (this.#sawHurry ? HURRIED_WINDOW_MS : WINDOW_MS);
   }
 
   /** Something has changed. */
@@ -37,6 +61,7 @@ export class Pace {
 
   /** A look begins: what has changed before is seen by it. */
   begin(): void {
+    this.#sawHurry = this.#hurried;
     this.#hurried = false;
   }
 

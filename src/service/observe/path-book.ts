@@ -23,7 +23,7 @@ const STALE_BELIEVED_MS = 60_000;
 /** Segments of this time are what the loss is of. */
 const LOSS_WINDOW_MS = 10_000;
 /** BOUNDED: looks that the loss is of, and round-trip times that a median is of. */
-const LOSS_LOOKS_MAX = 64;
+const LOSS_LOOKS_MAX = 100;
 const RTT_SAMPLES_MAX = 512;
 
 const ESTABLISHED = 1;

@@ -76,10 +76,11 @@ export class SubflowRecord implements Counted {
   /** What they have received since, and for how long this one has received nothing. */
   othersSince = 0;
   quietMs = 0;
-  /** What its connection had delivered in order: at the last look, in it, and since this one has received nothing. */
+  /** What its connection had delivered in order at the last look. */
   deliveredLast = 0;
-  deliveredNew = 0;
-  deliveredSince = 0;
+  /** What the others received, since this one has received nothing, and what could not be delivered; whether that was much. */
+  waitingBytes = 0;
+  isMissed = false;
   silence: Silence | undefined;
 
   constructor(key: number, token: number, ends: Ends) {

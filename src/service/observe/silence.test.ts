@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ConnectionRecord, SubflowRecord } from './records.ts';
-import { isSuspicious, judgeSilence, noteArrivals } from './silence.ts';
+import { isWorthWatching, judgeSilence, noteArrivals } from './silence.ts';
 
 const STEP_MS = 250;
 let nowMs = 0;
@@ -10,6 +10,8 @@ let subflows: SubflowRecord[];
 /** What a subflow does in one step. */
 interface Doing {
   readonly received?: number;
+  /** Since the last of it came. */
+  readonly dataAgoMs?: number;
   readonly timeouts?: number;
   readonly unacked?: number;
   /** An acknowledgement comes. */
@@ -35,10 +37,10 @@ function makeSubflow(n: number): SubflowRecord {
 function step(...doing: Doing[]): void {
   nowMs += STEP_MS;
   for (const [index, subflow] of subflows.entries()) {
-    const { acked = false, received = 0, timeouts = 0, unacked = 0 } = doing[index] ?? {};
+    const { acked = false, dataAgoMs = 5, received = 0, timeouts = 0, unacked = 0 } = doing[index] ?? {};
     subflow.seen++;
     subflow.receivedNew = received;
-    subflow.dataAgoMs = received > 0 ? 5 : subflow.dataAgoMs + STEP_MS;
+    subflow.dataAgoMs = received > 0 ? dataAgoMs : subflow.dataAgoMs + STEP_MS;
     subflow.ackAgoMs = acked ? 5 : subflow.ackAgoMs + STEP_MS;
     subflow.timeoutsInRow = timeouts;
     subflow.unackedSegments = unacked;
@@ -73,7 +75,7 @@ describe('a download', () => {
   it('one of whose subflows falls silent is noticed within a second, with words', () => {
     steps(8, FLOW, FLOW);
     steps(1, FLOW);
-    expect(isSuspicious(subflows[1]!)).toBe(true);
+    expect(isWorthWatching(subflows[1]!)).toBe(true);
     expect(subflows[1]!.silence).toBeUndefined();
     steps(2, FLOW);
     expect(subflows[1]!.silence).toMatchObject({ sign: 'silent', sure: false });
@@ -88,7 +90,7 @@ describe('a download', () => {
     steps(4, FLOW);
     expect(subflows[1]!.silence).toBeDefined();
     // The other has ended too.
-    step();
+    steps(2);
     expect(subflows[1]!.silence).toBeUndefined();
     steps(20);
     expect(subflows.map(({ silence }) => silence)).toEqual([undefined, undefined]);
@@ -142,7 +144,7 @@ describe('a download', () => {
       step(fast, fast);
     }
     // What was on its way: 50 ms.
-    step({ received: 80_000 });
+    step({ received: 80_000, dataAgoMs: STEP_MS - 50 });
     steps(20);
     expect(subflows.map(({ silence }) => silence)).toEqual([undefined, undefined]);
   });

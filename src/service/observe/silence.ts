@@ -7,9 +7,10 @@
  *               their pace; the end of a burst looks the same for a moment (the slower path ends later), so this is not
  *               `sure` before it has lasted, and is taken back when the others fall silent too. When they have become
  *               slower as well, the sender has less to send, or the reader takes less, and one path is enough for it
- *   missing     a subflow that carried data fell silent, and what the others bring since then cannot be delivered: the
- *               connection waits for something that was sent over the silent one. It stays until that is heard, because
- *               the sender sends it there again as soon as anything gets through
+ *   missing     a subflow that carried data fell silent, and what the others brought then could not be delivered: the
+ *               connection waited for something that was sent over the silent one. The others show that for a moment
+ *               only: until the window is full and they stall too, or until it is sent again over one of them. It stays
+ *               until something is heard, because the sender sends it there again as soon as anything gets through
  *   join        a subflow's SYNs are not answered, although the same address answers over another path
  *
  * What was sure stays until something is heard again.
@@ -32,8 +33,16 @@ const JOIN_MS = 3000;
 
 /** Two pauses between segments of a steady stream on a slow path are not longer than this and some round trips. */
 const SILENT_MS = 450;
-const MISSING_MS = 250;
+/** Two lost segments in a row are not: the sender sends again after a fifth of a second and a round trip (RFC 6298). */
+const MISSING_MS = 300;
 const MISSING_ROUND_TRIPS = 2;
+/**
+ * The others bring what they did in this time. A reader that takes nothing makes them wait too, but it stops all of
+ * them with one window: within less than this, and but for the probes of a window that is closed.
+ */
+const MISSED_PACE_MS = 150;
+/** What a subflow owes the others, they lack soon after it has fallen silent. */
+const MISSED_WITHIN_MS = 700;
 const SILENT_ROUND_TRIPS = 3;
 const SILENT_MAX_MS = 3000;
 const SILENT_SURE_MS = 3000;
@@ -44,13 +53,11 @@ const CARRIES_BYTES = 8 * 1024;
 const HALF_LIFE_MS = 1000;
 /** The others carry on if they have heard something within this. */
 const CARRIES_WITHIN_MS = 300;
+/** A subflow is worth looking at often for so long after it was busy. */
+const BUSY_WITHIN_MS = 1000;
 
 /** The others go on as before when they carry this share of what they did. */
 const SAME_PACE = 0.5;
-/** Weight of the newest look in what the others' pace is. */
-const PACE_WEIGHT = 0.5;
-/** Less of it, because they stop too when the window is full of what cannot be delivered. */
-const MISSING_PACE = 0.3;
 /** Of what the others have brought, no more than this has been delivered. */
 const MISSING_DELIVERED = 0.25;
 
@@ -69,26 +76,37 @@ function receivedByOthers(subflow: SubflowRecord): number {
 export function noteArrivals(subflow: SubflowRecord, elapsedMs: number): void {
   const others = receivedByOthers(subflow);
   const delivered = subflow.connection?.receivedBytes ?? 0;
-  subflow.deliveredNew = delivered - subflow.deliveredLast;
+  const deliveredNew = delivered - subflow.deliveredLast;
   subflow.deliveredLast = delivered;
   // Silence does not fade it: it is how much came before.
   if (subflow.receivedNew === 0) {
     subflow.othersSince += others;
-    subflow.deliveredSince += subflow.deliveredNew;
     subflow.quietMs += elapsedMs;
+    noteWaiting(subflow, others, deliveredNew);
     return;
   }
-  subflow.lately = subflow.lately * 0.5 ** (elapsedMs / HALF_LIFE_MS) + subflow.receivedNew;
+  const kept = 0.5 ** (elapsedMs / HALF_LIFE_MS);
+  subflow.lately = subflow.lately * kept + subflow.receivedNew;
   const pace = others / Math.max(1, elapsedMs);
-  subflow.othersPace += (pace - subflow.othersPace) * PACE_WEIGHT;
+  subflow.othersPace += (pace - subflow.othersPace) * (1 - kept);
   subflow.othersSince = 0;
-  subflow.deliveredSince = 0;
+  subflow.waitingBytes = 0;
   subflow.quietMs = 0;
+  subflow.isMissed = false;
+}
+
+/** Whether the others wait for this one: they go on for a while after it, and nothing of that can be delivered. */
+function noteWaiting(subflow: SubflowRecord, others: number, deliveredNew: number): void {
+  if (subflow.connection?.hasOwnBytes !== true || subflow.lately < LATELY_BYTES) return;
+  if (subflow.quietMs > MISSED_WITHIN_MS) return;
+  const isWaiting = deliveredNew <= MISSING_DELIVERED * others;
+  subflow.waitingBytes = isWaiting ? subflow.waitingBytes + others : 0;
+  subflow.isMissed ||= subflow.waitingBytes >= Math.max(LATELY_BYTES, MISSED_PACE_MS * subflow.othersPace);
 }
 
 /** Since this one has fallen silent, all in all. */
-const othersKeepPace = ({ othersPace, othersSince, quietMs }: SubflowRecord, share = SAME_PACE) =>
-  othersSince >= share * othersPace * quietMs;
+const othersKeepPace = ({ othersPace, othersSince, quietMs }: SubflowRecord) =>
+  othersSince >= SAME_PACE * othersPace * quietMs;
 
 const roundTripMs = (subflow: SubflowRecord) =>
   Math.max(subflow.rttUs ?? 0, subflow.receiveRttUs ?? 0) / 1000;
@@ -121,8 +139,9 @@ function findUnanswered(subflow: SubflowRecord, nowMs: number): Silence | undefi
 function findSilent(subflow: SubflowRecord, nowMs: number): Silence | undefined {
   const { heardAgoMs } = subflow;
   if (subflow.backup || heardAgoMs < SILENT_MS || subflow.lately < LATELY_BYTES) return undefined;
-  const others = liveOthers(subflow).filter(({ receivedNew }) => receivedNew >= CARRIES_BYTES);
-  if (others.length === 0 || !othersKeepPace(subflow)) return undefined;
+  const others = liveOthers(subflow);
+  if (others.length === 0 || subflow.othersSince < CARRIES_BYTES || !othersKeepPace(subflow))
+    return undefined;
   const roundTrips = SILENT_ROUND_TRIPS * Math.max(roundTripMs(subflow), ...others.map(roundTripMs));
   if (heardAgoMs < Math.min(SILENT_MAX_MS, SILENT_MS + roundTrips)) return undefined;
   return {
@@ -134,15 +153,10 @@ function findSilent(subflow: SubflowRecord, nowMs: number): Silence | undefined 
 }
 
 function findMissing(subflow: SubflowRecord, nowMs: number): Silence | undefined {
-  const { connection, deliveredNew, deliveredSince, heardAgoMs, lately, othersSince } = subflow;
-  if (subflow.backup || connection?.hasOwnBytes !== true || deliveredNew !== 0) return undefined;
-  // A reader that takes nothing stops the others at once; whoever waits for this one goes on until the window is full.
-  if (lately < LATELY_BYTES || othersSince < LATELY_BYTES || !othersKeepPace(subflow, MISSING_PACE)) {
-    return undefined;
-  }
-  if (deliveredSince > MISSING_DELIVERED * othersSince) return undefined;
-  const slowest = Math.max(...connection.subflows.map(roundTripMs));
-  if (heardAgoMs < Math.min(SILENT_MAX_MS, MISSING_MS + MISSING_ROUND_TRIPS * slowest)) return undefined;
+  const { heardAgoMs } = subflow;
+  if (subflow.backup || !subflow.isMissed) return undefined;
+  const roundTrips = MISSING_ROUND_TRIPS * roundTripMs(subflow);
+  if (heardAgoMs < Math.min(SILENT_MAX_MS, MISSING_MS + roundTrips)) return undefined;
   return {
     sinceMs: nowMs - heardAgoMs,
     sign: 'missing',
@@ -185,23 +199,15 @@ export const CLOCK_SLACK_MS = 60;
 /** What holds on to an earlier finding although its signs are gone for now. */
 function holds(subflow: SubflowRecord, before: Silence, nowMs: number): boolean {
   if (nowMs - subflow.heardAgoMs > before.sinceMs + CLOCK_SLACK_MS) return false;
-  if (before.sign === 'missing') return subflow.state === ESTABLISHED;
   // The kernel gives up sending after a while; what was sure is not unsure for that.
   if (before.sure && before.sign !== 'join') return subflow.state === ESTABLISHED;
-  return (
-    before.sign === 'silent' &&
-    othersKeepPace(subflow) &&
-    liveOthers(subflow).some(({ receivedNew }) => receivedNew > 0)
-  );
+  return before.sign === 'silent' && othersKeepPace(subflow) && liveOthers(subflow).length > 0;
 }
 
 /** Judges one subflow anew; `noteArrivals` of this look comes before. */
 export function judgeSilence(subflow: SubflowRecord, nowMs: number): Silence | undefined {
   const { silence: before, state } = subflow;
   if (state !== ESTABLISHED) return findUnansweredJoin(subflow, nowMs);
-  if (before?.sign === 'missing' && holds(subflow, before, nowMs)) {
-    return before.sure || subflow.heardAgoMs < SILENT_SURE_MS ? before : { ...before, sure: true };
-  }
   const found = findUnanswered(subflow, nowMs) ?? findMissing(subflow, nowMs) ?? findSilent(subflow, nowMs);
   if (before === undefined) return found;
   if (found !== undefined) return { ...found, sure: found.sure || before.sure };
@@ -209,11 +215,12 @@ export function judgeSilence(subflow: SubflowRecord, nowMs: number): Silence | u
 }
 
 /**
- * Whether a subflow may be about to be found silent, so that it is worth looking again soon: it was busy, and has heard
- * nothing for a moment.
+ * Whether it is worth looking again soon, because a subflow could be found silent: what shows it may be there for less
+ * than the ordinary time between two looks.
  */
-export function isSuspicious(subflow: SubflowRecord): boolean {
+export function isWorthWatching(subflow: SubflowRecord): boolean {
   if (subflow.silence !== undefined || subflow.state !== ESTABLISHED) return false;
   if (subflow.unackedSegments > 0 && subflow.timeoutsInRow > 0) return true;
-  return subflow.lately >= LATELY_BYTES && subflow.heardAgoMs >= 150 && subflow.heardAgoMs < SILENT_MAX_MS;
+  const isShared = (subflow.connection?.subflows.length ?? 0) > 1;
+  return isShared && subflow.lately >= LATELY_BYTES && subflow.heardAgoMs < BUSY_WITHIN_MS;
 }
