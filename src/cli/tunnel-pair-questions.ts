@@ -59,6 +59,8 @@ async function askForAll<T>(
 
 /** `eth0 192.0.2.1, wlan0 192.168.1.7`; pure but for the look. */
 export function describeOwnLinks(): string {
+  // A pair may be planned elsewhere, on a Mac for instance; it is only a help.
+  if (process.platform !== 'linux') return '';
   return readHostAddresses()
     .filter(({ address }) => !isLoopback(address))
     .map(({ address, link }) => `${link} ${address}`)
