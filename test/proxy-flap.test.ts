@@ -20,6 +20,7 @@ import { Lab, PROXY } from '../src/lab/index.ts';
 import { listConnections } from '../src/mptcp/index.ts';
 import { bundleTypeScript } from './support/bundle.ts';
 import type { CheckedClientOptions, CheckedResult } from './support/checked-client-child.ts';
+import { ObservedNode } from './support/observed.ts';
 import { until } from './support/up-host.ts';
 import { readStatus, RunningWeft, startWeft, weftCommand } from './support/weft-program.ts';
 
@@ -124,8 +125,10 @@ it.each(SCENES)('%s lose nothing while an uplink flaps', { timeout: 120_000 }, a
     .node('server')
     .spawn([process.execPath, serverProgram, lab.serverAddress, String(PORT), scene.protocol], pipes);
   expect(await linesOf(server)()).toBe('ready');
-  const weft = await startWeft(lab.node('client'), scene.arguments);
+  const weft = await startWeft(lab.node('client'), [...scene.arguments, '--no-web']);
   const pid = weft.process.pid!;
+  // What begins when it is ready has begun then.
+  await new ObservedNode(lab.node('client'), 'up').overview();
   const descriptorsBefore = descriptors(pid);
 
   const options: CheckedClientOptions = {

@@ -227,6 +227,13 @@ export function readNoArgument(value: unknown): NoArgument {
   throw new WeftError('this call takes {} and nothing in it', { code: 'BAD_ARGUMENT' });
 }
 
+const PROCESS_CALLS: ControlFace<ControlApi>['calls'] = {
+  status: { method: 'GET', path: '/v1/status' },
+  reconcile: { method: 'POST', path: '/v1/reconcile', readArgument: readNoArgument },
+  reload: { method: 'POST', path: '/v1/reload', readArgument: readNoArgument },
+  stop: { method: 'POST', path: '/v1/stop', readArgument: readNoArgument },
+};
+
 /** Everything that `weft up` answers on its socket. */
 export type WeftApi = ControlApi & ObserveApi & ActionApi & WebApi;
 
@@ -237,13 +244,20 @@ export const WEFT_FACE: ControlFace<WeftApi> & { readonly stream: ControlStream 
   startHint: 'start it with "weft up"',
   askCommand: 'weft status',
   calls: {
-    status: { method: 'GET', path: '/v1/status' },
-    reconcile: { method: 'POST', path: '/v1/reconcile', readArgument: readNoArgument },
-    reload: { method: 'POST', path: '/v1/reload', readArgument: readNoArgument },
-    stop: { method: 'POST', path: '/v1/stop', readArgument: readNoArgument },
+    ...PROCESS_CALLS,
     ...OBSERVE_CALLS,
     ...ACTION_CALLS,
     ...WEB_CALLS,
   },
   stream: { path: '/v1/events', kinds: EVENT_LINE_KINDS },
+};
+
+/** Of one that cannot look at its host's connections: a Mac's. */
+export const UNOBSERVED_WEFT_FACE: ControlFace<ControlApi> = {
+  file: WEFT_FACE.file,
+  name: WEFT_FACE.name,
+  absent: WEFT_FACE.absent,
+  startHint: WEFT_FACE.startHint,
+  askCommand: WEFT_FACE.askCommand,
+  calls: PROCESS_CALLS,
 };

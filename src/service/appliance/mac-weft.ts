@@ -19,7 +19,7 @@ import {
 } from '../../appliance/index.ts';
 import { errorText, WeftError, type Logger } from '../../base/index.ts';
 import type { FileLock } from '../../native/index.ts';
-import { API_VERSION, WEFT_FACE } from '../control-api.ts';
+import { API_VERSION, UNOBSERVED_WEFT_FACE } from '../control-api.ts';
 import type { ApplianceReport, ControlApi, StatusReport, StopAnswer } from '../control-api.ts';
 import { ControlServer, takeServiceLock } from '../control-server.ts';
 import type { ReloadReport } from '../proxy-policy.ts';
@@ -132,7 +132,7 @@ export class MacWeft implements ControlApi {
 
   async #listen(): Promise<void> {
     this.#control = await ControlServer.listen<ControlApi>({
-      face: WEFT_FACE,
+      face: UNOBSERVED_WEFT_FACE,
       api: this,
       folder: this.#folder,
       netnsInode: networkNamespaceInode(),
