@@ -156,6 +156,8 @@ it('sees a path that is cut without a word, and sees it come back', async () => 
   await until(() => pathOf('lte0')?.state === 'stale', 'the cut path to be stale');
   expect(pathOf('lte0')!.why).toMatch(/silent|not acknowledged/);
   expect(subflowOn('lte0')).toMatchObject({ state: 'stale' });
+  // It is there, and carries nothing.
+  expect(observer.overview().totals).toMatchObject({ subflows: 2, severalPaths: 0 });
   await until(() => pathOf('wifi0')?.state === 'active', 'the other path to go on');
   lab.uplink(1).restore();
   await until(() => pathOf('lte0')?.state === 'active', 'the path to be back');

@@ -60,7 +60,7 @@ export const HOST_METRICS: readonly Metric[] = [
   ),
   gauge(
     'weft_connections_on_several_paths',
-    'Open MPTCP connections with two or more subflows that are not backup',
+    'Open MPTCP connections with two or more subflows that are neither backup nor silent',
     [],
     ({ overview }) => [[overview.totals.severalPaths]],
   ),

@@ -38,10 +38,10 @@ function readTotals(table: ConnectionTable, paths: readonly PathReading[]): Tota
     }
     mptcp++;
     let normal = 0;
-    for (const { backup, seen, state } of record.subflows) {
+    for (const { backup, seen, silence, state } of record.subflows) {
       if (seen !== record.seen || state !== ESTABLISHED) continue;
       subflows++;
-      if (!backup) normal++;
+      if (!backup && silence === undefined) normal++;
     }
     if (normal > 1) severalPaths++;
   }

@@ -51,7 +51,7 @@ it('both: what is sent below the axis, in the same colours', () => {
 it('says in words what is drawn', () => {
   const series = twoPaths();
   expect(rateView(series, 'received', new PathMarks(), T).summary).toBe(
-    'Receiving 120 Mbit/s now, at most 120 Mbit/s in the last 5 minutes. Of it: wlan0 75 %, lte0 25 %.',
+    'Receiving 120 Mbit/s now, at most 120 Mbit/s in the last 5 minutes. Over that time: wlan0 75 %, lte0 25 %.',
   );
   expect(rttView(series, new PathMarks(), T).summary).toBe(
     'Now, and the range of the last 5 minutes: wlan0 12.0 ms (10.0 ms to 12.0 ms), ' +

@@ -55,7 +55,7 @@ function shares(series: ChartSeries, quantity: Quantity): string {
     .toSorted((a, b) => b.sum - a.sum)
     .slice(0, 4)
     .map((path) => `${path.name} ${Math.round((path.sum / all) * 100)} %`);
-  return ` Of it: ${words.join(', ')}.`;
+  return ` Over that time: ${words.join(', ')}.`;
 }
 
 export function rateSummary(series: ChartSeries, quantity: 'received' | 'sent'): string {
