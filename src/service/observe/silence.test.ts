@@ -136,6 +136,51 @@ describe('a download', () => {
     expect(subflows[1]!.silence).toBeUndefined();
   });
 
+  it('that cannot go on for a moment only, before it is sent again over another path, is noticed all the same', () => {
+    connection.hasOwnBytes = true;
+    const deliver = (bytes: number, ...doing: Doing[]) => {
+      connection.receivedBytes += bytes;
+      step(...doing);
+    };
+    for (let i = 0; i < 8; i++) deliver(200_000, FLOW, FLOW);
+    deliver(0, FLOW);
+    expect(subflows[1]!.silence).toBeUndefined();
+    deliver(200_000, { received: 50_000 });
+    expect(subflows[1]!.silence).toMatchObject({ sign: 'missing', sinceMs: nowMs - 505 });
+    // A look whose readings are older than they seem to be.
+    subflows[1]!.dataAgoMs -= 150;
+    subflows[1]!.ackAgoMs -= 150;
+    deliver(100_000, FLOW);
+    expect(subflows[1]!.silence).toMatchObject({ sign: 'missing' });
+  });
+
+  it('whose reader stops while one path is still busy, which then probes the window, leaves nobody waiting', () => {
+    connection.hasOwnBytes = true;
+    for (let i = 0; i < 8; i++) {
+      connection.receivedBytes += 800_000;
+      step({ received: 800_000 }, FLOW);
+    }
+    // Less than it brings in the time that a silent path is missed for.
+    step({ received: 300_000 });
+    for (let i = 0; i < 20; i++) step(i % 2 === 0 ? { received: 17_000 } : {});
+    expect(subflows.map(({ silence }) => silence)).toEqual([undefined, undefined]);
+  });
+
+  it('whose reader stops long after one path has fallen silent by right leaves nobody waiting', () => {
+    connection.hasOwnBytes = true;
+    const slow: Doing = { received: 10_000 };
+    for (let i = 0; i < 8; i++) {
+      connection.receivedBytes += 200_000;
+      step(FLOW, FLOW);
+    }
+    for (let i = 0; i < 10; i++) {
+      connection.receivedBytes += 10_000;
+      step(slow);
+    }
+    for (let i = 0; i < 4; i++) step(FLOW);
+    expect(subflows[1]!.silence?.sign).not.toBe('missing');
+  });
+
   it('whose reader stops for a while leaves nobody waiting for a path', () => {
     connection.hasOwnBytes = true;
     const fast: Doing = { received: 400_000 };

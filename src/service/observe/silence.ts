@@ -191,10 +191,10 @@ function liveOrIdle(subflow: SubflowRecord, remoteAddress: string): boolean {
 }
 
 /**
- * The same moment, taken from two looks, may differ by this: the kernel's clock ticks, and a look at thousands of
- * sockets takes a while.
+ * The same moment, taken from two looks, may differ by this: the kernel's clock ticks, a look at thousands of sockets
+ * takes a while, and on a busy machine what the kernel wrote is read later. Whoever is found silent has been for longer.
  */
-export const CLOCK_SLACK_MS = 60;
+export const CLOCK_SLACK_MS = 200;
 
 /** What holds on to an earlier finding although its signs are gone for now. */
 function holds(subflow: SubflowRecord, before: Silence, nowMs: number): boolean {
