@@ -240,6 +240,15 @@ describe('an upload', () => {
     expect(subflows[1]!.silence).toBeUndefined();
   });
 
+  it('that uses a path again after a pause, and loses the first segment, says nothing of it yet', () => {
+    steps(8, SENDING, SENDING);
+    steps(20, SENDING);
+    step(SENDING, { unacked: 1, timeouts: 1 });
+    expect(subflows[1]!.silence).toBeUndefined();
+    step(SENDING, { unacked: 1, timeouts: 2 });
+    expect(subflows[1]!.silence).toMatchObject({ sign: 'unanswered' });
+  });
+
   it('over one path alone needs more timeouts', () => {
     connection.subflows.length = 0;
     subflows = [makeSubflow(1)];

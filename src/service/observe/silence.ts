@@ -28,6 +28,8 @@ const UNANSWERED_MS = 400;
 const TIMEOUTS_ALONE = 3;
 const TIMEOUTS_SURE = 2;
 const TIMEOUTS_JOIN = 2;
+/** What has been silent for longer had nothing to answer before, and the one lost segment was the first for a while. */
+const FIRST_TIMEOUT_MS = 1000;
 /** When the second SYN has timed out (RFC 6298). */
 const JOIN_MS = 3000;
 
@@ -127,6 +129,8 @@ function liveOthers(subflow: SubflowRecord): SubflowRecord[] {
 function findUnanswered(subflow: SubflowRecord, nowMs: number): Silence | undefined {
   const { heardAgoMs, timeoutsInRow, unackedSegments } = subflow;
   if (unackedSegments === 0 || timeoutsInRow === 0 || heardAgoMs < UNANSWERED_MS) return undefined;
+  const isFirst = timeoutsInRow === 1 && subflow.silence === undefined;
+  if (isFirst && heardAgoMs > FIRST_TIMEOUT_MS + roundTripMs(subflow)) return undefined;
   if (timeoutsInRow < TIMEOUTS_ALONE && liveOthers(subflow).length === 0) return undefined;
   return {
     sinceMs: nowMs - heardAgoMs,
