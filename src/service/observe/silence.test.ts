@@ -161,7 +161,7 @@ describe('a download', () => {
       step({ received: 800_000 }, FLOW);
     }
     // Less than it brings in the time that a silent path is missed for.
-    step({ received: 300_000 });
+    step({ received: 150_000 });
     for (let i = 0; i < 20; i++) step(i % 2 === 0 ? { received: 17_000 } : {});
     expect(subflows.map(({ silence }) => silence)).toEqual([undefined, undefined]);
   });

@@ -42,7 +42,7 @@ const MISSING_ROUND_TRIPS = 2;
  * The others bring what they did in this time. A reader that takes nothing makes them wait too, but it stops all of
  * them with one window: within less than this, and but for the probes of a window that is closed.
  */
-const MISSED_PACE_MS = 150;
+const MISSED_PACE_MS = 100;
 /** What a subflow owes the others, they lack soon after it has fallen silent. */
 const MISSED_WITHIN_MS = 700;
 const SILENT_ROUND_TRIPS = 3;
