@@ -31,6 +31,8 @@ let host: PageHost;
 
 beforeAll(async () => {
   host = await PageHost.start({ lab: { names: [HOSTILE_LINK, 'lte0'] } });
+  // Answered when the host is observed: what happens before that is no event.
+  await host.weftCommand('top', '--once');
   await host.download(500_000);
   // A program of the host that has a hostile name and speaks MPTCP by itself.
   mkdirSync(FOLDER, { recursive: true });
