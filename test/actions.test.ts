@@ -35,10 +35,10 @@ const endpoints = (node: LabNode) =>
 
 const prioritiesSent = (node: LabNode) => countOf(readCounters({ netns: node.path }), 'MPPrioTx');
 
-/** Of the client's only MPTCP connection, IPv4. */
+/** Of the client's only MPTCP connection, IPv4. A subflow that was closed without its path lingers as it was. */
 const backupAddresses = (node: LabNode) =>
   (listConnections({ netns: node.path })[0]?.subflows ?? [])
-    .filter(({ backupLocal }) => backupLocal)
+    .filter(({ backupLocal, state }) => backupLocal && state === 'established')
     .map(({ localAddress }) => localAddress);
 
 /** Types a command as a user would; the words have no quotes here. */
