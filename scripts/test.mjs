@@ -11,7 +11,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, setUp } from './setup.mjs';
 import { fetchKernel, hasKernel, KERNEL } from './fetch-kernel.mjs';
@@ -39,7 +39,7 @@ function readReport(path) {
   try {
     report = JSON.parse(readFileSync(path, 'utf8'));
   } catch {
-    return { passed: 0, failed: 1, skipped: 0 };
+    return { passed: 0, failed: 1, skipped: 0, failures: ['a part of the tests left no report'] };
   }
   const broken = report.testResults.filter(
     (file) => file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed'),
@@ -48,7 +48,16 @@ function readReport(path) {
     passed: report.numPassedTests,
     failed: report.numFailedTests + broken.length,
     skipped: report.numPendingTests + report.numTodoTests,
+    failures: report.testResults.flatMap(failuresOf),
   };
+}
+
+/** What failed in a file, each with its message, which a long log would hide. */
+function failuresOf(file) {
+  const name = relative(root, file.name);
+  const failed = file.assertionResults.filter((test) => test.status === 'failed');
+  if (failed.length === 0) return file.status === 'failed' ? [`${name}: ${file.message}`] : [];
+  return failed.map((test) => `${name}: ${test.fullName}\n${test.failureMessages.join('\n')}`);
 }
 
 /** How many tests need the kernel, of all files or of those named, without running them. */
@@ -101,6 +110,7 @@ function conclude(tallies) {
   const sum = (field) => tallies.reduce((total, tally) => total + tally[field], 0);
   let exitCode = tallies.find((tally) => tally.exitCode !== 0)?.exitCode ?? 0;
   const failed = sum('failed');
+  for (const failure of tallies.flatMap((tally) => tally.failures ?? [])) console.log(`\nFAILED ${failure}`);
   const skipped = sum('skipped');
   if (failed > 0) exitCode ||= 1;
   if (skipped > 0 && process.env.WEFT_REQUIRE_KERNEL === '1') {
@@ -122,7 +132,8 @@ async function runPart(sandbox, runInSandbox, args, part) {
     try {
       return JSON.parse(readFileSync(path, 'utf8'));
     } catch {
-      return { exitCode: exitCode === 0 ? 1 : exitCode, passed: 0, failed: 1, skipped: 0 };
+      const failures = [`part ${part} of the tests ended with ${exitCode} before it could say what failed`];
+      return { exitCode: exitCode === 0 ? 1 : exitCode, passed: 0, failed: 1, skipped: 0, failures };
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });

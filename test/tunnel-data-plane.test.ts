@@ -158,6 +158,13 @@ async function start(options: PairOptions = {}): Promise<Pair> {
 const onHost = <T>(host: 'a' | 'b', work: () => T): T => (host === 'a' ? hosts.onA(work) : hosts.onB(work));
 const STREAM = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 
+/** A connection whose end was not acknowledged would go on sending in the tunnel of the test that comes after. */
+async function connectionsEnded(): Promise<void> {
+  const args = ['-H', '-t', '-n', 'state', 'connected', 'exclude', 'time-wait'];
+  const open = () => ['dp-a', 'dp-b'].map((node) => execFileSync('ss', ['-N', node, ...args]).toString());
+  await expect.poll(open, { timeout: LIMIT_MS }).toEqual(['', '']);
+}
+
 /** Sends bytes from one host to the other by TCP and gives what arrived; `during` runs when half of it was given away. */
 async function transfer(
   version: Version,
@@ -201,6 +208,7 @@ async function transfer(
   await new Promise((resolve) => {
     server.close(resolve);
   });
+  await connectionsEnded();
   const isEqual = hash.digest('hex') === createHash('sha256').update(bytes).digest('hex');
   return { received, isEqual, mss };
 }
@@ -341,15 +349,21 @@ describe('packets and paths', () => {
     const view = (isUsable: boolean, weight: number) => ({ isUsable, weight });
     const { a } = await start({ views: [view(true, 1), view(true, 3)] });
     const sentBy = async () => (await a.counters()).paths.map(({ sent }) => sent.packets);
+    // The kernel may send a packet of its own (of a connection that has ended) among the pings.
     ping(FAR[4], '-c', '40');
     const before = await sentBy();
-    expect(before[0]! * 3).toBe(before[1]);
+    const total = before[0]! + before[1]!;
+    expect(total).toBeGreaterThanOrEqual(40);
+    expect([Math.floor(total / 4), Math.ceil(total / 4)]).toContain(before[0]);
     await a.ask({ do: 'views', views: [view(true, 1), view(false, 3)] });
     ping(FAR[4], '-c', '20');
-    expect(await sentBy()).toEqual([before[0]! + 20, before[1]]);
+    const after = await sentBy();
+    expect(after[0]).toBeGreaterThanOrEqual(before[0]! + 20);
+    expect(after[1]).toBe(before[1]);
     await a.ask({ do: 'views', views: [view(false, 1), view(false, 3)] });
     expect(() => ping(FAR[4], '-c', '5', '-W', '0.1')).toThrow();
-    expect((await a.counters()).sent.noPath).toBe(5);
+    expect((await a.counters()).sent.noPath).toBeGreaterThanOrEqual(5);
+    expect(await sentBy()).toEqual(after);
     await a.ask({ do: 'views', views: [view(true, 1), view(true, 3)] });
     ping(FAR[4], '-c', '4');
   });
