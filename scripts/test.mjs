@@ -1,15 +1,15 @@
 /**
  * `npm test [-- vitest arguments]`: sets the checkout up if needed, then runs all tests inside a sandbox of private
  * namespaces (src/lab/sandbox.ts), as root or as an ordinary user. The last line is `N passed, N failed`, with
- * `, N skipped` when any were. Without arguments the files are dealt to several sandboxes, two of which run side by side:
- * most tests wait most of the time.
+ * `, N skipped` when any were. Without arguments the files are dealt to sandboxes, two of which run side by side: most
+ * tests wait most of the time.
  *
  * Where namespaces cannot be had, the tests of the kernel count as skipped and the reason is said; where programs are
  * missing that some of them run (test-programs.mjs), those do.
  * WEFT_REQUIRE_KERNEL=1, which continuous integration sets, makes every skipped test a failure.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,9 +17,10 @@ import { root, setUp } from './setup.mjs';
 import { fetchKernel, hasKernel, KERNEL } from './fetch-kernel.mjs';
 import { filesThatNeed, installPackages, missingPackages, widenPath } from './test-programs.mjs';
 
-/** The files are dealt into so many parts, of which so many run at a time: small ones, so that both end together. */
-const PARTS = 8;
+/** So many parts of the tests run at a time. */
 const AT_ONCE = 2;
+/** A part is a share of the files that are left, but so many at least: its sandbox takes seconds. */
+const FILES_MIN = 6;
 
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
 
@@ -89,13 +90,12 @@ async function runTests(args, { missing, part } = {}) {
     const without = missing === undefined && programs.length > 0 ? filesThatNeed(programs) : [];
     const selection =
       missing === undefined ? without.flatMap((file) => ['--exclude', file]) : ['--project', 'unit'];
-    if (part !== undefined) selection.push(`--shard=${part}`);
-    const exitCode = await runVitest([...reporters, ...selection, ...args]);
+    const exitCode = await runVitest([...reporters, ...selection, ...args, ...(part?.words ?? [])]);
     const tally = { exitCode, ...readReport(report) };
     if (missing !== undefined) {
       tally.skipped += countKernelTests();
       console.log(`the tests of the kernel did not run: ${missing}`);
-    } else if (without.length > 0 && (part === undefined || part.startsWith('1/'))) {
+    } else if (without.length > 0 && part?.isFirst !== false) {
       tally.skipped += countKernelTests(without);
       console.log(`not installed: ${programs.join(', ')}; so these did not run: ${without.join(', ')}`);
     }
@@ -121,18 +121,33 @@ function conclude(tallies) {
   return exitCode;
 }
 
+/**
+ * All tests, dealt: those without the kernel, then its files in parts that become smaller and smaller, so that those who
+ * run them end together.
+ */
+function dealParts() {
+  const files = readdirSync(join(root, 'test')).filter((name) => name.endsWith('.test.ts'));
+  const parts = [['--project', 'unit']];
+  for (let from = 0, count; from < files.length; from += count) {
+    count = Math.max(FILES_MIN, Math.ceil((files.length - from) / (2 * AT_ONCE)));
+    const names = files.slice(from, from + count).map((name) => `test/${name}`);
+    parts.push(['--project', 'kernel', '--passWithNoTests', ...names]);
+  }
+  return parts.map((words, i) => ({ words, isFirst: i === 0 }));
+}
+
 /** One sandbox with one part of the tests; what came of it. */
 async function runPart(sandbox, runInSandbox, args, part) {
   const folder = mkdtempSync(join(tmpdir(), 'weft-tally-'));
   const path = join(folder, 'tally.json');
   try {
-    const env = { WEFT_TEST_TALLY: path, WEFT_TEST_PART: part };
+    const env = { WEFT_TEST_TALLY: path, WEFT_TEST_PART: JSON.stringify(part) };
     const command = [process.execPath, fileURLToPath(import.meta.url), ...args];
     const exitCode = await runInSandbox(sandbox, command, { env });
     try {
       return JSON.parse(readFileSync(path, 'utf8'));
     } catch {
-      const failures = [`part ${part} of the tests ended with ${exitCode} before it could say what failed`];
+      const failures = [`${part.words.join(' ')}: ended with ${exitCode} before it could say what failed`];
       return { exitCode: exitCode === 0 ? 1 : exitCode, passed: 0, failed: 1, skipped: 0, failures };
     }
   } finally {
@@ -165,14 +180,14 @@ async function main(args) {
   const { enterSandbox, findSandbox, isSandbox, runInSandbox } = await import('../dist/lab/sandbox.js');
   if (inside) {
     enterSandbox();
-    const tally = await runTests(args, { part: process.env.WEFT_TEST_PART || undefined });
+    const tally = await runTests(args, { part: JSON.parse(process.env.WEFT_TEST_PART) });
     writeFileSync(process.env.WEFT_TEST_TALLY, JSON.stringify(tally));
     return tally.exitCode;
   }
   const found = findSandbox();
   if (!isSandbox(found))
     return conclude([await runTests(args, { missing: `${found.reason} — ${found.remedy}` })]);
-  const parts = args.length > 0 ? [''] : Array.from({ length: PARTS }, (_, i) => `${i + 1}/${PARTS}`);
+  const parts = args.length > 0 ? [{ words: [], isFirst: true }] : dealParts();
   return conclude(await runParts((part) => runPart(found, runInSandbox, args, part), parts));
 }
 
