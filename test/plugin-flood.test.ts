@@ -254,24 +254,28 @@ it('brings a plugin up to date that was too slow in its own thread', async () =>
   const folder = mkdtempSync(join(tmpdir(), 'weft-slow-'));
   writeFileSync(
     join(folder, 'slow.mjs'),
-    `const known = new Set();
+    `import { existsSync } from 'node:fs';
+     const GO_ON = ${JSON.stringify(join(folder, 'go-on'))};
+     const known = new Set();
      let first = true;
      export default { name: 'slow', init(context) { context.register({
        newConnection({ token }) {
          known.add(token);
-         // Slow, not dead.
-         if (first) { first = false; for (const end = Date.now() + 2000; Date.now() < end; ); }
+         // Slow, not dead: until it may go on.
+         while (first && !existsSync(GO_ON));
+         first = false;
        },
        connectionClosed({ token }) { known.delete(token); },
        listenerClosed() { context.log.info('knows ' + [...known].sort((a, b) => a - b).join()); },
      }); } };`,
   );
-  const daemon = await start({ pluginDirectory: folder, loadPlugins: ['slow'], callbackBudgetMs: 8000 });
+  const daemon = await start({ pluginDirectory: folder, loadPlugins: ['slow'], callbackBudgetMs: 50_000 });
   const slow = () => daemon.status().plugins[0]!;
   // More than may wait for it: 5,000 times four.
   for (let i = 0; i < 10; i++) await comeAndGo(daemon, 500);
   connectMany(7);
   await expect.poll(() => slow().callbacks.dropped, SOON).toBeGreaterThan(0);
+  writeFileSync(join(folder, 'go-on'), '');
   await expect.poll(() => daemon.status().connections, SOON).toBe(14);
   const askIt = () => {
     beckon();
