@@ -18,24 +18,16 @@
  * - *Start*: from before fork(2) until the endpoint of an address that was there is visible.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { describeMachine } from '../support/machine.mjs';
+import { enterNamespaces } from '../support/namespaces.mjs';
 import { Daemon, Load, Place, sleep } from './daemon.mjs';
 import { MPTCPD, WEFT } from './peers.mjs';
 import { median, report } from './report.mjs';
-
-const INSIDE = 'WEFT_BENCH_INSIDE';
-if (process.env[INSIDE] === undefined) {
-  const user = process.getuid() === 0 ? [] : ['-Ur'];
-  // The process namespace ends whatever was started, also when this program is killed.
-  const namespaces = ['-nmp', '--fork', '--kill-child', '--mount-proc'];
-  const args = [...user, ...namespaces, process.execPath, ...process.argv.slice(1)];
-  const { status } = spawnSync('unshare', args, { stdio: 'inherit', env: { ...process.env, [INSIDE]: '1' } });
-  process.exit(status ?? 1);
-}
 
 const { values: options } = parseArgs({
   options: {
@@ -61,18 +53,11 @@ const WAVES = 3;
 const AFTERWARDS = 10;
 const FLOODS = 3;
 
-spawnSync('mount', ['-t', 'tmpfs', 'none', '/run']);
-mkdirSync('/run/netns');
-mkdirSync('/run/bench', { mode: 0o755 });
+enterNamespaces('/run/netns', '/run/bench');
 writeFileSync('/run/bench/mptcpd.conf', '[core]\n', { mode: 0o644 });
 
 const machine = {
-  date: new Date().toISOString().slice(0, 10),
-  cpus: cpus().length,
-  model: cpus()[0]?.model ?? '?',
-  memoryGib: Math.round(totalmem() / 2 ** 30),
-  kernel: release(),
-  node: process.version,
+  ...describeMachine(),
   loadBefore: loadavg()[0],
   ...measureNode(),
 };

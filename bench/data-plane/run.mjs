@@ -9,13 +9,14 @@
  * Needs root, iperf3 and iproute2; touches nothing of the host. Prints per run: Gbit/s, CPU time of the whole machine,
  * and CPU milliseconds per gigabyte of each end's process.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { build, stop } from 'esbuild';
+import { enterNamespaces } from '../support/namespaces.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -33,13 +34,7 @@ const { values: options } = parseArgs({
   },
 });
 
-const INSIDE = 'WEFT_BENCH_INSIDE';
-if (process.env[INSIDE] === undefined) {
-  const namespaces = ['-nmp', '--fork', '--kill-child', '--mount-proc'];
-  const args = [...namespaces, process.execPath, ...process.argv.slice(1)];
-  const { status } = spawnSync('unshare', args, { stdio: 'inherit', env: { ...process.env, [INSIDE]: '1' } });
-  process.exit(status ?? 1);
-}
+enterNamespaces('/run/netns');
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const folder = join(root, 'node_modules', '.weft-test', 'data-plane');
@@ -71,8 +66,6 @@ const inNode = (node, ...command) => ['netns', 'exec', node, ...command];
 const paths = Number(options.paths);
 
 function makeHosts() {
-  spawnSync('mount', ['-t', 'tmpfs', 'none', '/run']);
-  mkdirSync('/run/netns');
   for (const node of ['a', 'b']) {
     ip('netns', 'add', node);
     ip('-n', node, 'link', 'set', 'lo', 'up');

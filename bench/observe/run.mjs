@@ -5,26 +5,15 @@
  * and load: two namespaces, everything ends with this program). Prints milliseconds, medians over the looks; the kernel
  * is in them. Needs root and the build (`npm run build`).
  */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { enterNamespaces } from '../support/namespaces.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const INSIDE = 'WEFT_BENCH_INSIDE';
-if (process.env[INSIDE] === undefined) {
-  const user = process.getuid() === 0 ? [] : ['-Ur'];
-  const args = [...user, '-nmp', '--fork', '--kill-child', '--mount-proc', process.execPath];
-  const { status } = spawnSync('unshare', [...args, ...process.argv.slice(1)], {
-    stdio: 'inherit',
-    env: { ...process.env, [INSIDE]: '1' },
-  });
-  process.exit(status ?? 1);
-}
-spawnSync('mount', ['-t', 'tmpfs', 'none', '/run']);
-mkdirSync('/run/netns');
+enterNamespaces('/run/netns');
 
 const { values: options } = parseArgs({
   options: {

@@ -19,24 +19,16 @@
  * `--profile FILE` writes a CPU profile of the service during `frames` and prints what took most.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { describeMachine } from '../support/machine.mjs';
+import { enterNamespaces } from '../support/namespaces.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const INSIDE = 'WEFT_BENCH_INSIDE';
-if (process.env[INSIDE] === undefined) {
-  const user = process.getuid() === 0 ? [] : ['-Ur'];
-  // The process namespace ends whatever was started, also when this program is killed.
-  const namespaces = ['-nmp', '--fork', '--kill-child', '--mount-proc'];
-  const args = [...user, ...namespaces, process.execPath, ...process.argv.slice(1)];
-  const { status } = spawnSync('unshare', args, { stdio: 'inherit', env: { ...process.env, [INSIDE]: '1' } });
-  process.exit(status ?? 1);
-}
-spawnSync('mount', ['-t', 'tmpfs', 'none', '/run']);
-mkdirSync('/run/netns');
+enterNamespaces('/run/netns');
 
 const { values: options } = parseArgs({
   options: {
@@ -172,13 +164,8 @@ if (parts.some((part) => part !== 'cut')) {
 }
 
 const machine = {
-  cpus: cpus().length,
-  model: cpus()[0].model,
-  memoryGib: Math.round(totalmem() / 2 ** 30),
-  kernel: release(),
-  node: process.version,
+  ...describeMachine(),
   chromium: spawnSync('chromium', ['--version'], { encoding: 'utf8' }).stdout.trim(),
-  date: new Date().toISOString().slice(0, 10),
   loadBefore,
 };
 const text = report({ machine, results });

@@ -10,11 +10,13 @@
  * the rounds is reported, with the median beside it: disturbances only ever take away.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { describeMachine } from '../support/machine.mjs';
+import { enterNamespaces } from '../support/namespaces.mjs';
 import { GREET_PORTS, PEERS, PORT, Ports, webServerCommand } from './peers.mjs';
 import { DIRECT, report } from './report.mjs';
 import {
@@ -45,17 +47,7 @@ const IDLE_TUNNELS = 5000;
 const WARM_UP_TUNNELS = 200;
 const MPTCP_PATH_RATE = '2gbit';
 
-const INSIDE = 'WEFT_BENCH_INSIDE';
-if (process.env[INSIDE] === undefined) {
-  const user = process.getuid() === 0 ? [] : ['-Ur'];
-  // The process namespace ends whatever was started, also when this program is killed.
-  const namespaces = ['-nmp', '--fork', '--kill-child', '--mount-proc'];
-  const args = [...user, ...namespaces, process.execPath, ...process.argv.slice(1)];
-  const { status } = spawnSync('unshare', args, { stdio: 'inherit', env: { ...process.env, [INSIDE]: '1' } });
-  process.exit(status ?? 1);
-}
-spawnSync('mount', ['-t', 'tmpfs', 'none', '/run']);
-mkdirSync('/run/bench');
+enterNamespaces('/run/bench');
 
 /** UNBOUNDED: a handful of programs; all are ended by their process id, whatever happens. */
 const running = new Set();
@@ -319,11 +311,7 @@ async function main() {
     idleTunnels: IDLE_TUNNELS,
     pathRate: MPTCP_PATH_RATE,
     machine: {
-      cpus: cpus().length,
-      model: cpus()[0]?.model ?? 'unknown',
-      memoryGib: Math.round(totalmem() / 2 ** 30),
-      kernel: release(),
-      node: process.version,
+      ...describeMachine(),
       loadBefore,
     },
   });

@@ -12,12 +12,13 @@
  * `--append` adds to the results that are there. `--soak 10` is memory at full rate, Weft only, in addition (nothing
  * else is measured when `--parts` is empty). `--profile FOLDER` measures nothing: CPU profiles of Weft's threads.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { describeMachine } from '../support/machine.mjs';
+import { enterNamespaces } from '../support/namespaces.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values: options } = parseArgs({
@@ -47,17 +48,7 @@ const SHAPED_RATES = [
   [100, 300],
 ];
 
-const INSIDE = 'WEFT_BENCH_INSIDE';
-if (process.env[INSIDE] === undefined) {
-  const user = process.getuid() === 0 ? [] : ['-Ur'];
-  // The process namespace ends whatever was started, also when this program is killed.
-  const namespaces = ['-nmp', '--fork', '--kill-child', '--mount-proc'];
-  const args = [...user, ...namespaces, process.execPath, ...process.argv.slice(1)];
-  const { status } = spawnSync('unshare', args, { stdio: 'inherit', env: { ...process.env, [INSIDE]: '1' } });
-  process.exit(status ?? 1);
-}
-spawnSync('mount', ['-t', 'tmpfs', 'none', '/run']);
-mkdirSync('/run/bench');
+enterNamespaces('/run/bench');
 if (options.routed) process.env.WEFT_BENCH_ROUTED = '1';
 
 const { finish, killAll } = await import('./programs.mjs');
@@ -222,12 +213,7 @@ async function main() {
           .map((line) => JSON.parse(line))
       : [];
   const machine = {
-    date: new Date().toISOString().slice(0, 10),
-    cpus: cpus().length,
-    model: cpus()[0]?.model ?? 'unknown',
-    memoryGib: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
-    node: process.version,
+    ...describeMachine(),
     iperf,
     congestion: CONGESTION,
     loadBefore,
