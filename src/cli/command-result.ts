@@ -68,3 +68,37 @@ export function writeFailureJson(error: unknown): void {
     // Nobody can be told.
   }
 }
+
+/** The options that say how a failure is told. */
+interface ReportOptions {
+  readonly json?: boolean | undefined;
+  readonly verbose?: boolean | undefined;
+}
+
+/**
+ * Does a command's work. What goes wrong is told on standard error (the stack as well with `verbose`), with `json` as
+ * data on standard output too, and the exit code is 1.
+ */
+export async function reportingFailures(
+  { json = false, verbose = false }: ReportOptions,
+  work: () => void | Promise<void>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (json) writeFailureJson(error);
+    reportFailure(error, verbose);
+    process.exitCode = 1;
+  }
+}
+
+/** The same for what answers with a sentence: that is written, and with `json` the whole answer. */
+export function tellAnswer(
+  options: ReportOptions,
+  ask: () => Promise<{ readonly text: string }>,
+): Promise<void> {
+  return reportingFailures(options, async () => {
+    const answer = await ask();
+    writeOutput(options.json === true ? `${JSON.stringify(answer)}\n` : `${printable(answer.text)}\n`);
+  });
+}

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { buildApplianceImage, ImageStore } from '../../service/index.ts';
 import { describeImage, imageJson } from '../appliance-text.ts';
-import { reportFailure, reportNotice, writeFailureJson, writeOutput } from '../command-result.ts';
+import { reportingFailures, reportNotice, writeOutput } from '../command-result.ts';
 import { packageVersion } from '../version.ts';
 
 interface BuildOptions {
@@ -13,7 +13,7 @@ interface BuildOptions {
 }
 
 async function runBuild({ json, kernel, output, verbose }: BuildOptions): Promise<void> {
-  try {
+  await reportingFailures({ json, verbose }, async () => {
     const image = await buildApplianceImage(new ImageStore(), {
       version: packageVersion(),
       ...(kernel === undefined ? {} : { kernel }),
@@ -28,11 +28,7 @@ async function runBuild({ json, kernel, output, verbose }: BuildOptions): Promis
     writeOutput(
       json === true ? `${JSON.stringify(imageJson(image))}\n` : `${done}: ${describeImage(image)}\n`,
     );
-  } catch (error) {
-    if (json === true) writeFailureJson(error);
-    reportFailure(error, verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { exportImage, ImageStore } from '../../service/index.ts';
 import { describeImage, imageJson } from '../appliance-text.ts';
-import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 
 interface ExportOptions {
   readonly json?: boolean;
@@ -10,18 +10,14 @@ interface ExportOptions {
 }
 
 async function runExport(file: string, { json, verbose }: ExportOptions): Promise<void> {
-  try {
+  await reportingFailures({ json, verbose }, async () => {
     const image = await exportImage(new ImageStore(), file);
     writeOutput(
       json === true
         ? `${JSON.stringify({ file, ...imageJson(image) })}\n`
         : `written to "${file}": ${describeImage(image)}\n`,
     );
-  } catch (error) {
-    if (json === true) writeFailureJson(error);
-    reportFailure(error, verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

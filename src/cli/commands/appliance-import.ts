@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { ImageStore, importImage } from '../../service/index.ts';
 import { describeImage, imageJson } from '../appliance-text.ts';
-import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 
 interface ImportOptions {
   readonly trial?: boolean;
@@ -12,7 +12,7 @@ interface ImportOptions {
 }
 
 async function runImport(file: string, { json, qemu, trial, verbose }: ImportOptions): Promise<void> {
-  try {
+  await reportingFailures({ json, verbose }, async () => {
     const image = await importImage(new ImageStore(), file, {
       trial: trial === true,
       ...(qemu === undefined ? {} : { qemu }),
@@ -20,11 +20,7 @@ async function runImport(file: string, { json, qemu, trial, verbose }: ImportOpt
     writeOutput(
       json === true ? `${JSON.stringify(imageJson(image))}\n` : `taken into use: ${describeImage(image)}\n`,
     );
-  } catch (error) {
-    if (json === true) writeFailureJson(error);
-    reportFailure(error, verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

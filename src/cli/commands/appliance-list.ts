@@ -2,15 +2,15 @@
 import { Command } from 'commander';
 import { ImageStore } from '../../service/index.ts';
 import { describeImage, imageJson } from '../appliance-text.ts';
-import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 
 interface ListOptions {
   readonly json?: boolean;
   readonly verbose?: boolean;
 }
 
-function runList({ json, verbose }: ListOptions): void {
-  try {
+function runList({ json, verbose }: ListOptions): Promise<void> {
+  return reportingFailures({ json, verbose }, () => {
     const store = new ImageStore();
     const images = { current: store.current(), previous: store.previous() };
     if (json === true) {
@@ -24,11 +24,7 @@ function runList({ json, verbose }: ListOptions): void {
     const { current, previous } = images;
     const before = previous === undefined ? '' : `before   ${describeImage(previous)}\n`;
     writeOutput(`in use   ${current === undefined ? none : describeImage(current)}\n${before}`);
-  } catch (error) {
-    if (json === true) writeFailureJson(error);
-    reportFailure(error, verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

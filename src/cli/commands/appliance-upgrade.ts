@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { ImageStore, upgradeImage } from '../../service/index.ts';
 import { describeImage, imageJson } from '../appliance-text.ts';
-import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 import { packageVersion } from '../version.ts';
 
 interface UpgradeOptions {
@@ -15,7 +15,7 @@ interface UpgradeOptions {
 
 async function runUpgrade(file: string | undefined, options: UpgradeOptions): Promise<void> {
   const { back, json, kernel, qemu, verbose } = options;
-  try {
+  await reportingFailures({ json, verbose }, async () => {
     const store = new ImageStore();
     const before = store.currentDigest;
     const image =
@@ -34,11 +34,7 @@ async function runUpgrade(file: string | undefined, options: UpgradeOptions): Pr
         ? `${JSON.stringify({ changed, ...imageJson(image) })}\n`
         : `${done}: ${describeImage(image)}\n`,
     );
-  } catch (error) {
-    if (json === true) writeFailureJson(error);
-    reportFailure(error, verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

@@ -3,9 +3,8 @@
  * without a word behind it, which weft.ts hands to commands/daemon.ts.
  */
 import { Argument, Command } from 'commander';
-import { WeftError } from '../../base/index.ts';
 import { DaemonControlClient } from '../../service/index.ts';
-import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 import { formatDaemonStatus, formatInterfaceChange } from '../daemon-text.ts';
 import { outputWidth } from '../text-layout.ts';
 
@@ -14,19 +13,8 @@ interface Options {
   readonly verbose?: boolean;
 }
 
-/** Carries a question out, and tells what went wrong. */
-async function tellFailure(options: Options, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    if (options.json === true && error instanceof WeftError) writeOutput(failureJson(error));
-    reportFailure(error, options.verbose);
-    process.exitCode = 1;
-  }
-}
-
 function runStatus(options: Options): Promise<void> {
-  return tellFailure(options, async () => {
+  return reportingFailures(options, async () => {
     const report = await new DaemonControlClient().status();
     writeOutput(
       options.json === true
@@ -37,7 +25,7 @@ function runStatus(options: Options): Promise<void> {
 }
 
 function runSet(name: string, priority: string, options: Options): Promise<void> {
-  return tellFailure(options, async () => {
+  return reportingFailures(options, async () => {
     const change = await new DaemonControlClient().setInterface({ name, backup: priority === 'backup' });
     writeOutput(options.json === true ? `${JSON.stringify(change)}\n` : formatInterfaceChange(change));
   });

@@ -1,7 +1,7 @@
 /** `weft doctor`: examines this host and says what to do. Changes nothing. */
 import { Command } from 'commander';
 import { askRunning, collectFacts, judge, withDaemon, withObserved } from '../../service/index.ts';
-import { reportFailure, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 import { formatDiagnosis } from '../doctor-text.ts';
 import { outputWidth } from '../text-layout.ts';
 
@@ -11,7 +11,7 @@ interface DoctorOptions {
 }
 
 async function runDoctor(options: DoctorOptions): Promise<void> {
-  try {
+  await reportingFailures(options, async () => {
     const diagnosis = judge(await withObserved(await withDaemon(collectFacts(await askRunning()))));
     writeOutput(
       options.json === true
@@ -19,10 +19,7 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
         : formatDiagnosis(diagnosis, outputWidth(process.stdout)),
     );
     process.exitCode = diagnosis.healthy ? 0 : 1;
-  } catch (error) {
-    reportFailure(error, options.verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

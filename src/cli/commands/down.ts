@@ -1,7 +1,7 @@
 /** `weft down`: ends the Weft of this network namespace, and undoes what one that was killed has left. */
 import { Command } from 'commander';
 import { takeDown, type DownReport } from '../../service/index.ts';
-import { reportFailure, reportNotice, writeFailureJson, writeOutput } from '../command-result.ts';
+import { reportingFailures, reportNotice, writeOutput } from '../command-result.ts';
 
 interface DownOptions {
   readonly json?: boolean;
@@ -19,16 +19,12 @@ function tell({ outcome, removed }: DownReport): string {
 }
 
 async function runDown({ json = false, verbose }: DownOptions): Promise<void> {
-  try {
+  await reportingFailures({ json, verbose }, async () => {
     const report = await takeDown();
     writeOutput(json ? `${JSON.stringify(report)}\n` : tell(report));
     for (const failure of report.failures) reportNotice(failure);
     if (report.failures.length > 0) process.exitCode = 1;
-  } catch (error) {
-    if (json) writeFailureJson(error);
-    reportFailure(error, verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

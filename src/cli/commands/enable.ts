@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { enableUnit, type UnitChange, type Via } from '../../service/index.ts';
 import { printable } from '../../base/index.ts';
-import { reportFailure, reportNotice, writeOutput } from '../command-result.ts';
+import { reportingFailures, reportNotice, writeOutput } from '../command-result.ts';
 
 interface EnableOptions {
   readonly root?: string;
@@ -14,17 +14,14 @@ export const rootOption = (): Option =>
   new Option('--root <dir>', 'files of another machine, below this folder').env('WEFT_ROOT');
 
 /** Carries out a change of a unit and tells it. */
-export function tellUnitChange(how: 'enabled' | 'disabled', change: () => UnitChange): void {
-  try {
+export function tellUnitChange(how: 'enabled' | 'disabled', change: () => UnitChange): Promise<void> {
+  return reportingFailures({}, () => {
     const { unitPath, dropInPath, changed, warnings } = change();
     for (const warning of warnings) reportNotice(warning);
     const drop = `${how === 'enabled' ? 'by' : 'removed'} ${dropInPath}`;
     const told = changed ? `${drop}; counts from its next start` : 'it was so already';
     writeOutput(`mptcp successfully ${how} on unit ${printable(unitPath)}\n  ${printable(told)}\n`);
-  } catch (error) {
-    reportFailure(error);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

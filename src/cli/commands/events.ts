@@ -14,7 +14,7 @@ import {
   type ObservedEventKind,
   type StreamEvent,
 } from '../../service/index.ts';
-import { reportFailure, writeMoreOutput } from '../command-result.ts';
+import { reportingFailures, writeMoreOutput } from '../command-result.ts';
 
 type Kind = StreamEvent['kind'] | ObservedEventKind;
 
@@ -102,17 +102,14 @@ async function openEvents(kinds: readonly Kind[] = []): Promise<Events> {
 }
 
 async function runEvents(options: EventsOptions): Promise<void> {
-  try {
+  await reportingFailures({ verbose: options.verbose }, async () => {
     const { name, stream } = await openEvents(options.kind);
     if (await printEvents(stream, options.count ?? Infinity)) return;
     throw new WeftError(`${name} has ended, and its events with it`, {
       code: 'ENDED',
       hint: 'ask again when it runs',
     });
-  } catch (error) {
-    reportFailure(error, options.verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const isKind = (word: string): word is Kind => (KINDS as readonly string[]).includes(word);

@@ -4,7 +4,7 @@
  */
 import { Command } from 'commander';
 import { askWhy, explainOnce, type WhyReport } from '../../service/index.ts';
-import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 import { formatWhy } from '../explain-text.ts';
 import { outputWidth } from '../text-layout.ts';
 import { packageVersion } from '../version.ts';
@@ -20,18 +20,14 @@ async function explain(connection: string | undefined): Promise<WhyReport> {
 }
 
 async function runExplain(connection: string | undefined, options: ExplainOptions): Promise<void> {
-  try {
+  await reportingFailures(options, async () => {
     const report = await explain(connection);
     writeOutput(
       options.json === true
         ? `${JSON.stringify(report)}\n`
         : formatWhy(report, outputWidth(process.stdout), options.verbose === true),
     );
-  } catch (error) {
-    if (options.json === true) writeFailureJson(error);
-    reportFailure(error, options.verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

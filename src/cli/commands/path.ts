@@ -1,28 +1,18 @@
 /** `weft path`: makes the paths of a link backup or normal while Weft, or the daemon, runs. */
 import { Argument, Command } from 'commander';
-import { printable } from '../../base/index.ts';
 import { findObserved } from '../../service/index.ts';
-import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
+import { tellAnswer } from '../command-result.ts';
 
 interface PathOptions {
   readonly json?: boolean;
   readonly verbose?: boolean;
 }
 
-async function runPath(
-  link: string,
-  priority: string,
-  { json = false, verbose }: PathOptions,
-): Promise<void> {
-  try {
+async function runPath(link: string, priority: string, options: PathOptions): Promise<void> {
+  await tellAnswer(options, async () => {
     const observed = await findObserved();
-    const answer = await observed.setPath({ link, backup: priority === 'backup' });
-    writeOutput(json ? `${JSON.stringify(answer)}\n` : `${printable(answer.text)}\n`);
-  } catch (error) {
-    if (json) writeFailureJson(error);
-    reportFailure(error, verbose);
-    process.exitCode = 1;
-  }
+    return observed.setPath({ link, backup: priority === 'backup' });
+  });
 }
 
 const HELP = `

@@ -1,7 +1,7 @@
 /** `weft reload`: the running Weft reads its rules again; what goes through it goes on. */
 import { Command } from 'commander';
 import { ControlClient, describePolicy, type ReloadReport } from '../../service/index.ts';
-import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 
 interface ReloadOptions {
   readonly json?: boolean;
@@ -16,17 +16,13 @@ function tell(report: ReloadReport): string {
 }
 
 async function runReload({ json = false, verbose }: ReloadOptions): Promise<void> {
-  try {
+  await reportingFailures({ json, verbose }, async () => {
     const report = await new ControlClient().reload();
     if (json) writeOutput(`${JSON.stringify(report)}\n`);
     else if (report.applied) writeOutput(tell(report));
     else process.stderr.write(tell(report));
     if (!report.applied) process.exitCode = 1;
-  } catch (error) {
-    if (json) writeFailureJson(error);
-    reportFailure(error, verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

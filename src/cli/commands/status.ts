@@ -1,7 +1,7 @@
 /** `weft status`: asks the running Weft of this network namespace and prints what it says. */
 import { Command } from 'commander';
 import { ControlClient, isProxyAlive, type StatusReport } from '../../service/index.ts';
-import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 import { formatStatus } from '../status-text.ts';
 import { outputWidth } from '../text-layout.ts';
 
@@ -20,18 +20,14 @@ async function readReport(): Promise<StatusReport> {
 }
 
 async function runStatus(options: StatusOptions): Promise<void> {
-  try {
+  await reportingFailures(options, async () => {
     const report = await readReport();
     writeOutput(
       options.json === true
         ? `${JSON.stringify(report)}\n`
         : formatStatus(report, outputWidth(process.stdout)),
     );
-  } catch (error) {
-    if (options.json === true) writeFailureJson(error);
-    reportFailure(error, options.verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

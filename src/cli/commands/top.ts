@@ -10,7 +10,7 @@ import {
   wantsColor,
   type ConnectionSort,
 } from '../../service/index.ts';
-import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 
 interface TopOptions {
   readonly once?: boolean;
@@ -52,7 +52,7 @@ const isFullScreen = ({ json = false, once = false }: TopOptions): boolean =>
   !['', 'dumb'].includes(process.env['TERM'] ?? '');
 
 async function runTop(options: TopOptions): Promise<void> {
-  try {
+  await reportingFailures(options, async () => {
     const { showOnce, showFullScreen } = await import('../top/index.ts');
     const { reverse = false, rows, search = '', sort } = options;
     const wish = {
@@ -64,11 +64,7 @@ async function runTop(options: TopOptions): Promise<void> {
     // At once: an answer that is under way may take long, and nobody waits for it any more.
     if (isFullScreen(options)) process.exit(await showFullScreen(wish));
     writeOutput(await showOnce({ ...wish, rows, json: options.json === true }));
-  } catch (error) {
-    if (options.json === true) writeFailureJson(error);
-    reportFailure(error, options.verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

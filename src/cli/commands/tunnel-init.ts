@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { WeftError, type Prefix } from '../../base/index.ts';
 import { makeTunnelKey, planPair, writePair, type PairPath, type PairRequest } from '../../service/index.ts';
 import { SCHEDULERS, type SchedulerName } from '../../tunnel/index.ts';
-import { failureJson, reportFailure, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 import {
   askForPair,
   DEFAULT_TUNNEL,
@@ -127,7 +127,7 @@ Copy each folder to its host, and start there, as root:
 }
 
 async function runInit(options: InitOptions): Promise<void> {
-  try {
+  await reportingFailures(options, async () => {
     const ends = planPair(requestOf(options, await completeAnswers(options)));
     const folders = writePair(options.out, ends);
     writeOutput(
@@ -135,11 +135,7 @@ async function runInit(options: InitOptions): Promise<void> {
         ? `${JSON.stringify({ ends: ends.map(({ files, name }, side) => ({ name, folder: folders[side], files: [...files.keys()] })) })}\n`
         : tellNext(folders, options.ends),
     );
-  } catch (error) {
-    if (options.json === true && error instanceof WeftError) writeOutput(failureJson(error));
-    reportFailure(error, options.verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

@@ -1,8 +1,8 @@
 /** `weft tunnel path`: sets a path of a running tunnel up or down, or gives it another weight. */
 import { Argument, Command, InvalidArgumentError } from 'commander';
-import { printable, WeftError } from '../../base/index.ts';
+import { WeftError } from '../../base/index.ts';
 import { setTunnelPath, type TunnelPathAction } from '../../service/index.ts';
-import { reportFailure, writeFailureJson, writeOutput } from '../command-result.ts';
+import { tellAnswer } from '../command-result.ts';
 
 interface PathOptions {
   readonly json?: boolean;
@@ -32,16 +32,9 @@ async function runPath(
   path: string,
   what: string,
   weight: number | undefined,
-  { json = false, verbose }: PathOptions,
+  options: PathOptions,
 ): Promise<void> {
-  try {
-    const answer = await setTunnelPath({ tunnel, connection, path, ...changeOf(what, weight) });
-    writeOutput(json ? `${JSON.stringify(answer)}\n` : `${printable(answer.text)}\n`);
-  } catch (error) {
-    if (json) writeFailureJson(error);
-    reportFailure(error, verbose);
-    process.exitCode = 1;
-  }
+  await tellAnswer(options, () => setTunnelPath({ tunnel, connection, path, ...changeOf(what, weight) }));
 }
 
 const HELP = `

@@ -1,8 +1,7 @@
 /** `weft tunnel status`: what the tunnels of this network namespace say, once or every second. */
 import { Command } from 'commander';
-import { WeftError } from '../../base/index.ts';
 import { readTunnelReports, type TunnelReport } from '../../service/index.ts';
-import { failureJson, reportFailure, writeMoreOutput, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeMoreOutput, writeOutput } from '../command-result.ts';
 import { outputWidth } from '../text-layout.ts';
 import { formatTunnelReports } from '../tunnel-text.ts';
 
@@ -44,14 +43,10 @@ async function watch(options: StatusOptions): Promise<void> {
 }
 
 async function runStatus(options: StatusOptions): Promise<void> {
-  try {
+  await reportingFailures(options, async () => {
     if (options.watch === true) await watch(options);
     else writeOutput(formatReports(await readTunnelReports(options.interface), options));
-  } catch (error) {
-    if (options.json === true && error instanceof WeftError) writeOutput(failureJson(error));
-    reportFailure(error, options.verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `

@@ -2,14 +2,14 @@
 import { Command } from 'commander';
 import { WeftError } from '../../base/index.ts';
 import { askWebReports } from '../../service/index.ts';
-import { reportFailure, writeOutput } from '../command-result.ts';
+import { reportingFailures, writeOutput } from '../command-result.ts';
 
 interface WebCommandOptions {
   readonly verbose?: boolean;
 }
 
 async function runWebCommand({ verbose }: WebCommandOptions): Promise<void> {
-  try {
+  await reportingFailures({ verbose }, async () => {
     const reports = await askWebReports();
     const urls = reports.flatMap(({ url }) => (url === undefined ? [] : [url]));
     if (urls.length === 0) {
@@ -17,10 +17,7 @@ async function runWebCommand({ verbose }: WebCommandOptions): Promise<void> {
       throw new WeftError(`no page is served: ${why}`, { code: 'NO_PAGE' });
     }
     writeOutput(urls.map((url) => `${url}\n`).join(''));
-  } catch (error) {
-    reportFailure(error, verbose);
-    process.exitCode = 1;
-  }
+  });
 }
 
 const HELP = `
