@@ -12,8 +12,7 @@ import type { Lab, LabNode } from '../src/lab/index.ts';
 import { countOf, listConnections, readCounters } from '../src/mptcp/index.ts';
 import type { ActionAnswer, ObservedEvent, RecentEvents } from '../src/service/index.ts';
 import { THROUGH_TUNNEL } from './support/download.ts';
-import { Configuration, startMptcpd } from './support/mptcpd-program.ts';
-import { ObservedNode } from './support/observed.ts';
+import { ObservedNode, startObservedDaemon } from './support/observed.ts';
 import { useTestLabs } from './support/test-labs.ts';
 import { runWeft, startWeft, UNPRIVILEGED, type RunningWeft } from './support/weft-program.ts';
 
@@ -225,13 +224,7 @@ describe('the daemon', () => {
     const lab = await buildLab();
     const client = lab.node('client');
     ip(client, HIGH_LIMITS);
-    const configuration = new Configuration();
-    closers.push(() => configuration.remove());
-    await startMptcpd(client, {
-      args: ['--addr-flags=subflow', '--notify-flags=existing,skip_link_local,skip_loopback'],
-      environment: configuration.environment(),
-    });
-    const observed = new ObservedNode(client, 'daemon');
+    const observed = await startObservedDaemon(client, closers);
     const backup = () => endpoints(client).filter((line) => line.includes('backup'));
     expect(await type(client, 'weft path lte0 backup')).toMatch(/^lte0 is backup: endpoint \d+ \(/);
     expect(backup()).toEqual(

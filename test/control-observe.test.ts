@@ -17,8 +17,7 @@ import type {
   WhyReport,
 } from '../src/service/index.ts';
 import { THROUGH_TUNNEL } from './support/download.ts';
-import { Configuration, startMptcpd } from './support/mptcpd-program.ts';
-import { LiveReader, ObservedNode } from './support/observed.ts';
+import { LiveReader, ObservedNode, startObservedDaemon } from './support/observed.ts';
 import { useTestLabs } from './support/test-labs.ts';
 import { runWeft, startWeft, weftCommand } from './support/weft-program.ts';
 
@@ -176,13 +175,7 @@ it('serves metrics, and weft events', async () => {
 it('the daemon lets the same be seen', async () => {
   const lab = await buildLab();
   const client = lab.node('client');
-  const configuration = new Configuration();
-  closers.push(() => configuration.remove());
-  await startMptcpd(client, {
-    args: ['--addr-flags=subflow', '--notify-flags=existing,skip_link_local,skip_loopback'],
-    environment: configuration.environment(),
-  });
-  const observed = new ObservedNode(client, 'daemon');
+  const observed = await startObservedDaemon(client, closers);
   await expect.poll(async () => (await observed.overview()).endpoints.length, SOON).toBeGreaterThan(1);
   const overview = await observed.overview();
   expect(overview).toMatchObject({ program: 'daemon', mayChange: true });

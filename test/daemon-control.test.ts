@@ -17,7 +17,7 @@ import { LabNode } from '../src/lab/index.ts';
 import { connectFd } from '../src/mptcp/connect.ts';
 import { countOf, createServer, listConnections, MptcpSocket, readCounters } from '../src/mptcp/index.ts';
 import { ask, daemonReport, socketOf, StreamReader } from './support/daemon-control.ts';
-import { Configuration, startMptcpd } from './support/mptcpd-program.ts';
+import { Configuration, FOLLOW_ADDRESSES, startMptcpd } from './support/mptcpd-program.ts';
 import {
   runtimeFiles,
   runWeft,
@@ -67,7 +67,7 @@ afterEach(async () => {
 
 function startDaemon(args: readonly string[] = [], environment = {}): Promise<RunningWeft> {
   return startMptcpd(client, {
-    args: ['--addr-flags=subflow', '--notify-flags=existing,skip_link_local,skip_loopback', ...args],
+    args: [...FOLLOW_ADDRESSES, ...args],
     environment: configuration.environment(environment),
   });
 }

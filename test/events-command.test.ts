@@ -24,7 +24,7 @@ import {
 } from '../src/native/index.ts';
 import type { StreamEvent } from '../src/service/index.ts';
 import { daemonReport, socketOf, StreamReader } from './support/daemon-control.ts';
-import { Configuration, startMptcpd } from './support/mptcpd-program.ts';
+import { Configuration, FOLLOW_ADDRESSES, startMptcpd } from './support/mptcpd-program.ts';
 import { runWeft, weftCommand, type RunningWeft } from './support/weft-program.ts';
 
 const SOON = { interval: 5, timeout: 20_000 };
@@ -55,7 +55,7 @@ afterEach(async () => {
 
 function startDaemon(...args: string[]): Promise<RunningWeft> {
   return startMptcpd(node, {
-    args: ['--addr-flags=subflow', '--notify-flags=existing,skip_link_local,skip_loopback', ...args],
+    args: [...FOLLOW_ADDRESSES, ...args],
     environment: configuration.environment(),
   });
 }

@@ -149,6 +149,15 @@ async function nft(node: LabNode, ...lines: string[]): Promise<void> {
   }
 }
 
+/** What the router of the first uplink does to packets that it forwards. */
+const guard = ({ lab }: Host, rule: string) =>
+  nft(
+    lab.node('router0'),
+    'add table inet guard',
+    'add chain inet guard pass { type filter hook forward priority 0; }',
+    `add rule inet guard pass ${rule}`,
+  );
+
 describe('what this host does', () => {
   it('no endpoint; the command that is advised gives the open connection its second path', async () => {
     const host = await buildHost();
@@ -378,13 +387,7 @@ describe('what stands between', () => {
   it('takes the option out of handshakes on one way, and the other way shows it', async () => {
     const host = await buildHost();
     serve(host.server);
-    const router = host.lab.node('router0');
-    await nft(
-      router,
-      'add table inet guard',
-      'add chain inet guard pass { type filter hook forward priority 0; }',
-      'add rule inet guard pass tcp dport 7000 reset tcp option mptcp',
-    );
+    await guard(host, 'tcp dport 7000 reset tcp option mptcp');
     await open(host.client, '10.2.0.2');
     await open(host.client);
     const id = await connectionFrom(host, '10.1.0.2');
@@ -395,12 +398,7 @@ describe('what stands between', () => {
   it('takes it out of the data, after the handshake', async () => {
     const host = await buildHost();
     serve(host.server);
-    await nft(
-      host.lab.node('router0'),
-      'add table inet guard',
-      'add chain inet guard pass { type filter hook forward priority 0; }',
-      'add rule inet guard pass tcp flags & syn == 0 reset tcp option mptcp',
-    );
+    await guard(host, 'tcp flags & syn == 0 reset tcp option mptcp');
     await open(host.client);
     const found = await host.finds('fell-back');
     expect(valueOf(found, 'mptcpi_flags')).toBe('fallback, remote key received');
@@ -411,12 +409,7 @@ describe('what stands between', () => {
     // After one lost SYN, not two: the test waits for them.
     host.client.setSysctl('mptcp/syn_retrans_before_tcp_fallback', 1);
     serve(host.server);
-    await nft(
-      host.lab.node('router0'),
-      'add table inet guard',
-      'add chain inet guard pass { type filter hook forward priority 0; }',
-      'add rule inet guard pass tcp flags syn tcp option mptcp exists drop',
-    );
+    await guard(host, 'tcp flags syn tcp option mptcp exists drop');
     await open(host.client);
     const dropped = await host.finds('handshakes-dropped');
     expect(Number(valueOf(dropped, 'MPCapableSYNTXDrop'))).toBeGreaterThan(0);

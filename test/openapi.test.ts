@@ -8,8 +8,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { expect, it } from 'vitest';
 import type { ConnectionPage } from '../src/service/index.ts';
 import { THROUGH_TUNNEL } from './support/download.ts';
-import { Configuration, startMptcpd } from './support/mptcpd-program.ts';
-import { LiveReader, ObservedNode } from './support/observed.ts';
+import { LiveReader, ObservedNode, startObservedDaemon } from './support/observed.ts';
 import { allCalls, CALL_EXAMPLES } from './support/openapi.ts';
 import { useTestLabs } from './support/test-labs.ts';
 import { startWeft } from './support/weft-program.ts';
@@ -91,13 +90,7 @@ it('of weft up, with connections, events and failures', async () => {
 it('of the daemon', async () => {
   const lab = await buildLab();
   const client = lab.node('client');
-  const configuration = new Configuration();
-  closers.push(() => configuration.remove());
-  await startMptcpd(client, {
-    args: ['--addr-flags=subflow', '--notify-flags=existing,skip_link_local,skip_loopback'],
-    environment: configuration.environment(),
-  });
-  const observed = new ObservedNode(client, 'daemon');
+  const observed = await startObservedDaemon(client, closers);
   await expect.poll(async () => (await observed.overview()).endpoints.length, SOON).toBeGreaterThan(1);
   await askAll(observed, 'daemon', 'nobody');
 });

@@ -58,6 +58,12 @@ export function spawnMptcpd(
 /** The line of the log that says that a start has ended. */
 export const READY = /mptcpd is ready: /;
 
+/** Options with which it makes an endpoint of every usable address, those that are there too. */
+export const FOLLOW_ADDRESSES = [
+  '--addr-flags=subflow',
+  '--notify-flags=existing,skip_link_local,skip_loopback',
+];
+
 export async function startMptcpd(node: LabNode, options: StartOptions): Promise<RunningWeft> {
   const daemon = spawnMptcpd(node, options);
   await daemon.seen(READY);

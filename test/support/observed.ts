@@ -3,6 +3,7 @@ import { request, type IncomingMessage } from 'node:http';
 import type { LabNode } from '../../src/lab/index.ts';
 import type { LiveMessage, Overview } from '../../src/service/index.ts';
 import { ask, type Answer } from './daemon-control.ts';
+import { Configuration, FOLLOW_ADDRESSES, startMptcpd } from './mptcpd-program.ts';
 import { runtimeFiles } from './weft-program.ts';
 
 /** @param program whose socket */
@@ -39,6 +40,14 @@ export class ObservedNode {
   overview(): Promise<Overview> {
     return this.get('/v1/overview');
   }
+}
+
+/** A daemon that makes endpoints of a node's addresses; `closers` gets what removes its configuration. */
+export async function startObservedDaemon(node: LabNode, closers: (() => unknown)[]): Promise<ObservedNode> {
+  const configuration = new Configuration();
+  closers.push(() => configuration.remove());
+  await startMptcpd(node, { args: FOLLOW_ADDRESSES, environment: configuration.environment() });
+  return new ObservedNode(node, 'daemon');
 }
 
 type DataOf<Event extends LiveMessage['event']> = Extract<LiveMessage, { event: Event }>['data'];

@@ -1,101 +1,69 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type {
-  ConnectionDetail,
-  ConnectionReading,
-  ObservedEvent,
-  Overview,
-  PathReading,
-} from '../../service/index.ts';
+import type { ConnectionDetail, ConnectionReading, ObservedEvent, Overview } from '../../service/index.ts';
+import { anOverview, aPath } from '../../service/observe/test-readings.ts';
 import { HELP_LINES } from './help.ts';
 import { lengthOf, renderLine } from './line.ts';
 import { TopState, type View } from './state.ts';
 import { LEAST_COLUMNS, LEAST_ROWS, picture, snapshotLines, type Frame } from './view.ts';
 
-const path = (part: Partial<PathReading>): PathReading => ({
-  id: 'wlan0 192.0.2.7',
-  link: 'wlan0',
-  address: '192.0.2.7',
-  family: 4,
-  backup: false,
-  state: 'active',
+const WLAN = {
   subflows: 3,
-  sentBytes: 0,
-  receivedBytes: 0,
-  retransmittedSegments: 0,
-  sentSegments: 0,
   sentBitsPerSecond: 1_200_000,
   receivedBitsPerSecond: 94_300_000,
-  retransmissionsPerSecond: 0,
   lossShare: 0.003,
   rttUs: 12_400,
-  ...part,
-});
+};
 
-const overview = (part: Partial<Overview> = {}): Overview => ({
-  apiVersion: 1,
-  time: 0,
-  sample: 1,
-  sampleMs: 1,
-  sampleIntervalMs: 500,
-  program: 'up',
-  version: '1.2.3',
-  pid: 4711,
-  hostname: 'laptop',
-  upForMs: 65_000,
-  multipath: { inUse: true, explanation: ['Multipath is in use: 2 paths.'] },
-  mayChange: true,
-  links: [],
-  ignoredLinks: [],
-  paths: [
-    path({}),
-    path({
-      id: 'lte0 198.51.100.3',
-      state: 'down',
-      why: 'the link does not carry',
-      receivedBitsPerSecond: 0,
-    }),
-  ],
-  peers: [],
-  peersOmitted: 0,
-  pathsOmitted: 0,
-  linksOmitted: 0,
-  tunnels: [
-    {
-      tunnel: 'tun0',
-      connections: [
-        {
-          name: 'office',
-          paths: [
-            {
-              name: 'p1',
-              localAddress: '192.0.2.7',
-              remoteAddress: '203.0.113.9',
-              weight: 3,
-              state: 'active',
-              sentBitsPerSecond: 100,
-              receivedBitsPerSecond: 200,
-              rttUs: 500,
-            },
-          ],
-        },
-      ],
+const overview = (part: Partial<Overview> = {}): Overview =>
+  anOverview({
+    time: 0,
+    version: '1.2.3',
+    upForMs: 65_000,
+    multipath: { inUse: true, explanation: ['Multipath is in use: 2 paths.'] },
+    paths: [
+      aPath('wlan0 192.0.2.7', WLAN),
+      aPath('lte0 198.51.100.3', {
+        ...WLAN,
+        state: 'down',
+        why: 'the link does not carry',
+        receivedBitsPerSecond: 0,
+      }),
+    ],
+    tunnels: [
+      {
+        tunnel: 'tun0',
+        connections: [
+          {
+            name: 'office',
+            paths: [
+              {
+                name: 'p1',
+                localAddress: '192.0.2.7',
+                remoteAddress: '203.0.113.9',
+                weight: 3,
+                state: 'active',
+                sentBitsPerSecond: 100,
+                receivedBitsPerSecond: 200,
+                rttUs: 500,
+              },
+            ],
+          },
+        ],
+      },
+    ],
+    totals: {
+      connections: 12,
+      mptcp: 10,
+      fallbacks: 2,
+      subflows: 20,
+      severalPaths: 9,
+      sentBitsPerSecond: 1_200_000,
+      receivedBitsPerSecond: 94_300_000,
+      retransmissionsPerSecond: 0,
     },
-  ],
-  endpoints: [],
-  proxyAddresses: [],
-  totals: {
-    connections: 12,
-    mptcp: 10,
-    fallbacks: 2,
-    subflows: 20,
-    severalPaths: 9,
-    sentBitsPerSecond: 1_200_000,
-    receivedBitsPerSecond: 94_300_000,
-    retransmissionsPerSecond: 0,
-  },
-  ...part,
-});
+    ...part,
+  });
 
 const connection = (part: Partial<ConnectionReading>): ConnectionReading => ({
   id: 'm1f00ba7',
@@ -174,7 +142,9 @@ describe('picture', () => {
       overview({
         hostname: hostile,
         multipath: { inUse: false, explanation: [hostile] },
-        paths: Array.from({ length: 20 }, (_none, i) => path({ id: `${hostile}${i}`, why: hostile })),
+        paths: Array.from({ length: 20 }, (_none, i) =>
+          aPath('wlan0 192.0.2.7', { id: `${hostile}${i}`, why: hostile }),
+        ),
       }),
     );
     state.handleEvents(Array.from({ length: 50 }, () => event(hostile)));
@@ -240,7 +210,7 @@ describe('picture', () => {
   it('cuts many paths and says how many there are', () => {
     const state = filled();
     state.handleOverview(
-      overview({ paths: Array.from({ length: 30 }, (_none, i) => path({ id: `eth${i} 10.0.0.1` })) }),
+      overview({ paths: Array.from({ length: 30 }, (_none, i) => aPath(`eth${i} 10.0.0.1`, WLAN)) }),
     );
     expect(shown(state).join('\n')).toMatch(/^ {2}and \d+ more paths$/m);
     expect(shown(state).join('\n')).toContain('203.0.113.10:443');

@@ -1,72 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { InterfaceAddress, Link } from '../../netlink/index.ts';
 import type { PathReading } from '../observe/model.ts';
 import type { CheckResult, HostFacts, LookupFact, PathFact } from './facts.ts';
 import { explainHost } from './explain-host.ts';
 import { FINDING_IDS } from './finding-ids.ts';
 import { judge } from './judge.ts';
-
-const link = (index: number, name: string): Link => ({
-  index,
-  name,
-  flags: 1,
-  hardwareType: 1,
-  mtuBytes: 1500,
-  operationalState: 6,
-});
-
-const address = (linkIndex: number, text: string, flags = 0): InterfaceAddress => ({
-  linkIndex,
-  family: 2,
-  address: text,
-  prefixLength: 24,
-  scope: 0,
-  flags,
-});
-
-const WIFI: PathFact = { link: 'wifi0', linkIndex: 2, address: '10.1.0.2', gateway: '10.1.0.1' };
-const LTE: PathFact = { link: 'lte0', linkIndex: 3, address: '10.2.0.2', gateway: '10.2.0.1' };
-
-const rightLookup = (path: PathFact): LookupFact => {
-  const answer = { linkIndex: path.linkIndex, gateway: path.gateway ?? '' };
-  return { path, destination: '192.0.2.1', bySource: answer, byLink: answer };
-};
-
-/** A host with two uplinks on which everything is in place. */
-const HEALTHY: HostFacts = {
-  time: 1_700_000_000_000,
-  platform: 'linux',
-  architecture: 'x64',
-  kernelRelease: '6.18.44',
-  mptcpSocket: { ok: true },
-  sysctls: new Map([
-    ['net.mptcp.enabled', '1'],
-    ['net.mptcp.path_manager', 'kernel'],
-    ['net.mptcp.scheduler', 'default'],
-    ['net.mptcp.available_schedulers', 'default'],
-    ['net.ipv4.conf.all.rp_filter', '0'],
-    ['net.ipv4.conf.wifi0.rp_filter', '0'],
-    ['net.ipv4.conf.lte0.rp_filter', '2'],
-  ]),
-  netAdmin: true,
-  links: [link(2, 'wifi0'), link(3, 'lte0')],
-  addresses: [address(2, '10.1.0.2'), address(3, '10.2.0.2')],
-  rules: [],
-  paths: [WIFI, LTE],
-  uplinkCount: 2,
-  ignoredLinks: [],
-  endpoints: [
-    { address: '10.1.0.2', port: 0, id: 1, flags: 2, linkIndex: 2 },
-    { address: '10.2.0.2', port: 0, id: 2, flags: 2, linkIndex: 3 },
-  ],
-  limits: { subflows: 2, addAddrAccepted: 0 },
-  lookups: [rightLookup(WIFI), rightLookup(LTE)],
-  counters: new Map([
-    ['MPCapableSYNTX', 10],
-    ['MPCapableFallbackSYNACK', 2],
-  ]),
-  firewall: { looked: true, findings: [] },
-};
+import { addressFact, HEALTHY, LTE, rightLookup, WIFI } from './test-facts.ts';
 
 function find(changes: Partial<HostFacts>, id: string): CheckResult {
   const found = judge({ ...HEALTHY, ...changes }).checks.find((check) => check.id === id);
@@ -172,7 +110,11 @@ describe('endpoints', () => {
     const endpoints = paths
       .slice(0, 8)
       .map(({ address: text }, n) => ({ address: text, port: 0, id: n + 1, flags: 2, linkIndex: 2 }));
-    const many = { paths, uplinkCount: 10, addresses: paths.map(({ address: text }) => address(2, text)) };
+    const many = {
+      paths,
+      uplinkCount: 10,
+      addresses: paths.map(({ address: text }) => addressFact(2, text)),
+    };
     const full = find({ ...many, endpoints, running: { pid: 1, mode: 'multipath' } }, 'endpoints');
     expect(full).toMatchObject({ verdict: 'warn', cause: 'endpoints-full' });
     expect(full.evidence).toMatch(/no endpoint for 10\.3\.0\.8 \(lte0\), 10\.3\.0\.9 \(lte0\): there are 8/);
@@ -186,7 +128,7 @@ describe('endpoints', () => {
   });
 
   it('sees a duplicate or unfinished address', () => {
-    const addresses = [address(2, '10.1.0.2', 0x40), address(3, '10.2.0.2')];
+    const addresses = [addressFact(2, '10.1.0.2', 0x40), addressFact(3, '10.2.0.2')];
     expect(find({ addresses }, 'endpoints').evidence).toMatch(/duplicate address detection/);
   });
 });

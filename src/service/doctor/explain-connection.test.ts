@@ -5,15 +5,11 @@ import { explainConnection } from './explain-connection.ts';
 import type { HostFacts, LookupFact, PathFact } from './facts.ts';
 import { FINDING_IDS } from './finding-ids.ts';
 import type { PeerFacts } from './peer-facts.ts';
+import { HEALTHY, linkFact, LTE, rightLookup, WIFI } from './test-facts.ts';
 
-const WIFI: PathFact = { link: 'wifi0', linkIndex: 2, address: '10.1.0.2', gateway: '10.1.0.1' };
-const LTE: PathFact = { link: 'lte0', linkIndex: 3, address: '10.2.0.2', gateway: '10.2.0.1' };
 const SERVER = '203.0.113.10';
 
-const lookup = (path: PathFact): LookupFact => {
-  const answer = { linkIndex: path.linkIndex, gateway: path.gateway ?? '' };
-  return { path, destination: SERVER, bySource: answer, byLink: answer };
-};
+const lookup = (path: PathFact) => rightLookup(path, SERVER);
 
 const PEER: PeerFacts = {
   address: SERVER,
@@ -33,57 +29,11 @@ const PEER: PeerFacts = {
   events: [],
 };
 
-const link = (index: number, name: string) => ({
-  index,
-  name,
-  flags: 1,
-  hardwareType: 1,
-  mtuBytes: 1500,
-  operationalState: 6,
-});
-const address = (linkIndex: number, text: string) => ({
-  linkIndex,
-  family: 2 as const,
-  address: text,
-  prefixLength: 24,
-  scope: 0,
-  flags: 0,
-});
-
-/** Two uplinks with everything in place. */
+/** Weft runs, and connections have been opened. */
 const HOST: HostFacts = {
-  time: 1_700_000_000_000,
-  platform: 'linux',
-  architecture: 'x64',
-  kernelRelease: '6.18.44',
-  mptcpSocket: { ok: true },
-  sysctls: new Map([
-    ['net.mptcp.enabled', '1'],
-    ['net.mptcp.path_manager', 'kernel'],
-    ['net.ipv4.conf.all.rp_filter', '0'],
-    ['net.ipv4.conf.wifi0.rp_filter', '0'],
-    ['net.ipv4.conf.lte0.rp_filter', '0'],
-  ]),
-  netAdmin: true,
-  links: [link(2, 'wifi0'), link(3, 'lte0')],
-  addresses: [address(2, WIFI.address), address(3, LTE.address)],
-  rules: [],
-  paths: [WIFI, LTE],
-  uplinkCount: 2,
-  ignoredLinks: [],
-  endpoints: [
-    { address: WIFI.address, port: 0, id: 1, flags: 2, linkIndex: 2 },
-    { address: LTE.address, port: 0, id: 2, flags: 2, linkIndex: 3 },
-  ],
-  limits: { subflows: 2, addAddrAccepted: 0 },
+  ...HEALTHY,
   lookups: [lookup(WIFI), lookup(LTE)],
-  counters: new Map([
-    ['MPCapableSYNTX', 10],
-    ['MPCapableFallbackSYNACK', 2],
-    ['MPJoinSynTx', 7],
-    ['MPJoinSynAckRx', 6],
-  ]),
-  firewall: { looked: true, findings: [] },
+  counters: new Map([...HEALTHY.counters!, ['MPJoinSynTx', 7], ['MPJoinSynAckRx', 6]]),
   running: { pid: 1, mode: 'multipath', multipath: true, backend: 'native' },
 };
 
@@ -489,7 +439,7 @@ describe('plain TCP, because', () => {
 
 it('names from elsewhere cannot become commands of their own', () => {
   const hostile: PathFact = { ...LTE, link: 'x;reboot' };
-  const facts: Partial<HostFacts> = { paths: [WIFI, hostile], endpoints: [], links: [link(2, 'wifi0')] };
+  const facts: Partial<HostFacts> = { paths: [WIFI, hostile], endpoints: [], links: [linkFact(2, 'wifi0')] };
   const found = find({ facts, peer: { lookups: [lookup(WIFI), lookup(hostile)] } }, 'path-no-endpoint');
   expect(found.advice).toEqual(["weft mptcp endpoint add 10.2.0.2 dev 'x;reboot' subflow"]);
   const { kernel: _kernel, ...peer } = PEER;

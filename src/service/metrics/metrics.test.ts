@@ -2,18 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { parseCounters } from '../../mptcp/index.ts';
 import type { DaemonStatus } from '../../pathmanager/index.ts';
 import type { ProxyCounters } from '../../proxy/index.ts';
-import type { LinkReading, Overview, PathReading, TunnelReading } from '../observe/model.ts';
+import type { LinkReading, PathReading, TunnelReading } from '../observe/model.ts';
+import { anOverview, aPath, aPeer } from '../observe/test-readings.ts';
 import type { MetricFacts } from './metric.ts';
 import { formatMetrics, METRICS, Metrics } from './metrics.ts';
 import { fallbackWord } from './reasons.ts';
 
-const PATH: PathReading = {
-  id: 'wlan0 192.0.2.7',
-  link: 'wlan0',
-  address: '192.0.2.7',
-  family: 4,
-  backup: false,
-  state: 'active',
+const PATH = aPath('wlan0 192.0.2.7', {
   subflows: 3,
   sentBytes: 1000,
   receivedBytes: 2_000_000,
@@ -21,9 +16,8 @@ const PATH: PathReading = {
   sentSegments: 50,
   sentBitsPerSecond: 1,
   receivedBitsPerSecond: 2,
-  retransmissionsPerSecond: 0,
   rttUs: 12_400,
-};
+});
 
 const LINK: LinkReading = {
   link: 'wlan0',
@@ -37,44 +31,19 @@ const LINK: LinkReading = {
   drops: 2,
 };
 
-const OVERVIEW: Overview = {
-  apiVersion: 1,
-  time: 0,
+const OVERVIEW = anOverview({
   sample: 17,
   sampleMs: 5,
   sampleIntervalMs: 2000,
-  program: 'up',
   version: '1.2.3',
-  pid: 1,
-  hostname: 'here',
-  upForMs: 1,
-  mode: 'multipath',
-  multipath: { inUse: true, explanation: [] },
-  mayChange: true,
   links: [LINK],
-  ignoredLinks: [],
   paths: [PATH],
-  peers: [
-    {
-      address: '198.51.100.77',
-      name: 'peer.example',
-      connections: 1,
-      subflows: 2,
-      sentBitsPerSecond: 0,
-      receivedBitsPerSecond: 0,
-      ways: [],
-    },
-  ],
-  peersOmitted: 0,
-  pathsOmitted: 0,
-  linksOmitted: 0,
-  tunnels: [],
+  peers: [{ ...aPeer('198.51.100.77', []), name: 'peer.example', subflows: 2 }],
   endpoints: [
     { id: 1, address: '192.0.2.7', port: 0, flags: ['subflow'], ours: true },
     { id: 2, address: '192.0.2.8', port: 0, flags: ['signal'], ours: false },
   ],
   limits: { subflows: 8, addAddrAccepted: 2 },
-  proxyAddresses: [],
   totals: {
     connections: 12,
     mptcp: 10,
@@ -85,7 +54,7 @@ const OVERVIEW: Overview = {
     receivedBitsPerSecond: 0,
     retransmissionsPerSecond: 0,
   },
-};
+});
 
 const PROXY: ProxyCounters = {
   clientConnections: 5,

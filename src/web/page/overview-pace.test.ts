@@ -1,7 +1,7 @@
 /** Two overviews a second, and at once what changes something. */
 import { expect, it } from 'vitest';
 import { OverviewPace } from './overview-pace.ts';
-import { aPath, anOverview } from './test-data.ts';
+import { aPath, anOverview } from '../../service/observe/test-readings.ts';
 
 const T = 1_700_000_000_000;
 

@@ -1,6 +1,6 @@
 /** The words of the totals. */
 import { expect, it } from 'vitest';
-import { aPath, anOverview } from './test-data.ts';
+import { aPath, anOverview } from '../../service/observe/test-readings.ts';
 import { totalFigures } from './totals.ts';
 
 const pathsOf = (...states: Parameters<typeof aPath>[1][]) =>

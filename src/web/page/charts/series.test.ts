@@ -1,7 +1,7 @@
 /** The charts' values in virtual time: history continued by looks, holes, marks, bounds. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { aPath, anOverview } from '../test-data.ts';
+import { aPath, anOverview } from '../../../service/observe/test-readings.ts';
 import { bridge, ChartSeries, MARKS_MAX, POINTS_MAX, stack } from './series.ts';
 import type { History } from '../../../service/observe/model.ts';
 

@@ -1,7 +1,7 @@
 /** What each chart draws, and says. */
 import { expect, it } from 'vitest';
 import { PathMarks } from '../path-marks.ts';
-import { aPath, anOverview } from '../test-data.ts';
+import { aPath, anOverview } from '../../../service/observe/test-readings.ts';
 import { ChartSeries } from './series.ts';
 import { rateView, retransmissionView, rttView } from './views.ts';
 import { formatAxis, windowWords } from './words.ts';

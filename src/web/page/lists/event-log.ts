@@ -22,16 +22,7 @@ export const EVENT_KIND_WORDS: Readonly<Record<ObservedEventKind, string>> = {
 };
 
 /** In the order in which they can be chosen. */
-export const OBSERVED_KINDS: readonly ObservedEventKind[] = [
-  'path',
-  'mptcp',
-  'network',
-  'endpoint',
-  'limits',
-  'tunnel',
-  'action',
-  'service',
-];
+export const OBSERVED_KINDS = Object.keys(EVENT_KIND_WORDS) as readonly ObservedEventKind[];
 
 /** An event with a number of its own on this page, greater than those of all earlier ones. */
 export interface NumberedEvent {

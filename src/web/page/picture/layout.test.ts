@@ -1,7 +1,7 @@
 /** Places: everything inside, nothing over something else, at every width, with few and with many. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { aPath, aPeer, anOverview } from '../test-data.ts';
+import { aPath, aPeer, anOverview } from '../../../service/observe/test-readings.ts';
 import { layoutPicture, lineWidthPx, WIDE_FROM, type Box } from './layout.ts';
 import { pictureOf } from './model.ts';
 

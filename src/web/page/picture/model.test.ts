@@ -1,6 +1,6 @@
 /** From overview to picture: order, bounds, tunnels, and what leads where. */
 import { expect, it } from 'vitest';
-import { aPath, aPeer, anOverview } from '../test-data.ts';
+import { aPath, aPeer, anOverview } from '../../../service/observe/test-readings.ts';
 import { PEERS_MAX, pictureOf, ROWS_MAX } from './model.ts';
 
 const WLAN = 'wlan0 192.0.2.7';

@@ -1,6 +1,6 @@
 /** What the picture says, to those who see it and those who do not. */
 import { expect, it } from 'vitest';
-import { aPath, anOverview } from '../test-data.ts';
+import { aPath, anOverview } from '../../../service/observe/test-readings.ts';
 import { pictureOf } from './model.ts';
 import { changesBetween, pictureSummary, qualityText, ratesText } from './words.ts';
 

@@ -1,5 +1,5 @@
-/** Overviews for the page's unit tests: a laptop with two links, and whatever a test changes in it. Not in the page. */
-import type { Overview, PathReading, PeerReading } from '../../service/observe/model.ts';
+/** Overviews for unit tests: a laptop with two links, and whatever a test changes in it. Tests alone use this. */
+import type { Overview, PathReading, PeerReading } from './model.ts';
 
 export function aPath(id: string, changes: Partial<PathReading> = {}): PathReading {
   const [link, address] = id.split(' ') as [string, string];
