@@ -274,8 +274,9 @@ describe('with connections', () => {
 
   it('shows each with its subflows, and why one fell back', async () => {
     const text = await textOf('connections');
+    // A busy machine makes the kernel send a segment again now and then, and then there is a line about it.
     expect(text).toMatch(
-      /^0x[0-9a-f]{8} +100 kB +100 kB {2}10\.9\.1\.1:\d+ → 10\.9\.1\.2:5000\n {2}v1 .*\n {2}v2 .*10\.9\.2\.1:\d+ → 10\.9\.2\.2:5000$/m,
+      /^0x[0-9a-f]{8} +100 kB +100 kB {2}10\.9\.1\.1:\d+ → 10\.9\.1\.2:5000\n {2}v1 .*\n(?: {6}\d+ segments? sent again\n)?(?: {2}v2 .*10\.9\.2\.1:\d+ → 10\.9\.2\.2:5000)$/m,
     );
     expect(text).toMatch(/10\.9\.1\.2:5001\n {6}plain TCP: the other end did not answer with MPTCP/);
 

@@ -95,7 +95,7 @@ function subflowNote(subflow: Subflow): string {
   const { timeoutsInRow, totalRetransSegments } = subflow.tcp;
   if (timeoutsInRow !== undefined && timeoutsInRow > 0) parts.push(`no answer to ${timeoutsInRow} tries`);
   if (totalRetransSegments !== undefined && totalRetransSegments > 0) {
-    parts.push(`${totalRetransSegments} segments sent again`);
+    parts.push(`${totalRetransSegments} ${totalRetransSegments === 1 ? 'segment' : 'segments'} sent again`);
   }
   return parts.join(', ');
 }

@@ -83,8 +83,6 @@ function sayHowItRuns(speaker: Speaker, { log, pid }: BackgroundOutcome, report:
   const { backend, mode, proxy, reason } = report;
   speaker.say(globally(`backend ${backend.kind}: ${backend.why}`), ...describeLinks(report));
   if (mode !== 'multipath') speaker.say(globally(`${mode}: ${reason}`));
-  const address = bestProxyAddress(proxy.addresses) ?? '';
-  speaker.say(globally(`Proxy is alive -> http_proxy=http://${address}`));
   speaker.add({ pid, log, backend: backend.kind, mode, proxy: proxy.addresses });
 }
 
@@ -99,9 +97,16 @@ async function start(speaker: Speaker, line: MptcpctlLine): Promise<boolean> {
   if (outcome.kind === 'already') speaker.say(globally(`already running (process ${outcome.pid})`));
   const report = await reportWithLinks();
   sayHowItRuns(speaker, outcome, report);
-  if (await anyAlive(report)) return true;
-  speaker.say(globally('Proxy is dead'));
-  return false;
+  if (!(await anyAlive(report))) {
+    speaker.say(globally('Proxy is dead'));
+    throw new WeftError('the proxy does not answer: it was stopped as soon as it had started', {
+      code: 'PROXY_DEAD',
+      hint: '"mptcpctl status" says what runs now',
+    });
+  }
+  const address = bestProxyAddress(report.proxy.addresses) ?? '';
+  speaker.say(globally(`Proxy is alive -> http_proxy=http://${address}`));
+  return true;
 }
 
 /** One that does not answer is ended all the same. @throws WeftError: another user's */
