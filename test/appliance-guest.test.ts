@@ -180,6 +180,8 @@ it('serves the host, and nobody else, over both uplinks', async () => {
   // Again, with the same words: the same proxy.
   expect(await talk.ask({ do: 'proxy', proxy: { address: '10.77.0.2' } })).toMatchObject({ ok: true });
 
+  // The second uplink becomes a path in its own time.
+  await expect.poll(async () => (await talk.status()).report?.mode, { timeout: 20_000 }).toBe('multipath');
   const { links, report } = await talk.status();
   expect(links.map(({ label, name, role }) => [name, role, label])).toEqual(
     expect.arrayContaining([

@@ -83,7 +83,8 @@ describe('weft lab', () => {
     check(libc.mount(ROOT, readable, null, MS_BIND, null), 'bind the checkout');
     try {
       const command = [process.execPath, join(readable, 'dist', 'bin', 'weft.js')];
-      const args = ['lab', '--seconds', '2', '--rate', '40', '--no-cut'];
+      // On a busy machine less would not show what the uplinks give.
+      const args = ['lab', '--seconds', '4', '--rate', '40', '--no-cut'];
       // In the sandbox of an ordinary user nobody else exists; there this is an ordinary user's test already.
       const user = /^\s*0\s+0\s+4294967295$/m.test(readFileSync('/proc/self/uid_map', 'utf8'))
         ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
