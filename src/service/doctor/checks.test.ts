@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { PathReading } from '../observe/model.ts';
+import { aPath } from '../observe/test-readings.ts';
 import type { CheckResult, HostFacts, LookupFact, PathFact } from './facts.ts';
 import { explainHost } from './explain-host.ts';
 import { FINDING_IDS } from './finding-ids.ts';
 import { judge } from './judge.ts';
-import { addressFact, HEALTHY, LTE, rightLookup, WIFI } from './test-facts.ts';
+import { addressFact, HEALTHY, LTE, rightLookup, UNKNOWN_HOST, WIFI } from './test-facts.ts';
 
 function find(changes: Partial<HostFacts>, id: string): CheckResult {
   const found = judge({ ...HEALTHY, ...changes }).checks.find((check) => check.id === id);
@@ -145,24 +146,8 @@ it('counts what was answered as joined, not what was asked for', () => {
 });
 
 it('says through which paths nothing comes', () => {
-  const path = (name: string, state: PathReading['state']): PathReading => ({
-    id: `${name} 10.1.0.2`,
-    link: name,
-    address: '10.1.0.2',
-    gateway: '10.1.0.1',
-    family: 4,
-    backup: false,
-    state,
-    subflows: 1,
-    why: 'silent although it carried data',
-    sentBytes: 1,
-    receivedBytes: 5000,
-    retransmittedSegments: 3,
-    sentSegments: 10,
-    sentBitsPerSecond: 0,
-    receivedBitsPerSecond: 0,
-    retransmissionsPerSecond: 0,
-  });
+  const path = (name: string, state: PathReading['state']) =>
+    aPath(`${name} 10.1.0.2`, { gateway: '10.1.0.1', state, why: 'silent although it carried data' });
   const observedPaths = [path('wifi0', 'stale'), path('lte0', 'active')];
   const report = explainHost({ ...HEALTHY, observedPaths });
   expect(report.healthy).toBe(false);
@@ -364,14 +349,6 @@ describe('why, for the host', () => {
 });
 
 it('a host of which nothing could be read gets a diagnosis all the same', () => {
-  const { checks } = judge({
-    time: 0,
-    platform: 'linux',
-    architecture: 'x64',
-    kernelRelease: '6.1.0',
-    mptcpSocket: { ok: true },
-    sysctls: new Map(),
-    firewall: { looked: false, why: 'x' },
-  });
+  const { checks } = judge(UNKNOWN_HOST);
   expect(checks.filter(({ verdict }) => verdict === 'unknown').length).toBeGreaterThan(4);
 });

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Finding } from '../observe/api.ts';
-import type { ConnectionDetail, ObservedEvent, PathReading, SubflowReading } from '../observe/model.ts';
+import type { ConnectionDetail, ObservedEvent, SubflowReading } from '../observe/model.ts';
+import { aPath } from '../observe/test-readings.ts';
 import { explainConnection } from './explain-connection.ts';
 import type { HostFacts, LookupFact, PathFact } from './facts.ts';
 import { FINDING_IDS } from './finding-ids.ts';
 import type { PeerFacts } from './peer-facts.ts';
-import { HEALTHY, linkFact, LTE, rightLookup, WIFI } from './test-facts.ts';
+import { HEALTHY, linkFact, LTE, rightLookup, UNKNOWN_HOST, WIFI } from './test-facts.ts';
 
 const SERVER = '203.0.113.10';
 
@@ -240,23 +241,7 @@ describe('one path, because', () => {
   });
 
   it('the other path is down', () => {
-    const down: PathReading = {
-      id: 'lte0 10.2.0.2',
-      link: 'lte0',
-      address: '10.2.0.2',
-      family: 4,
-      backup: false,
-      state: 'down',
-      why: 'the link has no carrier',
-      subflows: 0,
-      sentBytes: 0,
-      receivedBytes: 0,
-      retransmittedSegments: 0,
-      sentSegments: 0,
-      sentBitsPerSecond: 0,
-      receivedBitsPerSecond: 0,
-      retransmissionsPerSecond: 0,
-    };
+    const down = aPath('lte0 10.2.0.2', { state: 'down', why: 'the link has no carrier', subflows: 0 });
     const found = find({ facts: { paths: [WIFI], observedPaths: [down] } }, 'path-not-ready');
     expect(found.text).toBe('the path lte0 (10.2.0.2) is down: the link has no carrier');
   });
@@ -457,19 +442,10 @@ it('of a connection that a virtual machine has, this host’s endpoints are no r
 });
 
 it('what could not be read is no reason: fewer facts give fewer answers, and never an error', () => {
-  const bare: HostFacts = {
-    time: 0,
-    platform: 'linux',
-    architecture: 'x64',
-    kernelRelease: '6.1.0',
-    mptcpSocket: { ok: true },
-    sysctls: new Map(),
-    firewall: { looked: false, why: 'x' },
-  };
   const known = new Set([...Object.keys(FINDING_IDS.host), ...Object.keys(FINDING_IDS.connection)]);
   const cases: readonly ConnectionDetail[] = [ALONE, { ...ALONE, ...PLAIN }, { ...ALONE, subflows: [] }];
   for (const detail of cases) {
-    const { findings, summary } = explainConnection(bare, detail);
+    const { findings, summary } = explainConnection(UNKNOWN_HOST, detail);
     expect(summary.length).toBeGreaterThan(10);
     for (const { id } of findings) expect(known).toContain(id);
   }

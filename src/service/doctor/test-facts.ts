@@ -64,3 +64,14 @@ export const HEALTHY: HostFacts = {
   ]),
   firewall: { looked: true, findings: [] },
 };
+
+/** Of which nothing could be read. */
+export const UNKNOWN_HOST: HostFacts = {
+  time: 0,
+  platform: 'linux',
+  architecture: 'x64',
+  kernelRelease: '6.1.0',
+  mptcpSocket: { ok: true },
+  sysctls: new Map(),
+  firewall: { looked: false, why: 'x' },
+};
