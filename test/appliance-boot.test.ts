@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { chooseUser, readUserFacts } from '../src/appliance/index.ts';
 import { contentSha256, diffSnapshots, Lab } from '../src/lab/index.ts';
 import { callControl, findControlSockets } from '../src/service/control-client.ts';
@@ -22,6 +22,8 @@ import { eventually } from './support/tunnel-lab.ts';
 import { RunningWeft, runtimeFiles, runWeft, startWeft, weftCommand } from './support/weft-program.ts';
 
 const BOOT_TIMEOUT_MS = 150_000;
+// A guest that is emulated on a busy machine is in no hurry.
+vi.setConfig({ testTimeout: BOOT_TIMEOUT_MS });
 /** A table of the user's own. */
 const USERS_TABLE = 'table inet users { chain c { type filter hook forward priority 5; policy accept; }; }';
 
@@ -110,11 +112,15 @@ const statusWith = (what: string, wanted: (status: StatusReport) => boolean) =>
       const status = await readStatus();
       return wanted(status) ? status : undefined;
     },
-    50_000,
+    120_000,
   );
 
 it('boots, and says what it is', async () => {
-  const status = await statusWith('one path', ({ paths }) => paths.some(({ state }) => state === 'active'));
+  const status = await statusWith(
+    'one path, and a proxy',
+    ({ appliance, paths }) =>
+      appliance?.proxy?.alive === true && paths.some(({ state }) => state === 'active'),
+  );
   expect(status).toMatchObject({ mode: 'single-path', backend: { kind: 'appliance' } });
   expect(status.appliance).toMatchObject({ state: 'running', proxy: { port: 13128, alive: true } });
   expect(status.appliance?.links.map(({ link, state }) => `${link} ${state}`)).toEqual(['wifi0 active']);
