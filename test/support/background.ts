@@ -2,7 +2,7 @@
  * Wefts in the background of a lab's nodes: they are nobody's children, so a test ends them by `weft down`, and by
  * their recorded number when that is what it tests.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { LabNode, ProgramResult } from '../../src/lab/index.ts';
 import { parseProcessRecord, type ProcessRecord } from '../../src/service/process-record.ts';
@@ -31,4 +31,6 @@ export function pidIn(node: LabNode): number {
 /** For the end of a test, whatever it has left running. */
 export async function endBackground(node: LabNode): Promise<void> {
   await runWeft(node, 'down');
+  // The log of a start that failed stays, and the number of this namespace in its name is used again.
+  for (const file of runtimeFiles(node)) rmSync(file, { force: true });
 }
