@@ -39,7 +39,7 @@ import { PathBook, readPath, type PathChange } from './path-book.ts';
 import { readOverview } from './overview.ts';
 import { ProgramNames } from './program-names.ts';
 import type { ConnectionRecord, SubflowRecord } from './records.ts';
-import { isWorthWatching, judgeSilence, noteArrivals } from './silence.ts';
+import { isWorthWatching, judgeSilence, msUntilMissing, noteArrivals } from './silence.ts';
 import { SocketLook } from './socket-look.ts';
 import type { HostReading, ObserverOptions, ObserverSources } from './sources.ts';
 import { TunnelWatch } from './tunnel-watch.ts';
@@ -223,14 +223,17 @@ export class Observer {
   #judgePaths(host: HostReading, nowMs: number, elapsedMs: number, windowMs: number): PathChange[] {
     const linkOf = (subflow: SubflowRecord) => this.#linkOf(subflow);
     let isBusy = false;
+    let awaitedMs = Infinity;
     this.#paths.begin(nowMs, host.paths);
     for (const subflow of this.#table.subflows()) {
       noteArrivals(subflow, elapsedMs);
       subflow.silence = judgeSilence(subflow, nowMs);
       isBusy ||= isWorthWatching(subflow);
+      awaitedMs = Math.min(awaitedMs, msUntilMissing(subflow));
       this.#paths.carry(subflow, linkOf);
     }
     this.#pace.busy = isBusy;
+    this.#pace.awaitedMs = awaitedMs;
     return this.#paths.end(windowMs, (link) => this.#links.stateOf(link));
   }
 

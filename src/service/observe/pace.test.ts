@@ -44,6 +44,18 @@ it('never takes more than a twentieth of the time, whatever a single look was he
   expect(pace.intervalMs(false)).toBe(6000);
 });
 
+it('looks when something awaited may be there, if somebody watches, and not at once again', () => {
+  const pace = new Pace();
+  pace.handleLook(1000, 1002, 2);
+  pace.busy = true;
+  pace.awaitedMs = 80;
+  expect([pace.dueMs(true), pace.dueMs(false)]).toEqual([1080, 3000]);
+  pace.awaitedMs = 5;
+  expect(pace.dueMs(true)).toBe(1052);
+  pace.awaitedMs = 900;
+  expect(pace.dueMs(true)).toBe(1125);
+});
+
 it('looks soon after a change, but not at once again after each of a thousand', () => {
   const pace = new Pace();
   pace.handleLook(1000, 1004, 4);

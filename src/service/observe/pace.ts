@@ -26,6 +26,8 @@ export class Pace {
   #sawHurry = false;
   /** Something may fall silent: it is looked at more often, while somebody watches. */
   busy = false;
+  /** So long after the last look began there may be something to see, and who watches is to see it then. */
+  awaitedMs = Infinity;
 
   /** Median cost of a look. */
   get costMs(): number {
@@ -75,8 +77,10 @@ export class Pace {
 
   dueMs(isWatched: boolean): number {
     const regularMs = this.#startMs + this.intervalMs(isWatched);
-    if (!this.#hurried) return regularMs;
-    return Math.min(regularMs, this.#endMs + Math.max(HURRIED_MIN_MS, this.costMs * HURRIED_COST_PARTS));
+    const soonestMs = this.#endMs + Math.max(HURRIED_MIN_MS, this.costMs * HURRIED_COST_PARTS);
+    if (this.#hurried) return Math.min(regularMs, soonestMs);
+    const awaitedMs = isWatched ? this.#startMs + this.awaitedMs : Infinity;
+    return Math.min(regularMs, Math.max(soonestMs, awaitedMs));
   }
 }
 

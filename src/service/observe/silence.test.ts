@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ConnectionRecord, SubflowRecord } from './records.ts';
-import { isWorthWatching, judgeSilence, noteArrivals } from './silence.ts';
+import { isWorthWatching, judgeSilence, msUntilMissing, noteArrivals } from './silence.ts';
 
 const STEP_MS = 250;
 let nowMs = 0;
@@ -143,9 +143,13 @@ describe('a download', () => {
       step(...doing);
     };
     for (let i = 0; i < 8; i++) deliver(200_000, FLOW, FLOW);
+    expect(msUntilMissing(subflows[1]!)).toBe(Infinity);
     deliver(0, FLOW);
     expect(subflows[1]!.silence).toBeUndefined();
+    // 255 of 340 ms have passed, and a tick.
+    expect(msUntilMissing(subflows[1]!)).toBe(95);
     deliver(200_000, { received: 50_000 });
+    expect(msUntilMissing(subflows[1]!)).toBe(Infinity);
     expect(subflows[1]!.silence).toMatchObject({ sign: 'missing', sinceMs: nowMs - 505 });
     // A look whose readings are older than they seem to be.
     subflows[1]!.dataAgoMs -= 150;

@@ -38,6 +38,8 @@ const SILENT_MS = 450;
 /** Two lost segments in a row are not: the sender sends again after a fifth of a second and a round trip (RFC 6298). */
 const MISSING_MS = 300;
 const MISSING_ROUND_TRIPS = 2;
+/** How coarse the kernel's "so long ago" is (HZ = 100). */
+const KERNEL_TICK_MS = 10;
 /**
  * The others bring what they did in this time. A reader that takes nothing makes them wait too, but it stops all of
  * them with one window: within less than this, and but for the probes of a window that is closed.
@@ -156,11 +158,12 @@ function findSilent(subflow: SubflowRecord, nowMs: number): Silence | undefined 
   };
 }
 
+const missingAfterMs = (subflow: SubflowRecord) =>
+  Math.min(SILENT_MAX_MS, MISSING_MS + MISSING_ROUND_TRIPS * roundTripMs(subflow));
+
 function findMissing(subflow: SubflowRecord, nowMs: number): Silence | undefined {
   const { heardAgoMs } = subflow;
-  if (subflow.backup || !subflow.isMissed) return undefined;
-  const roundTrips = MISSING_ROUND_TRIPS * roundTripMs(subflow);
-  if (heardAgoMs < Math.min(SILENT_MAX_MS, MISSING_MS + roundTrips)) return undefined;
+  if (subflow.backup || !subflow.isMissed || heardAgoMs < missingAfterMs(subflow)) return undefined;
   return {
     sinceMs: nowMs - heardAgoMs,
     sign: 'missing',
@@ -227,4 +230,14 @@ export function isWorthWatching(subflow: SubflowRecord): boolean {
   if (subflow.unackedSegments > 0 && subflow.timeoutsInRow > 0) return true;
   const isShared = (subflow.connection?.subflows.length ?? 0) > 1;
   return isShared && subflow.lately >= LATELY_BYTES && subflow.heardAgoMs < BUSY_WITHIN_MS;
+}
+
+/**
+ * Milliseconds after which a look will find that the subflow is missing, unless something is heard of it before;
+ * `Infinity` when there is no sign of that.
+ */
+export function msUntilMissing(subflow: SubflowRecord): number {
+  const { backup, heardAgoMs, isMissed, silence, state } = subflow;
+  if (backup || !isMissed || silence !== undefined || state !== ESTABLISHED) return Infinity;
+  return Math.max(0, missingAfterMs(subflow) - heardAgoMs) + KERNEL_TICK_MS;
 }
