@@ -66,6 +66,7 @@ function timed(step) {
       beganBytes = bytes;
     }
     if (nowMs < endMs) continue;
+    if (beganMs === nowMs) throw new Error('the stream stood still for the whole time');
     tell({ gbps: ((bytes - beganBytes) * 8) / (nowMs - beganMs) / 1e6 });
   }
 }
