@@ -99,7 +99,7 @@ async function start(speaker: Speaker, line: MptcpctlLine): Promise<boolean> {
   sayHowItRuns(speaker, outcome, report);
   if (!(await anyAlive(report))) {
     speaker.say(globally('Proxy is dead'));
-    throw new WeftError('the proxy does not answer: it was stopped as soon as it had started', {
+    throw new WeftError('it has started, but its proxy does not answer: was it stopped meanwhile?', {
       code: 'PROXY_DEAD',
       hint: '"mptcpctl status" says what runs now',
     });
