@@ -54,9 +54,6 @@ it('looks when something awaited may be there, if somebody watches, and not at o
   expect(pace.dueMs(true)).toBe(1052);
   pace.awaitedMs = 900;
   expect(pace.dueMs(true)).toBe(1125);
-  for (let i = 0; i < 5; i++) pace.handleLook(1000, 1005, 5);
-  pace.awaitedMs = 5;
-  expect(pace.dueMs(true)).toBe(1105);
 });
 
 it('looks soon after a change, but not at once again after each of a thousand', () => {

@@ -77,11 +77,10 @@ export class Pace {
 
   dueMs(isWatched: boolean): number {
     const regularMs = this.#startMs + this.intervalMs(isWatched);
-    const afterPause = (parts: number) => this.#endMs + Math.max(HURRIED_MIN_MS, this.costMs * parts);
-    if (this.#hurried) return Math.min(regularMs, afterPause(HURRIED_COST_PARTS));
-    if (!isWatched) return regularMs;
-    // A thousand connections may await something, one after another: these looks are no exception to the price.
-    return Math.min(regularMs, Math.max(afterPause(COST_PARTS), this.#startMs + this.awaitedMs));
+    const soonestMs = this.#endMs + Math.max(HURRIED_MIN_MS, this.costMs * HURRIED_COST_PARTS);
+    if (this.#hurried) return Math.min(regularMs, soonestMs);
+    const awaitedMs = isWatched ? this.#startMs + this.awaitedMs : Infinity;
+    return Math.min(regularMs, Math.max(soonestMs, awaitedMs));
   }
 }
 
